@@ -1,0 +1,29 @@
+"""Files that are written whole or not at all."""
+import contextlib
+import os
+from pathlib import Path
+
+from tools.errors import UserError
+
+
+@contextlib.contextmanager
+def whole_file(path):
+    """Yield a temporary path beside `path`; rename it to `path` on success, remove it on any failure.
+
+    The temporary name keeps the extension, since libraries choose the format by it. The parent folder is made if missing.
+    The data is on the disk before the rename, so a crash leaves the old file or the new one, never a piece.
+    Raises UserError where the system refuses (disk full, no permission); whatever stood at `path` is intact then.
+    """
+    path = Path(path)
+    temporary = path.with_name(f'.{path.stem}.{os.getpid()}.partial{path.suffix}')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, 'rb') as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f'cannot write {path}: {error.strerror or error}') from error
+    finally:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            temporary.unlink()
