@@ -1,0 +1,93 @@
+"""Stage 1: the auto-encoder that learns the features of one modality (original: network/net_autoencoder.py)."""
+from tools.runtime import jt, nn
+from network.layers import ConvLayer, MaxPool2, Upsample2, max_pool2, mse, pad_to, upsample2
+from network.loss import msssim
+
+MAX_VALUE = 255  # images enter and leave with values 0…255
+
+
+class Dense_ConvLayer(ConvLayer):
+    """A convolution whose output is appended to its input: (N, C, H, W) → (N, C + out, H, W)."""
+
+    def execute(self, x):
+        return jt.concat([x, super().execute(x)], dim=1)
+
+
+class Dense_Block(nn.Module):
+    """num_layers densely connected convolutions, then one to dense_out channels: (N, in, H, W) → (N, dense_out, H, W)."""
+
+    def __init__(self, num_layers, in_channels, out_channels, dense_out):
+        self.num_layers = num_layers
+        for i in range(num_layers):
+            setattr(self, f'dense_conv{i}', Dense_ConvLayer(in_channels + i * out_channels, out_channels))
+        self.adjust_conv = ConvLayer(in_channels + num_layers * out_channels, dense_out)
+
+    def execute(self, x):
+        for i in range(self.num_layers):
+            x = getattr(self, f'dense_conv{i}')(x)
+        return self.adjust_conv(x)
+
+
+class Encoder(nn.Module):
+    """(N, 1, H, W) in 0…1 → shallow features (N, 32, H, W) and deep features (N, 128, H//8, W//8)."""
+
+    def __init__(self, in_channels, out_channels1, out_channels, num_layers, dense_out):
+        self.conv1 = ConvLayer(in_channels, out_channels1)
+        self.dense_blocks = nn.Sequential(
+            Dense_Block(num_layers, out_channels1, out_channels, dense_out), MaxPool2(),
+            Dense_Block(num_layers, dense_out, out_channels, dense_out), MaxPool2())
+
+    def execute(self, x):
+        shallow = self.conv1(x)
+        return shallow, self.dense_blocks(max_pool2(shallow))
+
+
+class Decoder_rec(nn.Module):
+    """Shallow (N, 32, H, W) and deep features (N, 128, H//8, W//8) → image (N, 1, H, W) in 0…1."""
+
+    def __init__(self, in_channels, out_channels, train_flag):
+        self.train_flag = train_flag
+        self.conv1 = ConvLayer(in_channels, in_channels // 2)
+        self.conv_block = nn.Sequential(
+            ConvLayer(in_channels // 2, in_channels // 2), Upsample2(),
+            ConvLayer(in_channels // 2, in_channels // 4), Upsample2())
+        self.conv_last = ConvLayer(in_channels // 4, out_channels, kernel_size=1)
+
+    def execute(self, shallow, deep):
+        out = self.conv_block(upsample2(self.conv1(deep)))  # (N, 32, 8 * (H//8), 8 * (W//8))
+        if not self.train_flag:
+            out = pad_to(out, *shallow.shape[2:])
+        return self.conv_last(out + shallow)
+
+
+class Auto_Encoder_single(nn.Module):
+    """The auto-encoder of one modality. Images are (N, 1, H, W) with values 0…255.
+
+    train_flag: True expects sides that are multiples of 8; False pads the decoder's output back to any size.
+    part_out: channels that the decoder takes, those that the encoder gives (dense_out).
+    loss_weights: of the mean squared error and of 1 − msssim. ssim_val_range: the value range in msssim; None infers it as the
+    original does, which can give NaN on flat images early in training.
+    """
+
+    def __init__(self, in_channels=1, out_channels=1, en_out_channels1=32, en_out_channels=64, num_layers=3, dense_out=128,
+                 part_out=128, train_flag=True, loss_weights=(1.0, 10000.0), ssim_val_range=255.0):
+        self.loss_weights, self.ssim_val_range = loss_weights, ssim_val_range
+        self.fea_encoder1 = Encoder(in_channels, en_out_channels1, en_out_channels, num_layers, dense_out)
+        self.recon_decoder1 = Decoder_rec(part_out, out_channels, train_flag)
+
+    def execute(self, x):
+        """Features of x: shallow (N, 32, H, W) and deep (N, 128, H//8, W//8)."""
+        return self.fea_encoder1(x / MAX_VALUE)
+
+    def reconstruct(self, x):
+        """{'recons1': the reconstruction (N, 1, H, W) of x, 0…255}."""
+        return {'recons1': self.recon_decoder1(*self(x)) * MAX_VALUE}
+
+    reconsturce = reconstruct  # the original's spelling
+
+    def train_module(self, x):
+        """The reconstruction 'out' of x (N, 1, H, W) and its weighted losses 'recon_loss', 'ssim_loss' and their sum 'total_loss'."""
+        out = self.reconstruct(x)['recons1']
+        recon_loss = self.loss_weights[0] * mse(out, x)
+        ssim_loss = self.loss_weights[1] * (1 - msssim(out, x, self.ssim_val_range, normalize=True))
+        return {'out': out, 'recon_loss': recon_loss, 'ssim_loss': ssim_loss, 'total_loss': recon_loss + ssim_loss}

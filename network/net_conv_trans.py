@@ -1,0 +1,175 @@
+"""Stage 2: the fusion network (original: network/net_conv_trans.py)."""
+import numpy as np
+
+from tools.errors import UserError
+from tools.runtime import jt, nn
+from network.cnn_fusion import CNN_fusion
+from network.layers import ConvLayer, Upsample2, pad_to, reflection_pad, upsample2
+from network.transformer_cam import cross_encoder
+
+EPSILON = 1e-6
+MAX_VALUE = 255
+BOX = 3  # side of the averaging filters in the fusion weights
+IR_SHALLOW_SHARE = 0.5  # the infrared shallow features enter with half their weight
+
+
+def to_windows(x, size):
+    """Cut (N, C, H, W) into size×size windows, row by row: (N * rows * columns, C, size, size).
+
+    Reflection-pads right and bottom up to a multiple of size.
+    """
+    n, c, h, w = x.shape
+    rows, columns = -(-h // size), -(-w // size)
+    x = reflection_pad(x, right=columns * size - w, bottom=rows * size - h)
+    x = x.reshape(n, c, rows, size, columns, size).transpose(0, 2, 4, 1, 3, 5)  # (N, rows, columns, C, size, size)
+    return x.reshape(n * rows * columns, c, size, size)
+
+
+def from_windows(windows, shape):
+    """Put the windows of `to_windows` together again to `shape` (N, C, H, W), and crop the padding."""
+    n, c, h, w = shape
+    size = windows.shape[2]
+    rows, columns = -(-h // size), -(-w // size)
+    x = windows.reshape(n, rows, columns, c, size, size).transpose(0, 3, 1, 4, 2, 5)  # (N, C, rows, size, columns, size)
+    return x.reshape(n, c, rows * size, columns * size)[:, :, :h, :w]
+
+
+def normalize_tensor(x):
+    """Min–max normalise each image of (N, C, H, W) over its own pixels to 0…1.
+
+    Minimum and maximum carry gradient, to one pixel each, as in PyTorch (Jittor's max and min give it to every tied pixel).
+    """
+    flat = x.reshape(x.shape[0], -1)
+    low, high = jt.argmin(flat, 1)[1], jt.argmax(flat, 1)[1]
+    low, high = low.reshape(-1, 1, 1, 1), high.reshape(-1, 1, 1, 1)
+    return (x - low) / (high - low + EPSILON)
+
+
+class UniformFilter(nn.Module):
+    """A fixed BOX×BOX convolution all of whose weights are equal, with zero padding: (N, C, H, W) → (N, 1, H, W).
+
+    The original computes C equal output channels by a C×C convolution. The weight is kept since it is in the checkpoints.
+    """
+
+    def __init__(self, channels):
+        self.weight = (jt.ones((channels, channels, BOX, BOX)) / BOX ** 2).stop_grad()
+
+    def execute(self, x):
+        return self._neighbours(x.sum(1, keepdims=True)).sum([4, 5, 6]) * self.weight[0, 0, 0, 0]
+
+    def in_convolution_order(self, x):
+        """The same, adding up channels, rows and columns in one reduction as a convolution does: slower, but rounded alike."""
+        return self._neighbours(x).sum([4, 5, 6]) * self.weight[0, 0, 0, 0]
+
+    @staticmethod
+    def _neighbours(x):
+        n, c, h, w = x.shape
+        return x.reindex([n, 1, h, w, c, BOX, BOX], ['i0', 'i4', f'i2+i5-{BOX // 2}', f'i3+i6-{BOX // 2}'])
+
+
+class Weight(nn.Module):
+    """Fusion weights of the two modalities, from features (N, C, H, W) of each. They carry no gradient."""
+
+    def __init__(self, channels_shallow, channels_deep):
+        self.conv_sh = UniformFilter(channels_shallow)
+        self.conv_de = UniformFilter(channels_deep)
+
+    def for_sh(self, ir, vi):
+        """By detail, |x − local mean|: two (N, C, H, W)."""
+        return self._shares((ir - self.conv_sh(ir)).abs(), (vi - self.conv_sh(vi)).abs())
+
+    def for_de(self, ir, vi):
+        """By the local sum of the features: two (N, 1, H, W).
+
+        The sums can cancel, which multiplies their rounding error: any other order of adding up (float64 too) gives visibly
+        other batch statistics than the original's.
+        """
+        return self._shares(self.conv_de.in_convolution_order(ir), self.conv_de.in_convolution_order(vi))
+
+    @staticmethod
+    def _shares(ir, vi):
+        total = ir + vi + EPSILON
+        return (ir / total).stop_grad(), (vi / total).stop_grad()
+
+
+class Decoder_fusion(nn.Module):
+    """Shallow (N, 32, H, W) and deep features (N, 128, H//8, W//8) of both modalities and CAM's output (like the deep ones) →
+    the fused image (N, 1, H, W), not yet normalised.
+    """
+
+    def __init__(self, in_channels, out_channels, train_flag):
+        self.train_flag = train_flag
+        half, quarter = in_channels // 2, in_channels // 4
+        self.conv1 = ConvLayer(in_channels, half, batch_norm=True)
+        self.conv_block = nn.Sequential(
+            ConvLayer(half, half, batch_norm=True), Upsample2(),
+            ConvLayer(half, quarter, batch_norm=True), Upsample2(),
+            ConvLayer(quarter, quarter, batch_norm=True))
+        self.conv_last = ConvLayer(quarter, out_channels, kernel_size=1, batch_norm=True)
+        self.weight = Weight(quarter, in_channels)
+
+    def execute(self, ir_sh, vi_sh, ir_de, vi_de, cam):
+        w_ir, w_vi = self.weight.for_de(ir_de, vi_de)
+        out = cam + w_ir * ir_de + w_vi * vi_de
+        out = self.conv_block(upsample2(self.conv1(out)))  # (N, 32, 8 * (H//8), 8 * (W//8))
+        if not self.train_flag:
+            out = pad_to(out, *ir_sh.shape[2:])
+        w_ir, w_vi = self.weight.for_sh(ir_sh, vi_sh)
+        return self.conv_last(out + IR_SHALLOW_SHARE * w_ir * ir_sh + w_vi * vi_sh)
+
+
+class Trans_FuseNet(nn.Module):
+    """The fusion network: the encoders' features of an infrared and a visible image → the fused image.
+
+    train_flag: True expects one window, images of 8 * img_size = 256 pixels a side; False takes any size.
+    gradient_loss_weight: of L_gra in the total loss; 0 trains without it (then it is not computed).
+    """
+
+    def __init__(self, en_out_channels1=32, out_channels=1, part_out=128, train_flag=True, img_size=32, patch_size=2, depth_self=1,
+                 depth_cross=1, n_heads=16, qkv_bias=True, mlp_ratio=4, p=0., attn_p=0., gradient_loss_weight=10.0):
+        self.img_size, self.gradient_loss_weight = img_size, gradient_loss_weight
+        self.cross_atten_block = cross_encoder(img_size, patch_size, part_out * patch_size ** 2, depth_self, depth_cross, n_heads,
+                                               mlp_ratio, qkv_bias, p, attn_p, fusion=self.fusion_module(part_out, img_size, patch_size))
+        laplacian = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
+        self.conv_gra = nn.Conv2d(en_out_channels1, en_out_channels1, 3, padding=1, bias=False)  # in the checkpoints; nothing uses it
+        self.conv_gra.weight.assign(np.tile(laplacian, (en_out_channels1, en_out_channels1, 1, 1)))
+        self.decoder_fusion = Decoder_fusion(part_out, out_channels, train_flag)
+
+    def fusion_module(self, channels, img_size, patch_size):
+        """What merges the modalities inside CAM; None: the paper's cross-attention."""
+        return None
+
+    def load_parameters(self, params):
+        """As any module's, but refuses (UserError) fixed filters that are not uniform: they could not be computed as box sums."""
+        for name in ('decoder_fusion.weight.conv_sh.weight', 'decoder_fusion.weight.conv_de.weight'):
+            if name in params:
+                values = np.asarray(params[name])
+                if values.min() != values.max():
+                    raise UserError(f'{name} in these weights is not uniform ({values.min():g} to {values.max():g}): '
+                                    'they are not weights of CrossFuse, whose filter there is a plain mean')
+        super().load_parameters(params)
+
+    def execute(self, ir_de, ir_sh, vi_de, vi_sh, shift_flag=True):
+        """Deep (N, 128, H//8, W//8) and shallow features (N, 32, H, W) of both modalities → {'out': …}, the fused image (N, 1, H, W)
+        in 0…255, and CAM's maps 'ir_self', 'vi_self' and 'cross', each like the deep features."""
+        windows = self.cross_atten_block(to_windows(ir_de, self.img_size), to_windows(vi_de, self.img_size), shift_flag)
+        cross, ir_self, vi_self = (from_windows(maps, ir_de.shape) for maps in windows[:3])
+        out = self.decoder_fusion(ir_sh, vi_sh, ir_de, vi_de, cross)
+        return {'out': normalize_tensor(out) * MAX_VALUE, 'ir_self': ir_self, 'vi_self': vi_self, 'cross': cross}
+
+    def train_module(self, x_ir, x_vi, ir_sh, vi_sh, ir_de, vi_de, shift_flag, gra_loss, order_loss):
+        """The fused image 'out' of x_ir and x_vi (N, 1, H, W), whose features are given, and its weighted losses
+        'pix_loss', 'gra_loss' and their sum 'total_loss'. gra_loss, order_loss: network.loss.Gradient_loss and Order_loss."""
+        out = self(ir_de, ir_sh, vi_de, vi_sh, shift_flag)['out']
+        pix_loss, _ = order_loss(out, x_ir, x_vi)
+        if not self.gradient_loss_weight:
+            return {'out': out, 'pix_loss': pix_loss, 'gra_loss': jt.zeros(1), 'total_loss': pix_loss}
+        weighted = self.gradient_loss_weight * gra_loss(out, x_ir, x_vi)[0]
+        return {'out': out, 'pix_loss': pix_loss, 'gra_loss': weighted, 'total_loss': pix_loss + weighted}
+
+
+class Trans_FuseNet_CNN(Trans_FuseNet):
+    """The ablation with convolutions in place of the cross-attention; the self-attention stays."""
+
+    def fusion_module(self, channels, img_size, patch_size):
+        return CNN_fusion(channels, img_size, patch_size)

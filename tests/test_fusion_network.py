@@ -1,0 +1,160 @@
+"""The fusion network and its losses against the PyTorch original's numbers (bounds: the table in the reference's README)."""
+import numpy as np
+import pytest
+
+from network.loss import Gradient_loss, Order_loss
+from network.net_autoencoder import Auto_Encoder_single
+from network.net_conv_trans import Trans_FuseNet
+from reference_data import assert_digests, crc_random, digest, filled, filled_weights, load, state_dict_table
+from tools.errors import UserError
+from tools.optimizer import Adam, reached_by
+from tools.runtime import jt
+
+CAM = 2e-5  # of the largest value
+LOSS_ALONE, LOSS_ALONE_GRADIENT = 1e-5, 1e-4
+OUTPUT_MAX, OUTPUT_MEAN = 0.1, 0.01  # gray levels
+STEP_LOSSES = {'pix_loss': 1e-5, 'gra_loss': 2e-4, 'total_loss': 1e-4}
+GRADIENT_NORM, GRADIENT_SAMPLES = 3e-3, 1e-2
+NEGLIGIBLE_GRADIENT, ZERO_GRADIENT = 1e-6, 1e-5  # of the total gradient's norm
+STATISTICS = 2e-4
+FUSED_MAX, FUSED_MEAN = 0.5, 0.2
+TRAJECTORY = 1.5e-2
+
+
+def image(array):
+    return jt.array(np.asarray(array, np.float32))
+
+
+def encoders(train_flag=True):
+    models = [filled(tag, Auto_Encoder_single(train_flag=train_flag)) for tag in ('ae', 'ae2')]
+    for model in models:
+        model.eval()
+    return models
+
+
+def features(models, ir, vi):
+    """(ir_sh, ir_de, vi_sh, vi_de) of a batch."""
+    with jt.no_grad():
+        return (*models[0](ir), *models[1](vi))
+
+
+def train_module(model, models, ir, vi):
+    ir_sh, ir_de, vi_sh, vi_de = features(models, ir, vi)
+    return model.train_module(ir, vi, ir_sh, vi_sh, ir_de, vi_de, False, Gradient_loss(1), Order_loss(1))
+
+
+def test_names_shapes_and_counts():
+    model = Trans_FuseNet()
+    table = state_dict_table('fuse')
+    shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    scalar = {name: () for name in shapes if name.endswith('num_batches_tracked')}  # Jittor has no shape ()
+    assert {**shapes, **scalar} == {name: shape for name, (shape, _) in table.items()}
+    trained = {name for name, value in model.named_parameters() if value.requires_grad}
+    assert trained == {name for name, (_, kind) in table.items() if kind == 'trained'}
+    weights = [name for name, (_, kind) in table.items() if kind != 'buffer']
+    assert sum(model.state_dict()[name].numel() for name in weights) == 20801123
+
+
+def test_reference_weights_are_the_same():
+    reference = load('filled_weights')
+    weights = filled_weights('fuse', Trans_FuseNet())
+    assert len(weights) == 134 - 3 - 5  # without conv_gra, conv_sh, conv_de and the five counters
+    for name, array in weights.items():
+        assert np.allclose(digest(name, array), reference['fuse/' + name], rtol=1e-6, atol=1e-9), name
+
+
+@pytest.mark.parametrize('shift', [False, True])
+def test_cross_attention_module(shift):
+    reference = load(f'cam_shift_{shift}')
+    model = filled('fuse', Trans_FuseNet())
+    model.eval()
+    ir, vi = (image(1.5 * crc_random(f'feat:{name}').uniform(-1, 1, (2, 128, 32, 32))) for name in ('ir', 'vi'))
+    with jt.no_grad():
+        maps = [result.numpy() for result in model.cross_atten_block(ir, vi, shift)]
+    assert len(maps) == 7
+    for name, result in zip(('fused', 'ir_self', 'vi_self', 'ir_roll', 'vi_roll', 'cross_a', 'cross_b'), maps):
+        got, expected = digest(name, result), reference[name]
+        assert abs(got[0] / expected[0] - 1) < CAM, name
+        assert np.abs(got[2:] - expected[2:]).max() < CAM * np.abs(result).max(), name
+    assert np.abs(maps[0][:, 7] - reference['fused_ch7']).max() < CAM * np.abs(maps[0]).max()
+
+
+@pytest.mark.parametrize('loss_class, name', [(Gradient_loss, 'gradient'), (Order_loss, 'pixel')])
+def test_fusion_losses_alone(loss_class, name):
+    reference = load('fusion_losses')
+    fused = image(reference['fused'])
+    loss, target = loss_class(1)(fused, image(reference['ir']), image(reference['vi']))
+    gradient = jt.grad(loss, fused).numpy()
+    assert abs(loss.item() / reference[f'{name}_loss'] - 1) < LOSS_ALONE
+    expected = reference[f'{name}_loss_grad']
+    assert np.abs(gradient - expected).max() < LOSS_ALONE_GRADIENT * np.abs(expected).max()
+    if name == 'pixel':
+        assert np.array_equal(target.numpy(), reference['pixel_target'])
+
+
+def test_one_training_step():
+    reference = load('fuse_step')
+    model = filled('fuse', Trans_FuseNet())
+    outputs = train_module(model, encoders(), image(reference['ir']), image(reference['vi']))
+    difference = np.abs(outputs['out'].numpy() - reference['out'])
+    assert difference.max() < OUTPUT_MAX and difference.mean() < OUTPUT_MEAN
+    for name, bound in STEP_LOSSES.items():
+        assert abs(outputs[name].item() / reference[name] - 1) < bound, name
+    assert_gradients(model, outputs['total_loss'], reference)
+    statistics = {name: value.numpy() for name, value in model.state_dict().items() if 'running_' in name}
+    assert len(statistics) == 10
+    for name, value in statistics.items():
+        expected = reference['stat/' + name]
+        assert np.abs(value - expected).max() < STATISTICS * np.abs(expected).max(), name
+
+
+def assert_gradients(model, loss, reference):
+    parameters = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    reached = {name for name, yes in zip(parameters, reached_by(loss, list(parameters.values()))) if yes}
+    assert reached == {key[len('grad/'):] for key in reference if key.startswith('grad/')}
+    assert len(parameters) - len(reached) == 13
+    gradients = {name: value.numpy() for name, value in zip(reached, jt.grad(loss, [parameters[name] for name in reached]))}
+    total = np.sqrt(sum(reference['grad/' + name][0] ** 2 for name in reached))
+    negligible = {name for name in reached if reference['grad/' + name][0] < NEGLIGIBLE_GRADIENT * total}
+    for name in negligible:
+        assert np.linalg.norm(gradients[name]) < ZERO_GRADIENT * total, name
+    assert_digests({name: gradients[name] for name in reached - negligible}, reference, 'grad/', GRADIENT_NORM, GRADIENT_SAMPLES)
+
+
+@pytest.mark.parametrize('size', ['256x256', '270x361', '300x520'])
+def test_fused_image(size):
+    reference = load(f'fuse_image_{size}')
+    model = filled('fuse', Trans_FuseNet(train_flag=False))
+    model.eval()
+    models = encoders(train_flag=False)
+    with jt.no_grad():
+        ir_sh, ir_de, vi_sh, vi_de = features(models, image(reference['ir']), image(reference['vi']))
+        fused = model(ir_de, ir_sh, vi_de, vi_sh, True)['out'].numpy()
+    difference = np.abs(fused - reference['fused'])
+    assert difference.max() < FUSED_MAX and difference.mean() < FUSED_MEAN
+    assert np.abs(fused.astype(np.uint8).astype(int) - reference['fused'].astype(np.uint8)).max() <= 1
+
+
+def test_training_trajectory():
+    reference = load('fuse_trajectory')
+    model, models = filled('fuse', Trans_FuseNet()), encoders()
+    parameters = dict(model.named_parameters())
+    without_gradient = ('conv_gra.weight', 'cross_atten_block.self_atten_block1.self_atten1.norm.weight')
+    before = {name: parameters[name].numpy() for name in without_gradient}
+    optimizer = Adam(model.parameters(), lr=1e-3, weight_decay=0.9)
+    for step, expected in enumerate(reference['losses']):
+        pairs = [2 * step % 4, (2 * step + 1) % 4]
+        outputs = train_module(model, models, image(reference['ir'][pairs]), image(reference['vi'][pairs]))
+        losses = np.array([outputs[name].item() for name in ('pix_loss', 'gra_loss', 'total_loss')])
+        optimizer.step(outputs['total_loss'])
+        assert np.abs(losses / expected - 1).max() < TRAJECTORY, f'step {step}: {losses} for {expected}'
+    for name in without_gradient:
+        assert np.array_equal(parameters[name].numpy(), before[name]), f'{name} has no gradient and must not decay'
+
+
+def test_filters_that_are_not_uniform_are_refused():
+    model = Trans_FuseNet()
+    weights = {name: value.numpy() for name, value in model.state_dict().items()}
+    weights['decoder_fusion.weight.conv_de.weight'][3, 5, 1, 1] = 0.5
+    with pytest.raises(UserError, match='conv_de.*not uniform'):
+        model.load_state_dict(weights)
