@@ -1,0 +1,235 @@
+"""Reading and writing images: formats, bit depths, colour order, and files that are broken."""
+import io
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import SHARED_DATA
+from tools.errors import UserError
+from tools.images import (image_size, list_images, luma, read_gray, read_image, rgb_to_ycrcb, write_image, ycrcb_to_rgb)
+
+
+def picture(height=40, width=60, channels=3, dtype=np.uint8, seed=0):
+    """A smooth random picture that JPEG keeps well enough."""
+    small = np.random.RandomState(seed).randint(0, np.iinfo(dtype).max, (5, 6, channels)).astype(dtype)
+    return cv2.resize(small, (width, height)).reshape(height, width, channels).squeeze()
+
+
+def encoded(image, extension):
+    return cv2.imencode(extension, image)[1].tobytes()
+
+
+def example_images():
+    """A name for a picture made here, and files of the real data where it is."""
+    if SHARED_DATA is None:
+        return ['made.png', 'made.jpg']
+    return ['made.png', 'made.jpg'] + [SHARED_DATA / name for name in (
+        'images/21_pairs_tno/ir/IR1.png', 'images/M3FD_Fusion/vis/00370.png',
+        'database/set00/V000/visible/I00000.jpg', 'database/set00/V000/lwir/I00000.jpg')]
+
+
+@pytest.mark.parametrize('extension', ['.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff'])
+@pytest.mark.parametrize('channels', [1, 3])
+def test_gray_is_what_opencv_reads(tmp_path, extension, channels):
+    path = tmp_path / f'image{extension}'
+    write_image(path, picture(channels=channels))
+    assert np.array_equal(read_gray(path), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+
+
+@pytest.mark.parametrize('name', example_images(), ids=str)
+def test_images_are_what_opencv_reads(tmp_path, name):
+    path = tmp_path / name  # the name alone where it is a whole path
+    if path.parent == tmp_path:
+        write_image(path, picture())
+    assert np.array_equal(read_gray(path), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+    image = read_image(path)
+    assert np.array_equal(image[..., ::-1] if image.ndim == 3 else image, cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
+    assert image_size(path) == image.shape[:2]
+
+
+@pytest.mark.parametrize('extension', ['.png', '.bmp', '.tif'])
+def test_colours_are_rgb_and_survive_writing(tmp_path, extension):
+    image = picture()
+    path = tmp_path / f'image{extension}'
+    write_image(path, image)
+    assert np.array_equal(read_image(path), image)
+    with Image.open(path) as other_reader:
+        assert np.array_equal(np.asarray(other_reader), image)
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+@pytest.mark.parametrize('extension', ['.png', '.tif'])
+def test_sixteen_bits_are_kept_and_scaled_for_gray(tmp_path, extension, channels):
+    image = picture(channels=channels, dtype=np.uint16)
+    image.flat[:2 * channels] = [0] * channels + [65535] * channels
+    path = tmp_path / f'image{extension}'
+    write_image(path, image)
+    assert read_image(path).dtype == np.uint16
+    assert np.array_equal(read_image(path), image)
+    gray = read_gray(path)
+    assert gray.dtype == np.uint8
+    expected = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+    assert np.array_equal(gray, np.round(expected / 257.0))
+    assert (gray[0, 0], gray[0, 1]) == (0, 255)
+
+
+@pytest.mark.parametrize('mode, shape', [('1', (40, 60)), ('L', (40, 60)), ('P', (40, 60, 3)), ('RGBA', (40, 60, 3)),
+                                         ('LA', (40, 60, 3)), ('RGB', (40, 60, 3))])
+def test_any_kind_of_png(tmp_path, mode, shape):
+    """Palette and 1-bit images become ordinary ones, alpha is dropped without being blended in."""
+    image = Image.fromarray(picture()).convert(mode)
+    if mode in ('LA', 'RGBA'):
+        image.putalpha(0)
+    path = tmp_path / 'image.png'
+    image.save(path)
+    read = read_image(path)
+    assert read.shape == shape and read.dtype == np.uint8
+    expected = np.asarray(image.convert('L' if len(shape) == 2 else 'RGB'))
+    assert np.array_equal(read, expected)
+    assert read_gray(path).shape == shape[:2]
+    assert image_size(path) == shape[:2]
+
+
+def test_camera_orientation_is_applied_alike_everywhere(tmp_path):
+    path = tmp_path / 'phone.jpg'
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    Image.fromarray(picture(40, 60)).save(path, exif=exif)
+    assert image_size(path) == (60, 40)
+    assert read_image(path).shape == (60, 40, 3)
+    assert read_gray(path).shape == (60, 40)
+
+
+def test_names_beyond_ascii(tmp_path):
+    path = tmp_path / '红外 图像' / 'Bäume №1.png'
+    image = picture()
+    write_image(path, image)
+    assert np.array_equal(read_image(path), image)
+    assert image_size(path) == (40, 60)
+    assert list_images(path.parent) == [path]
+
+
+READERS = [read_image, read_gray, image_size]
+
+
+@pytest.mark.parametrize('read', READERS)
+def test_files_that_are_no_images(tmp_path, read):
+    cases = {'missing.png': (None, 'No such file'), 'empty.png': (b'', 'empty'),
+             'text.png': (b'hello ' * 50, 'not an image'),
+             'one_byte.jpg': (b'\xff', 'not an image'), 'zeros.bmp': (b'BM' + bytes(100), 'not an image')}
+    for name, (content, problem) in cases.items():
+        path = tmp_path / name
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(UserError) as error:
+            read(path)
+        assert name in str(error.value) and problem in str(error.value)
+    with pytest.raises(UserError, match=tmp_path.name):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize('extension', ['.jpg', '.png', '.tif', '.bmp'])
+@pytest.mark.parametrize('kept', [0.3, 0.6, 0.9, 0.999])
+def test_a_file_that_is_cut_off(tmp_path, extension, kept):
+    """OpenCV fills what is missing of a JPEG with gray and says nothing."""
+    data = encoded(picture(200, 300), extension)
+    path = tmp_path / f'half{extension}'
+    path.write_bytes(data[:int(len(data) * kept)])
+    for read in (read_image, read_gray):
+        with pytest.raises(UserError, match=f'half{extension}'):
+            read(path)
+
+
+@pytest.mark.parametrize('options', [{}, {'progressive': True}, {'restart_marker_rows': 1}, {'quality': 100}], ids=str)
+def test_where_a_jpeg_ends(tmp_path, options):
+    """A thumbnail's end mark in the header is not the image's, and data after the end does not matter."""
+    thumbnail = encoded(picture(16, 24), '.jpg')
+    buffer = io.BytesIO()
+    Image.fromarray(picture(200, 300)).save(buffer, 'JPEG', exif=b'Exif\0\0' + thumbnail, **options)
+    data = buffer.getvalue()
+    path = tmp_path / 'image.jpg'
+    for appended in (b'', b'\0' * 7, b'trailer \xff\xda \xff\xe1\x00\x20 of a phone'):
+        path.write_bytes(data + appended)
+        assert read_image(path).shape == (200, 300, 3)
+    for missing in (2, 50, len(data) // 2):
+        path.write_bytes(data[:-missing])
+        with pytest.raises(UserError, match='cut off'):
+            read_image(path)
+
+
+def test_broken_files_print_nothing_of_their_own(tmp_path, capfd):
+    for extension in ('.jpg', '.png', '.tif', '.bmp'):
+        data = encoded(picture(200, 300), extension)
+        path = tmp_path / f'half{extension}'
+        path.write_bytes(data[:len(data) // 2])
+        with pytest.raises(UserError):
+            read_image(path)
+    captured = capfd.readouterr()
+    assert captured.out == '' and captured.err == ''
+
+
+def test_a_damaged_png(tmp_path):
+    data = bytearray(encoded(picture(200, 300), '.png'))
+    data[len(data) // 2] ^= 0xFF
+    path = tmp_path / 'damaged.png'
+    path.write_bytes(data)
+    with pytest.raises(UserError, match='damaged.png'):
+        read_gray(path)
+
+
+def test_float_values_are_refused(tmp_path):
+    path = tmp_path / 'kelvin.tif'
+    cv2.imwrite(str(path), np.full((10, 10), 300, np.float32))
+    for read in (read_image, read_gray):
+        with pytest.raises(UserError, match='kelvin.tif has float32 values'):
+            read(path)
+
+
+def test_listing_is_natural_and_takes_images_only(tmp_path):
+    for name in ('IR10.png', 'IR2.PNG', 'ir1.Jpg', 'IR3.tif', 'IR4.bmp', 'IR5.jpeg', 'IR6.TIFF', 'a.txt', '._IR1.png'):
+        (tmp_path / name).write_bytes(b'x')
+    (tmp_path / 'folder.png').mkdir()
+    assert [path.name for path in list_images(tmp_path)] == [
+        'ir1.Jpg', 'IR2.PNG', 'IR3.tif', 'IR4.bmp', 'IR5.jpeg', 'IR6.TIFF', 'IR10.png']
+    with pytest.raises(UserError, match='nowhere'):
+        list_images(tmp_path / 'nowhere')
+    with pytest.raises(UserError, match='a.txt'):
+        list_images(tmp_path / 'a.txt')
+
+
+def test_what_cannot_be_written(tmp_path):
+    with pytest.raises(UserError, match='extension'):
+        write_image(tmp_path / 'image.gif', picture())
+    for extension in ('.jpg', '.bmp'):
+        with pytest.raises(UserError, match='8 bits only'):
+            write_image(tmp_path / f'image{extension}', picture(dtype=np.uint16))
+    with pytest.raises(TypeError, match='float64'):
+        write_image(tmp_path / 'image.png', picture().astype(float))
+    (tmp_path / 'file').write_bytes(b'x')
+    with pytest.raises(UserError, match='cannot write'):
+        write_image(tmp_path / 'file' / 'image.png', picture())
+    assert [path.name for path in tmp_path.iterdir()] == ['file']
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_luma_and_chroma(dtype):
+    image = picture(dtype=dtype)
+    weighted = image.astype(float) @ [0.299, 0.587, 0.114]
+    assert luma(image).dtype == dtype
+    assert np.abs(luma(image) - weighted).max() < 0.51 + np.iinfo(dtype).max * 1e-4
+    assert np.array_equal(luma(image), rgb_to_ycrcb(image)[..., 0])
+    gray = picture(channels=1, dtype=dtype)
+    assert luma(gray) is gray
+    restored = ycrcb_to_rgb(rgb_to_ycrcb(image)).astype(int)
+    assert np.abs(restored - image).max() <= np.iinfo(dtype).max * 0.01
+    pure_red = np.zeros((1, 1, 3), np.uint8)
+    pure_red[..., 0] = 255
+    assert luma(pure_red)[0, 0] == 76  # 0.299 · 255; blue would give 29
+
+
+def test_equal_channels_keep_their_value():
+    gray = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    assert np.array_equal(luma(np.dstack([gray] * 3)), gray)
+    assert np.array_equal(ycrcb_to_rgb(rgb_to_ycrcb(np.dstack([gray] * 3))), np.dstack([gray] * 3))

@@ -1,0 +1,160 @@
+"""Reading and writing image files, and the colour space the networks fuse in.
+
+Images are numpy arrays: gray H×W or colour H×W×3 in R, G, B order, uint8 (0…255) or uint16 (0…65535).
+"""
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from tools.errors import UserError
+from tools.files import whole_file
+
+IMAGE_EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
+SIXTEEN_BIT_EXTENSIONS = ('.png', '.tif', '.tiff')
+SIXTEEN_TO_EIGHT_BIT = 257  # 65535 / 255
+
+EXIF_ORIENTATION, TURNED_BY_90_DEGREES = 0x0112, (5, 6, 7, 8)
+
+# OpenCV would print its internal errors on a damaged file beside the message that this module gives.
+cv2.setLogLevel(0)
+
+PNG_START, PNG_END = b'\x89PNG', b'IEND\xaeB`\x82'
+JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
+# In compressed data 0xff is followed by 0 or a restart marker (d0…d7); anything else begins a new segment.
+JPEG_SEGMENT = re.compile(b'\xff[^\x00\xff\xd0-\xd7]')
+
+
+def natural_key(name):
+    """Sorting key by which IR2 comes before IR10, upper and lower case alike."""
+    name = str(name)
+    return [int(part) if part.isdecimal() else part.casefold() for part in re.split(r'(\d+)', name)], name
+
+
+def list_images(folder):
+    """The image files directly in `folder`, by extension in either case, as a list of Path in natural order.
+
+    Hidden files are skipped. A folder without images gives an empty list; a missing or unreadable one a UserError.
+    """
+    folder = Path(folder)
+    try:
+        files = [path for path in folder.iterdir()
+                 if path.suffix.lower() in IMAGE_EXTENSIONS and not path.name.startswith('.') and path.is_file()]
+    except OSError as error:
+        raise UserError(f'cannot read the folder {folder}: {error.strerror}') from error
+    return sorted(files, key=lambda path: natural_key(path.name))
+
+
+def read_image(path):
+    """Read an image as it is: H×W or H×W×3 RGB, uint8 or uint16.
+
+    Palettes and 1-bit images become 8-bit values, alpha is dropped (a gray PNG with alpha has three equal channels),
+    the orientation that a camera noted is applied. Raises UserError as `read_gray` does.
+    """
+    image = _decode(path, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def read_gray(path):
+    """Read an image as H×W uint8 gray, exactly as the original does: OpenCV's IMREAD_GRAYSCALE.
+
+    Only 16-bit files differ: their whole range is scaled to 0…255 and rounded.
+    Raises UserError for a file that is missing, empty, no image, cut off, or has other than 8 or 16 bits per channel.
+    """
+    image = _decode(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+    if image.dtype == np.uint16:
+        image = ((image.astype(np.uint32) + SIXTEEN_TO_EIGHT_BIT // 2) // SIXTEEN_TO_EIGHT_BIT).astype(np.uint8)
+    return image
+
+
+def image_size(path):
+    """(height, width) from the file's header, without decoding it: some 50 µs. UserError if the header is unsound."""
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            lies_on_its_side = image.getexif().get(EXIF_ORIENTATION) in TURNED_BY_90_DEGREES  # OpenCV turns them back
+    except (OSError, Image.DecompressionBombError) as error:
+        _read_bytes(path)
+        raise UserError(f'{path} is not an image, or damaged') from error
+    return (width, height) if lies_on_its_side else (height, width)
+
+
+def write_image(path, image):
+    """Write H×W or H×W×3 RGB, uint8 or uint16, in the format that the extension names; whole or not at all.
+
+    Raises UserError for an unknown extension, for uint16 in a format of 8 bits, and where the file cannot be written.
+    """
+    path = Path(path)
+    extension = path.suffix.lower()
+    if extension not in IMAGE_EXTENSIONS:
+        raise UserError(f'cannot write {path}: the extension must be one of {" ".join(IMAGE_EXTENSIONS)}')
+    if image.dtype not in (np.uint8, np.uint16):
+        raise TypeError(f'an image to write must be uint8 or uint16, not {image.dtype}')
+    if image.dtype == np.uint16 and extension not in SIXTEEN_BIT_EXTENSIONS:
+        raise UserError(f'cannot write {path}: {extension} holds 8 bits only, use {" ".join(SIXTEEN_BIT_EXTENSIONS)}')
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(extension, image)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data.tobytes())
+
+
+def rgb_to_ycrcb(image):
+    """H×W×3 RGB to Y, Cr, Cb of BT.601, full range, dtype kept (uint8, uint16, or float32 with chroma around 0.5)."""
+    return cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
+
+
+def ycrcb_to_rgb(image):
+    """The inverse of `rgb_to_ycrcb`; integers are rounded and clipped."""
+    return cv2.cvtColor(image, cv2.COLOR_YCrCb2RGB)
+
+
+def luma(image):
+    """H×W luma of a gray or RGB image, dtype kept: 0.299 R + 0.587 G + 0.114 B (BT.601); gray is returned as it is."""
+    return image if image.ndim == 2 else rgb_to_ycrcb(image)[:, :, 0]
+
+
+def _read_bytes(path):
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f'cannot read {path}: {error.strerror}') from error
+    if not data:
+        raise UserError(f'{path} is empty (0 bytes)')
+    return data
+
+
+def _is_cut_off(data):
+    """Whether a PNG or JPEG file lacks its end, which OpenCV passes over in a JPEG: the rest of the image is gray."""
+    if data.startswith(PNG_START):
+        return PNG_END not in data
+    if not data.startswith(JPEG_START):
+        return False
+    # Segment by segment: a thumbnail in the header has an end mark of its own, and phones append data after the end.
+    position = len(JPEG_START)
+    while True:
+        segment = JPEG_SEGMENT.search(data, position)
+        if segment is None:
+            return True
+        if segment.group() == JPEG_END:
+            return False
+        length = int.from_bytes(data[segment.end():segment.end() + 2], 'big')
+        position = segment.end() + length
+
+
+def _decode(path, flags):
+    # Not cv2.imread: it cannot open names outside the system's code page on Windows.
+    data = _read_bytes(path)
+    if _is_cut_off(data):
+        raise UserError(f'{path} is cut off: the end of the file is missing; copy it again')
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise UserError(f'cannot read {path}: {error.err}') from error
+    if image is None or image.size == 0:
+        raise UserError(f'{path} is not an image, or damaged')
+    if image.dtype not in (np.uint8, np.uint16):
+        raise UserError(f'{path} has {image.dtype} values; only 8 and 16 bits per channel are read')
+    return image
