@@ -1,0 +1,162 @@
+"""PyTorch's weights files (`.model`, `.pth`), read and written without PyTorch.
+
+There are two formats (see torch/serialization.py of PyTorch). Since version 1.6 it is a zip, with a pickle in
+`data.pkl` and an entry `data/KEY` for each storage. Before, the "legacy" format: five pickles one after another (magic
+number, version, machine, the object, the storages' keys), then the storages.
+"""
+import io
+import pickle
+import struct
+import zipfile
+import zlib
+from typing import Dict
+
+import numpy as np
+
+from tools.errors import UserError
+from tools.files import whole_file
+from tools.torch_pickle import ORDERED_DICT, STORAGES, TENSORS, Tensor, TorchPickle
+
+ZIP_START = b'PK\x03\x04'
+PICKLE_START = b'\x80'
+LEGACY_MAGIC = 0x1950a86a20f9469cfc6c  # the first pickle of a legacy file
+COUNT = struct.Struct('<q')  # stands before each storage of a legacy file: its number of elements
+EXPECTED = 'expected what torch.save(model.state_dict(), …) writes'
+
+# What the zip and pickle modules, numpy and our own code raise about bytes that make no sense.
+MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError, MemoryError, RuntimeError,
+             struct.error, zlib.error, zipfile.BadZipFile)
+
+
+def is_torch_file(data: bytes) -> bool:
+    """Whether a file's content begins as PyTorch's formats do."""
+    return data.startswith((ZIP_START, PICKLE_START))
+
+
+def read_torch(data: bytes, path) -> Dict[str, np.ndarray]:
+    """The weights in the content of a file that `torch.save` wrote: name → array, in the file's order.
+
+    Reads a state dict, also one that a checkpoint has under 'state_dict' or 'model', and removes the prefix 'module.'
+    of DataParallel. bfloat16 becomes float32, which is exact; other types stay. path: for error messages only.
+    Raises UserError for a file that would run code, is damaged, or holds something else.
+    """
+    try:
+        return _read_zip(data, path) if data.startswith(ZIP_START) else _read_legacy(data, path)
+    except MALFORMED as error:
+        raise UserError(f'{path} is damaged or not a weights file of PyTorch ({error or type(error).__name__}): '
+                        f'{EXPECTED}') from error
+
+
+def _read_zip(data, path):
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError('a zip with compressed entries')
+        names = archive.namelist()
+        folders = [name[:-len('data.pkl')] for name in names if name.count('/') == 1 and name.endswith('/data.pkl')]
+        if len(folders) != 1:
+            raise ValueError('a zip without data.pkl')
+        folder = folders[0]
+        if folder + 'byteorder' in names and archive.read(folder + 'byteorder') != b'little':
+            raise ValueError('big-endian numbers')
+        content = TorchPickle(io.BytesIO(archive.read(folder + 'data.pkl')), path).run()
+        tensors = _state_dict(content, path)
+        keys = {tensor.storage.key for tensor in tensors.values()}
+        contents = {key: archive.read(f'{folder}data/{key}') for key in keys}
+    return {name: _array(tensor, contents) for name, tensor in tensors.items()}
+
+
+def _read_legacy(data, path):
+    file = io.BytesIO(data)
+    if TorchPickle(file, path).run() != LEGACY_MAGIC:
+        raise ValueError('a pickle of another kind')
+    TorchPickle(file, path).run()  # the version: PyTorch never counted it up
+    machine = TorchPickle(file, path).run()
+    if not machine['little_endian']:
+        raise ValueError('big-endian numbers')
+    main = TorchPickle(file, path)
+    tensors = _state_dict(main.run(), path)
+    contents = {}
+    for key in TorchPickle(file, path).run():
+        storage = main.storages[key]
+        if COUNT.unpack(file.read(COUNT.size)) != (storage.count,):
+            raise ValueError('the sizes of a storage disagree')
+        contents[key] = file.read(storage.count * _dtype(storage).itemsize)
+    return {name: _array(tensor, contents) for name, tensor in tensors.items()}
+
+
+def _state_dict(content, path):
+    """The dict name → tensor in what the pickle held."""
+    for wrapper in ('state_dict', 'model'):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not content:
+        raise UserError(f'{path} holds no weights: {EXPECTED}')
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise UserError(f'{path} holds more than weights, its entry {name!r} is not a named tensor: {EXPECTED}')
+    prefix = 'module.' if all(name.startswith('module.') for name in content) else ''
+    return {name[len(prefix):]: tensor for name, tensor in content.items()}
+
+
+def _dtype(storage):
+    return np.dtype('uint16' if storage.dtype == 'bfloat16' else storage.dtype).newbyteorder('<')
+
+
+def _array(tensor, contents):
+    """A tensor as an array with memory of its own. contents: the bytes of each storage."""
+    storage, content = tensor.storage, contents[tensor.storage.key]
+    dtype = _dtype(storage)
+    if len(content) != storage.count * dtype.itemsize:
+        raise ValueError(f'a storage has {len(content)} bytes instead of {storage.count * dtype.itemsize}')
+    # numpy raises ValueError where shape, strides and offset lead out of `content`.
+    array = np.ndarray(tensor.shape, dtype, content, (storage.start + tensor.offset) * dtype.itemsize,
+                       tuple(step * dtype.itemsize for step in tensor.strides)).copy()
+    if storage.dtype == 'bfloat16':  # the upper half of a float32
+        array = np.asarray(array.astype(np.uint32) << 16).view(np.float32)
+    return array
+
+
+def write_torch(path, arrays: Dict[str, np.ndarray]):
+    """Write name → array as a file (zip format) that `torch.load` reads as a state dict, also with weights_only=True.
+
+    The same arrays give the same bytes.
+    Raises UserError if the format has no place for an array's type, or the file cannot be written.
+    """
+    storage_types = {dtype: name for name, dtype in STORAGES.items()}
+    for name, array in arrays.items():
+        if array.dtype.name not in storage_types:
+            raise UserError(f'cannot write {path}: {name} is {array.dtype.name}, which PyTorch\'s format does not know')
+    items = b''.join(_pickled(name) + _pickled_tensor(array, str(key), storage_types[array.dtype.name])
+                     for key, (name, array) in enumerate(arrays.items()))
+    entries = [('data.pkl', b''.join((pickle.PROTO, b'\x02', _pickled_ordered_dict(),
+                                      pickle.MARK, items, pickle.SETITEMS, pickle.STOP))),
+               ('byteorder', b'little'), ('version', b'3\n')]
+    with whole_file(path) as temporary, zipfile.ZipFile(temporary, 'w', zipfile.ZIP_STORED) as archive:
+        for name, content in entries:
+            archive.writestr(zipfile.ZipInfo('archive/' + name), content)
+        for key, array in enumerate(arrays.values()):
+            little_endian = array.astype(array.dtype.newbyteorder('<'), copy=False)
+            archive.writestr(zipfile.ZipInfo(f'archive/data/{key}'), little_endian.tobytes())
+
+
+def _pickled(value):
+    """The instructions that put a string, a number or a tuple of numbers on the stack: a pickle less its frame."""
+    return pickle.dumps(value, protocol=2)[len(pickle.PROTO) + 1:-len(pickle.STOP)]
+
+
+def _pickled_name(name):
+    module, _, last = name.rpartition('.')
+    return pickle.GLOBAL + f'{module}\n{last}\n'.encode()
+
+
+def _pickled_ordered_dict():
+    return _pickled_name(ORDERED_DICT) + pickle.EMPTY_TUPLE + pickle.REDUCE
+
+
+def _pickled_tensor(array, key, storage_type):
+    """The call _rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks)."""
+    strides = tuple(int(np.prod(array.shape[axis + 1:])) for axis in range(array.ndim))
+    storage = b''.join((pickle.MARK, _pickled('storage'), _pickled_name(storage_type), _pickled(key), _pickled('cpu'),
+                        _pickled(array.size), pickle.TUPLE, pickle.BINPERSID))
+    return b''.join((_pickled_name(TENSORS[-1]), pickle.MARK, storage, _pickled(0), _pickled(array.shape),
+                     _pickled(strides), pickle.NEWFALSE, _pickled_ordered_dict(), pickle.TUPLE, pickle.REDUCE))
