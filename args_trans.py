@@ -1,0 +1,43 @@
+"""Settings of stage 2, training the fusion network. Edit the defaults here, or give them on the command line (--epochs 2)."""
+from dataclasses import dataclass
+from typing import List, Optional
+
+from tools.settings import setting
+
+
+@dataclass
+class Args:
+    # Data
+    path: List[str] = setting(['./database'], 'folders with training pairs in KAIST\'s layout')
+    train_num: int = setting(20000, 'number of pairs to train on, fewer if there are not as many', minimum=1)
+    train_num_from: str = setting('first', 'take the first train_num pairs, as the original, or spread over all sequences',
+                                  choices=('first', 'spread'))
+    Height: int = setting(256, 'height that images are resized to: 256, one window of the deep features', choices=(256,))
+    Width: int = setting(256, 'width that images are resized to: 256, one window of the deep features', choices=(256,))
+    workers: int = setting(2, 'threads that read images', minimum=1)
+    cache: bool = setting(False, 'keep decoded images in memory (64 KB each)')
+    augment: bool = setting(False, 'random crop and flip, the same for both images of a pair, for those with few images')
+
+    # Networks
+    variant: str = setting('standard', 'the paper\'s network, or an ablation: CNN fusion, or trained without the gradient loss',
+                           choices=('standard', 'cnn', 'no_gradient_loss'))
+    resume_model_auto_ir: Optional[str] = setting(None, 'infrared auto-encoder: weights file or run folder; none: the newest run')
+    resume_model_auto_vi: Optional[str] = setting(None, 'visible auto-encoder: weights file or run folder; none: the newest run')
+    save_auto_model: str = setting('./models/autoencoder', 'folder with the runs of stage 1')
+
+    # Training
+    epochs: int = setting(16, 'how often to go through the pairs', minimum=1)
+    batch: int = setting(8, 'pairs per step', minimum=1)
+    lr: float = setting(1e-3, 'learning rate of the first two epochs; a tenth of it afterwards', above=0)
+    weight_decay: float = setting(0.9, 'L2 weight decay, added to the gradient', minimum=0)
+    gradient_loss_weight: float = setting(10.0, 'weight of the gradient loss beside the pixel loss', above=0)
+    seed: int = setting(2024, 'the same seed, data and machine give the same run', minimum=0)
+    cuda: bool = setting(True, 'train on the GPU if there is one')
+    mixed_precision: bool = setting(False, 'float16 where it is safe, on the GPU only')
+
+    # Output
+    step: int = setting(10, 'write the losses to the log every so many steps', minimum=1)
+    save_minutes: float = setting(10.0, 'save the state to resume from every so many minutes', above=0)
+    save_fusion_model: str = setting('./models/transfuse', 'folder for the folders of the runs')
+    tensorboard: bool = setting(False, 'also write TensorBoard files (needs: pip install tensorboardX)')
+    resume: Optional[str] = setting(None, 'go on with an interrupted run: its folder, or nothing for the newest', alone='newest')

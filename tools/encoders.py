@@ -1,0 +1,75 @@
+"""The two trained encoders that the fusion network works on: finding their files, loading them, keeping copies beside it."""
+import re
+from pathlib import Path
+from typing import Any, Dict, NamedTuple
+
+from tools.checkpoint import fingerprint, load_weights, recognise, save_weights
+from tools.errors import UserError
+from tools.models import build_auto_encoder
+from tools.runtime import nn
+
+MODALITIES = ('ir', 'vi')
+
+
+class Encoder(NamedTuple):
+    """A loaded auto-encoder (eval mode), where it came from, and what identifies its weights."""
+    model: nn.Module
+    path: Path
+    fingerprint: str
+    arrays: Dict[str, Any]
+    metadata: Dict[str, Any]
+
+
+def load_encoder(path, modality, train_flag=True):
+    """The auto-encoder in the weights file `path`. UserError if it is none, or was trained on the other modality."""
+    arrays, metadata = load_weights(path)
+    kind, _ = recognise(arrays, path)
+    if kind != 'auto_encoder':
+        raise UserError(f'{path} holds a fusion network; an auto-encoder is needed')
+    trained_on = metadata.get('modality', modality)  # the original's files do not say
+    if trained_on != modality:
+        raise UserError(f'{path} was trained on modality {trained_on}; the one of {modality} is needed')
+    model = build_auto_encoder(arrays, path, train_flag=train_flag)
+    model.eval()
+    return Encoder(model, Path(path), fingerprint(arrays), arrays, metadata)
+
+
+def load_encoders(ir, vi, runs_folder, run_folder=None):
+    """[infrared, visible] Encoder for training the fusion network.
+
+    ir, vi: each a weights file, a run folder of stage 1 (its last epoch is taken), or None (the newest run under runs_folder).
+    run_folder: of a fusion run that goes on; its own copies are taken then.
+    """
+    if run_folder is not None:
+        return [load_encoder(_copy(run_folder, modality), modality) for modality in MODALITIES]
+    return [load_encoder(find_encoder(given, modality, runs_folder), modality) for given, modality in zip((ir, vi), MODALITIES)]
+
+
+def save_encoders(encoders, run_folder):
+    """Put copies of the encoders into a fusion run's folder, so that it holds all that fusing needs."""
+    for encoder, modality in zip(encoders, MODALITIES):
+        if encoder.path != _copy(run_folder, modality):
+            save_weights(_copy(run_folder, modality), encoder.arrays, {'kind': 'auto_encoder', 'modality': modality, **encoder.metadata})
+
+
+def find_encoder(given, modality, runs_folder):
+    """The weights file that `given` (file, run folder or None) means. UserError if there is none."""
+    if given is not None and Path(given).is_file():
+        return Path(given)
+    if given is not None and not Path(given).is_dir():
+        raise UserError(f'the auto-encoder {given} does not exist: give a weights file or a run folder of train_autoencoder.py')
+    folders = [Path(given)] if given is not None else sorted(Path(runs_folder).glob(f'{modality}_*'), reverse=True)
+    for folder in folders:
+        files = sorted(folder.glob(f'auto_encoder_epoch_*_{modality}.*'), key=_epoch)
+        if files:
+            return files[-1]
+    raise UserError(f'no weights of an auto-encoder for {modality} in {given or runs_folder}: '
+                    f'train one with python train_autoencoder.py --type_flag {modality}')
+
+
+def _epoch(path):
+    return int(re.search(r'epoch_(\d+)', path.name).group(1))
+
+
+def _copy(run_folder, modality):
+    return Path(run_folder) / f'auto_encoder_{modality}.safetensors'

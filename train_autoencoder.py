@@ -1,0 +1,59 @@
+"""Stage 1: train the auto-encoder of one modality.
+
+    python train_autoencoder.py --type_flag ir --path ./database
+    python train_autoencoder.py --type_flag vi --path ./database
+    python train_autoencoder.py --resume
+
+Settings: args_auto.py. What a run writes: tools/training_run.py.
+"""
+from args_auto import Args
+from tools.errors import run_script
+from tools.kaist import list_images_of
+from tools.loader import Batches
+from tools.models import build_auto_encoder
+from tools.optimizer import Adam
+from tools.runtime import jt, set_seed, use_device
+from tools.settings import describe, parse_settings
+from tools.training_run import TrainingRun, find_run, learning_rate, new_run_folder, saved_settings
+
+LOSSES = ('recon_loss', 'ssim_loss', 'total_loss')
+
+
+def main():
+    settings = parse_settings(Args, __doc__)
+    resume = settings.resume is not None
+    if resume:
+        folder = find_run(settings.save_auto_model, settings.resume)
+        settings = parse_settings(Args, __doc__, defaults=saved_settings(folder))
+    else:
+        folder = new_run_folder(settings.save_auto_model, settings.type_flag)
+    print(describe(settings))
+
+    listing = list_images_of(settings.path, settings.type_flag, settings.train_num, settings.train_num_from)
+    print(listing.report)
+    batches = Batches(listing.items, settings.batch, (settings.Height, settings.Width), settings.seed, settings.workers,
+                      settings.cache, settings.augment)
+
+    device = use_device(settings.cuda)
+    set_seed(settings.seed)
+    model = build_auto_encoder(loss_weights=settings.w, ssim_val_range=settings.ssim_val_range)
+    optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
+    metadata = {'kind': 'auto_encoder', 'modality': settings.type_flag}
+    weights_file = f'auto_encoder_epoch_{{epoch}}_{settings.type_flag}.safetensors'
+
+    with TrainingRun(folder, model, optimizer, batches, LOSSES, settings, weights_file, metadata, resume) as run:
+        print(f'training on the {device}, {len(batches)} steps per epoch, from epoch {run.epoch + 1} step {run.step + 1}; '
+              f'all goes to {folder}; the first step takes a minute or more, while Jittor compiles')
+        for epoch in range(run.epoch, settings.epochs):
+            optimizer.lr = learning_rate(settings.lr, epoch)
+            for batch in run.batches_of(epoch):
+                images = jt.array(batch.arrays[0])  # (batch, 1, height, width), 0…255
+                outputs = model.train_module(images)
+                optimizer.step(outputs['total_loss'])
+                run.after_step(outputs, batch)
+            run.after_epoch(samples=(images, outputs['out']))
+        run.finish()
+
+
+if __name__ == '__main__':
+    run_script(main)

@@ -1,0 +1,69 @@
+"""Stage 2: train the fusion network on pairs, both encoders frozen.
+
+    python train_conv_trans.py --path ./database
+    python train_conv_trans.py --resume_model_auto_ir FILE --resume_model_auto_vi FILE
+    python train_conv_trans.py --resume
+
+Settings: args_trans.py. What a run writes: tools/training_run.py.
+"""
+from args_trans import Args
+from network.loss import Gradient_loss, Order_loss
+from tools.encoders import load_encoders, save_encoders
+from tools.errors import run_script
+from tools.kaist import list_pairs
+from tools.loader import Batches
+from tools.models import build_fusion
+from tools.optimizer import Adam
+from tools.runtime import jt, set_seed, use_device
+from tools.settings import describe, parse_settings
+from tools.training_run import TrainingRun, find_run, learning_rate, new_run_folder, saved_settings
+
+LOSSES = ('pix_loss', 'gra_loss', 'total_loss')
+
+
+def main():
+    settings = parse_settings(Args, __doc__)
+    resume = settings.resume is not None
+    if resume:
+        folder = find_run(settings.save_fusion_model, settings.resume)
+        settings = parse_settings(Args, __doc__, defaults=saved_settings(folder))
+    else:
+        folder = new_run_folder(settings.save_fusion_model, 'fuse')
+    print(describe(settings))
+
+    listing = list_pairs(settings.path, settings.train_num, settings.train_num_from)
+    print(listing.report)
+    batches = Batches(listing.items, settings.batch, (settings.Height, settings.Width), settings.seed, settings.workers,
+                      settings.cache, settings.augment)
+
+    device = use_device(settings.cuda)
+    set_seed(settings.seed)
+    encoders = load_encoders(settings.resume_model_auto_ir, settings.resume_model_auto_vi, settings.save_auto_model,
+                             run_folder=folder if resume else None)
+    encoder_ir, encoder_vi = (encoder.model for encoder in encoders)
+    print(f'encoders: {encoders[0].path}, {encoders[1].path}')
+    model = build_fusion(settings.variant, gradient_loss_weight=settings.gradient_loss_weight)
+    optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
+    gradient_loss, order_loss = Gradient_loss(), Order_loss()
+    metadata = {'kind': 'fusion', 'variant': settings.variant,
+                'encoders': {'ir': encoders[0].fingerprint, 'vi': encoders[1].fingerprint}}
+
+    with TrainingRun(folder, model, optimizer, batches, LOSSES, settings, 'fusetrans_epoch_{epoch}.safetensors', metadata, resume) as run:
+        save_encoders(encoders, folder)
+        print(f'training on the {device}, {len(batches)} steps per epoch, from epoch {run.epoch + 1} step {run.step + 1}; '
+              f'all goes to {folder}; the first step takes minutes, while Jittor compiles')
+        for epoch in range(run.epoch, settings.epochs):
+            optimizer.lr = learning_rate(settings.lr, epoch)
+            for batch in run.batches_of(epoch):
+                ir, vi = (jt.array(images) for images in batch.arrays)  # (batch, 1, 256, 256), 0…255
+                with jt.no_grad():
+                    (ir_sh, ir_de), (vi_sh, vi_de) = encoder_ir(ir), encoder_vi(vi)
+                outputs = model.train_module(ir, vi, ir_sh, vi_sh, ir_de, vi_de, False, gradient_loss, order_loss)
+                optimizer.step(outputs['total_loss'])
+                run.after_step(outputs, batch)
+            run.after_epoch(samples=(ir, vi, outputs['out']))
+        run.finish()
+
+
+if __name__ == '__main__':
+    run_script(main)
