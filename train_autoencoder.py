@@ -7,26 +7,25 @@
 Settings: args_auto.py. What a run writes: tools/training_run.py.
 """
 from args_auto import Args
-from tools.errors import run_script
+from network.precision import use_mixed_precision
+from tools.errors import UserError, run_script
 from tools.kaist import list_images_of
 from tools.loader import Batches
 from tools.models import build_auto_encoder
 from tools.optimizer import Adam
+from tools.run_folder import new_run_folder, read_settings
 from tools.runtime import jt, set_seed, use_device
-from tools.settings import describe, parse_settings
-from tools.training_run import TrainingRun, find_run, learning_rate, new_run_folder, saved_settings
+from tools.settings import describe
+from tools.training_run import TrainingRun, learning_rate
 
 LOSSES = ('recon_loss', 'ssim_loss', 'total_loss')
 
 
 def main():
-    settings = parse_settings(Args, __doc__)
-    resume = settings.resume is not None
-    if resume:
-        folder = find_run(settings.save_auto_model, settings.resume)
-        settings = parse_settings(Args, __doc__, defaults=saved_settings(folder))
-    else:
-        folder = new_run_folder(settings.save_auto_model, settings.type_flag)
+    settings, resumed = read_settings(Args, __doc__, runs='save_auto_model')
+    if len(settings.w) != 2:
+        raise UserError(f'setting w must be two numbers, the weights of the reconstruction and of the SSIM loss, not {settings.w}')
+    folder = resumed or new_run_folder(settings.save_auto_model, settings.type_flag)
     print(describe(settings))
 
     listing = list_images_of(settings.path, settings.type_flag, settings.train_num, settings.train_num_from)
@@ -35,15 +34,14 @@ def main():
                       settings.cache, settings.augment)
 
     device = use_device(settings.cuda)
+    use_mixed_precision(settings.mixed_precision, device)
     set_seed(settings.seed)
     model = build_auto_encoder(loss_weights=settings.w, ssim_val_range=settings.ssim_val_range)
     optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
     metadata = {'kind': 'auto_encoder', 'modality': settings.type_flag}
     weights_file = f'auto_encoder_epoch_{{epoch}}_{settings.type_flag}.safetensors'
 
-    with TrainingRun(folder, model, optimizer, batches, LOSSES, settings, weights_file, metadata, resume) as run:
-        print(f'training on the {device}, {len(batches)} steps per epoch, from epoch {run.epoch + 1} step {run.step + 1}; '
-              f'all goes to {folder}; the first step takes a minute or more, while Jittor compiles')
+    with TrainingRun(folder, model, optimizer, batches, LOSSES, settings, weights_file, metadata) as run:
         for epoch in range(run.epoch, settings.epochs):
             optimizer.lr = learning_rate(settings.lr, epoch)
             for batch in run.batches_of(epoch):

@@ -8,28 +8,27 @@ Settings: args_trans.py. What a run writes: tools/training_run.py.
 """
 from args_trans import Args
 from network.loss import Gradient_loss, Order_loss
-from tools.encoders import load_encoders, save_encoders
+from network.precision import use_mixed_precision
+from tools.encoders import find_encoders, load_encoders, save_encoders
 from tools.errors import run_script
 from tools.kaist import list_pairs
 from tools.loader import Batches
 from tools.models import build_fusion
 from tools.optimizer import Adam
+from tools.run_folder import new_run_folder, read_settings
 from tools.runtime import jt, set_seed, use_device
-from tools.settings import describe, parse_settings
-from tools.training_run import TrainingRun, find_run, learning_rate, new_run_folder, saved_settings
+from tools.settings import describe
+from tools.training_run import TrainingRun, learning_rate
 
 LOSSES = ('pix_loss', 'gra_loss', 'total_loss')
 
 
 def main():
-    settings = parse_settings(Args, __doc__)
-    resume = settings.resume is not None
-    if resume:
-        folder = find_run(settings.save_fusion_model, settings.resume)
-        settings = parse_settings(Args, __doc__, defaults=saved_settings(folder))
-    else:
-        folder = new_run_folder(settings.save_fusion_model, 'fuse')
+    settings, resumed = read_settings(Args, __doc__, runs='save_fusion_model')
+    folder = resumed or new_run_folder(settings.save_fusion_model, 'fuse')
+    encoder_files = find_encoders(settings.resume_model_auto_ir, settings.resume_model_auto_vi, settings.save_auto_model, resumed)
     print(describe(settings))
+    print('encoders:', *encoder_files)
 
     listing = list_pairs(settings.path, settings.train_num, settings.train_num_from)
     print(listing.report)
@@ -37,21 +36,18 @@ def main():
                       settings.cache, settings.augment)
 
     device = use_device(settings.cuda)
+    use_mixed_precision(settings.mixed_precision, device)
     set_seed(settings.seed)
-    encoders = load_encoders(settings.resume_model_auto_ir, settings.resume_model_auto_vi, settings.save_auto_model,
-                             run_folder=folder if resume else None)
+    encoders = load_encoders(encoder_files)
     encoder_ir, encoder_vi = (encoder.model for encoder in encoders)
-    print(f'encoders: {encoders[0].path}, {encoders[1].path}')
     model = build_fusion(settings.variant, gradient_loss_weight=settings.gradient_loss_weight)
     optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
     gradient_loss, order_loss = Gradient_loss(), Order_loss()
     metadata = {'kind': 'fusion', 'variant': settings.variant,
                 'encoders': {'ir': encoders[0].fingerprint, 'vi': encoders[1].fingerprint}}
 
-    with TrainingRun(folder, model, optimizer, batches, LOSSES, settings, 'fusetrans_epoch_{epoch}.safetensors', metadata, resume) as run:
+    with TrainingRun(folder, model, optimizer, batches, LOSSES, settings, 'fusetrans_epoch_{epoch}.safetensors', metadata) as run:
         save_encoders(encoders, folder)
-        print(f'training on the {device}, {len(batches)} steps per epoch, from epoch {run.epoch + 1} step {run.step + 1}; '
-              f'all goes to {folder}; the first step takes minutes, while Jittor compiles')
         for epoch in range(run.epoch, settings.epochs):
             optimizer.lr = learning_rate(settings.lr, epoch)
             for batch in run.batches_of(epoch):

@@ -1,5 +1,6 @@
 """The ablation that merges the modalities by convolutions instead of cross-attention."""
 from tools.runtime import jt, nn
+from network.precision import Conv2d
 from network.transformer_cam import to_map, to_tokens
 
 
@@ -11,8 +12,8 @@ class CNN_fusion(nn.Module):
 
     def __init__(self, channels=128, img_size=32, patch_size=2):
         self.img_size, self.patch_size = img_size, patch_size
-        self.conv1 = nn.Conv2d(2 * channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv1 = Conv2d(2 * channels, channels, 3, padding=1)
+        self.conv2 = Conv2d(channels, channels, 3, padding=1)
 
     def execute(self, ir, vi):
         maps = [to_map(tokens, self.img_size, self.patch_size) for tokens in (ir, vi)]

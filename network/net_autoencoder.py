@@ -79,6 +79,10 @@ class Auto_Encoder_single(nn.Module):
         """Features of x: shallow (N, 32, H, W) and deep (N, 128, H//8, W//8)."""
         return self.fea_encoder1(x / MAX_VALUE)
 
+    def shallow(self, x):
+        """The shallow features alone."""
+        return self.fea_encoder1.conv1(x / MAX_VALUE)
+
     def reconstruct(self, x):
         """{'recons1': the reconstruction (N, 1, H, W) of x, 0…255}."""
         return {'recons1': self.recon_decoder1(*self(x)) * MAX_VALUE}

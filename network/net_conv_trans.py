@@ -108,14 +108,23 @@ class Decoder_fusion(nn.Module):
         self.conv_last = ConvLayer(quarter, out_channels, kernel_size=1, batch_norm=True)
         self.weight = Weight(quarter, in_channels)
 
-    def execute(self, ir_sh, vi_sh, ir_de, vi_de, cam):
+    def merge_deep(self, ir_de, vi_de, cam):
         w_ir, w_vi = self.weight.for_de(ir_de, vi_de)
-        out = cam + w_ir * ir_de + w_vi * vi_de
-        out = self.conv_block(upsample2(self.conv1(out)))  # (N, 32, 8 * (H//8), 8 * (W//8))
+        return cam + w_ir * ir_de + w_vi * vi_de
+
+    def upsample(self, deep):
+        """(N, 128, h, w) → (N, 32, 8h, 8w)."""
+        return self.conv_block(upsample2(self.conv1(deep)))
+
+    def merge_shallow(self, ir_sh, vi_sh):
+        w_ir, w_vi = self.weight.for_sh(ir_sh, vi_sh)
+        return IR_SHALLOW_SHARE * w_ir * ir_sh + w_vi * vi_sh
+
+    def execute(self, ir_sh, vi_sh, ir_de, vi_de, cam):
+        out = self.upsample(self.merge_deep(ir_de, vi_de, cam))
         if not self.train_flag:
             out = pad_to(out, *ir_sh.shape[2:])
-        w_ir, w_vi = self.weight.for_sh(ir_sh, vi_sh)
-        return self.conv_last(out + IR_SHALLOW_SHARE * w_ir * ir_sh + w_vi * vi_sh)
+        return self.conv_last(out + self.merge_shallow(ir_sh, vi_sh))
 
 
 class Trans_FuseNet(nn.Module):

@@ -3,8 +3,9 @@
 It works on windows of the deep features of both modalities. Inside, a window is a grid of 2×2 patches, and each patch a token whose
 values are ordered channel, row, column: (N, 128, 32, 32) ↔ (N, 256, 512).
 """
-from tools.runtime import jt, nn
-from network.layers import LayerNorm
+from tools.runtime import nn
+from network.layers import LayerNorm, batched_matmul
+from network.precision import Linear
 
 
 def to_tokens(x, patch_size):
@@ -27,8 +28,8 @@ class MLP(nn.Module):
     """Two linear layers with exact (erf) GELU between them."""
 
     def __init__(self, in_features, hidden_features, out_features):
-        self.fc1 = nn.Linear(in_features, hidden_features)
-        self.fc2 = nn.Linear(hidden_features, out_features)
+        self.fc1 = Linear(in_features, hidden_features)
+        self.fc2 = Linear(hidden_features, out_features)
 
     def execute(self, x):
         return self.fc2(nn.gelu(self.fc1(x)))
@@ -43,13 +44,13 @@ class Attention(nn.Module):
     def __init__(self, dim, n_heads, qkv_bias, attn_p, proj_p, cross):
         self.n_heads, self.cross = n_heads, cross
         self.scale = (dim // n_heads) ** -0.5
-        self.qkv = nn.Linear(dim, dim * 3, bias=qkv_bias)  # in the checkpoints of cross attention too, where nothing reads it
+        self.qkv = Linear(dim, dim * 3, bias=qkv_bias)  # in the checkpoints of cross attention too, where nothing reads it
         if cross:
-            self.q_linear = nn.Linear(dim, dim, bias=qkv_bias)
-            self.k_linear = nn.Linear(dim, dim, bias=qkv_bias)
-            self.v_linear = nn.Linear(dim, dim, bias=qkv_bias)
+            self.q_linear = Linear(dim, dim, bias=qkv_bias)
+            self.k_linear = Linear(dim, dim, bias=qkv_bias)
+            self.v_linear = Linear(dim, dim, bias=qkv_bias)
         self.attn_drop = nn.Dropout(attn_p)
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Linear(dim, dim)
         self.proj_drop = nn.Dropout(proj_p)
 
     def execute(self, query, key=None, value=None):
@@ -62,9 +63,9 @@ class Attention(nn.Module):
             q, k, v = (qkv[:, :, i * dim:(i + 1) * dim] for i in range(3))
         q, v = (x.reshape(heads).transpose(0, 2, 1, 3) for x in (q, v))  # (N, heads, T, D/heads)
         k = k.reshape(heads).transpose(0, 2, 3, 1)  # (N, heads, D/heads, T)
-        similarity = jt.matmul(q, k) * self.scale  # (N, heads, T, T)
+        similarity = batched_matmul(q, k) * self.scale  # (N, heads, T, T)
         attention = self.attn_drop(nn.softmax(-similarity if self.cross else similarity, dim=-1))
-        out = jt.matmul(attention, v).transpose(0, 2, 1, 3).reshape(n, t, dim)
+        out = batched_matmul(attention, v).transpose(0, 2, 1, 3).reshape(n, t, dim)
         return self.proj_drop(self.proj(out))
 
 

@@ -34,15 +34,20 @@ def load_encoder(path, modality, train_flag=True):
     return Encoder(model, Path(path), fingerprint(arrays), arrays, metadata)
 
 
-def load_encoders(ir, vi, runs_folder, run_folder=None):
-    """[infrared, visible] Encoder for training the fusion network.
+def find_encoders(ir, vi, runs_folder, run_folder=None):
+    """The weights files of the infrared and of the visible auto-encoder, to train the fusion network with.
 
     ir, vi: each a weights file, a run folder of stage 1 (its last epoch is taken), or None (the newest run under runs_folder).
-    run_folder: of a fusion run that goes on; its own copies are taken then.
+    run_folder: of a fusion run that goes on; its own copies are taken then. UserError if one cannot be found.
     """
     if run_folder is not None:
-        return [load_encoder(_copy(run_folder, modality), modality) for modality in MODALITIES]
-    return [load_encoder(find_encoder(given, modality, runs_folder), modality) for given, modality in zip((ir, vi), MODALITIES)]
+        return [_copy(run_folder, modality) for modality in MODALITIES]
+    return [find_encoder(given, modality, runs_folder) for given, modality in zip((ir, vi), MODALITIES)]
+
+
+def load_encoders(paths):
+    """[infrared, visible] Encoder from what `find_encoders` found."""
+    return [load_encoder(path, modality) for path, modality in zip(paths, MODALITIES)]
 
 
 def save_encoders(encoders, run_folder):

@@ -5,11 +5,14 @@ INTERRUPTED = 130  # the shell's exit code for Ctrl-C
 
 
 class UserError(Exception):
-    """A bad file, setting or machine. The message says what is wrong, where, and what to do; it is shown without a traceback."""
+    """A bad file, setting or machine. The message says what is wrong, where, and what to do; no traceback is shown."""
 
 
 def run_script(main):
-    """Run `main()` as a script: its return value (None or an int) is the exit code, a UserError becomes one line and exit code 1."""
+    """Run `main()` as a script, and end the program.
+
+    The exit code is what it returns (None is 0); 1 after a UserError, printed as `error: …`; 130 after Ctrl-C.
+    """
     try:
         code = main()
     except UserError as error:

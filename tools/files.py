@@ -10,7 +10,7 @@ from tools.errors import UserError
 def whole_file(path):
     """Yield a temporary path beside `path`; rename it to `path` on success, remove it on any failure.
 
-    The temporary name keeps the extension, since libraries choose the format by it. The parent folder is made if missing.
+    The temporary name keeps the extension, since libraries choose the format by it. A missing parent folder is made.
     The data is on the disk before the rename, so a crash leaves the old file or the new one, never a piece.
     Raises UserError where the system refuses (disk full, no permission); whatever stood at `path` is intact then.
     """
@@ -23,7 +23,8 @@ def whole_file(path):
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(f'cannot write {path}: {error.strerror or error}') from error
+        where = '' if error.filename in (None, str(temporary), str(path)) else f' ({error.filename})'
+        raise UserError(f'cannot write {path}: {error.strerror or error}{where}') from error
     finally:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with contextlib.suppress(OSError):  # after a success it is gone; after a failure that one is what matters
             temporary.unlink()

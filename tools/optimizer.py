@@ -48,37 +48,39 @@ class Adam:
         self.lr, self.weight_decay, self.betas, self.eps = lr, weight_decay, betas, eps
         self.first_moments = [jt.zeros_like(parameter).stop_grad() for parameter in self.parameters]
         self.second_moments = [jt.zeros_like(parameter).stop_grad() for parameter in self.parameters]
-        self.steps = [0] * len(self.parameters)  # of each parameter, since each may be reached in other steps
+        self.steps = 0
+        self.reached = None  # places of the parameters that the loss reaches: up to the network, so found out once
 
     def step(self, loss):
-        """One step down the gradient of `loss`, a Var of one element."""
-        reached = [i for i, yes in enumerate(reached_by(loss, self.parameters)) if yes]
-        gradients = jt.grad(loss, [self.parameters[i] for i in reached], retain_graph=False)
-        for i, gradient in zip(reached, gradients):
+        """One step down the gradient of `loss`, a Var of one element, the same function of the parameters each time."""
+        if self.reached is None:
+            self.reached = [i for i, yes in enumerate(reached_by(loss, self.parameters)) if yes]
+        self.steps += 1
+        gradients = jt.grad(loss, [self.parameters[i] for i in self.reached], retain_graph=False)
+        for i, gradient in zip(self.reached, gradients):
             self._update(i, gradient)
         jt.sync(self.parameters + self.first_moments + self.second_moments)
 
     def _update(self, i, gradient):
         parameter, (beta1, beta2) = self.parameters[i], self.betas
-        self.steps[i] += 1
         gradient = gradient + self.weight_decay * parameter
         first = beta1 * self.first_moments[i] + (1 - beta1) * gradient
         second = beta2 * self.second_moments[i] + (1 - beta2) * gradient.sqr()
-        deviation = second.sqrt() / (1 - beta2 ** self.steps[i]) ** 0.5 + self.eps
+        deviation = second.sqrt() / (1 - beta2 ** self.steps) ** 0.5 + self.eps
         self.first_moments[i].update(first)
         self.second_moments[i].update(second)
-        parameter.update(parameter - self.lr / (1 - beta1 ** self.steps[i]) * first / deviation)
+        parameter.update(parameter - self.lr / (1 - beta1 ** self.steps) * first / deviation)
 
     def state(self):
-        """Moments and step counts as named arrays, to be saved."""
-        arrays = {'adam/steps': np.array(self.steps, np.int64)}
+        """Moments and number of steps as named arrays, to be saved."""
+        arrays = {'adam/steps': np.array(self.steps)}
         for i, (first, second) in enumerate(zip(self.first_moments, self.second_moments)):
             arrays[f'adam/first/{i}'], arrays[f'adam/second/{i}'] = first.numpy(), second.numpy()
         return arrays
 
     def load_state(self, arrays):
         """Take back what `state` gave."""
-        self.steps = [int(step) for step in arrays['adam/steps']]
+        self.steps = int(arrays['adam/steps'])
         for i, (first, second) in enumerate(zip(self.first_moments, self.second_moments)):
             first.update(jt.array(arrays[f'adam/first/{i}']))
             second.update(jt.array(arrays[f'adam/second/{i}']))

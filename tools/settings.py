@@ -2,17 +2,28 @@
 import argparse
 import dataclasses
 import math
+import shlex
 import typing
 
 from tools.errors import UserError
 
+# The types that a value may have: what --help calls it, what an error calls it.
+TYPES = {
+    bool: ('true|false', 'true or false'),
+    int: ('INT', 'a whole number'),
+    float: ('NUMBER', 'a number'),
+    str: ('TEXT', 'text'),
+}
+BOOLS = {'true': True, '1': True, 'false': False, '0': False}
+NONE = 'none'
+
 
 def setting(default, help, choices=None, minimum=None, above=None, alone=None):
-    """A field of a settings dataclass.
+    """A field of a settings dataclass, annotated as bool, int, float, str, or as List[…] or Optional[…] of these.
 
     default: its value; a list is copied for each use. help: shown by --help.
     choices: the only values allowed. minimum / above: the smallest value allowed, with / without itself.
-    alone: the value, as text, of `--name` with nothing after it.
+    alone: what the option means without a value (`--resume`), as text; a bool alone means true.
     """
     metadata = {'help': help, 'choices': choices, 'minimum': minimum, 'above': above, 'alone': alone}
     if isinstance(default, list):
@@ -20,43 +31,107 @@ def setting(default, help, choices=None, minimum=None, above=None, alone=None):
     return dataclasses.field(default=default, metadata=metadata)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise UserError(f'{message} (see {self.prog} --help)')
-
-
 def parse_settings(cls, description, argv=None, defaults=None):
     """Fill the dataclass `cls` from its defaults and the command line (`argv`, by default the script's own).
 
-    defaults: {name: value} in place of those of the class, such as the saved settings of a run.
+    defaults: {name: value} to use instead of those of `cls`, from a saved file for example.
     Returns an instance of `cls`. Raises UserError for an unknown name, a value of the wrong type, or one out of range,
-    whether it came from the command line or was edited into the defaults.
+    whether it came from the command line, from `defaults`, or was edited into `cls`.
     """
-    parser = _Parser(description=description, allow_abbrev=False, argument_default=argparse.SUPPRESS,
-                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    for field, kind in _fields(cls):
-        choices = field.metadata['choices']
-        default = _shown(_default(field)) or 'none'
-        parser.add_argument('--' + field.name, type=str, nargs=_arguments(field, kind), const=field.metadata['alone'],
-                            metavar='|'.join(map(str, choices)) if choices else _type_name(kind).upper(),
-                            help=f'{field.metadata["help"]} (default: {default})'.replace('%', '%%'))
-    given = vars(parser.parse_args(argv))
-    values = {}
-    for field, kind in _fields(cls):
-        value = _convert(field.name, kind, given[field.name]) if field.name in given else \
-            (defaults or {}).get(field.name, _default(field))
-        values[field.name] = _checked(field, kind, value)
+    values = {field.name: _default(field) for field in dataclasses.fields(cls)}
+    for name, value in (defaults or {}).items():
+        if name not in values:
+            raise UserError(f'there is no setting {name}: the saved settings are those of another program or version')
+        values[name] = value
+
+    types = {name: _Type(annotation) for name, annotation in typing.get_type_hints(cls).items()}
+    parser = _Parser(description=description, usage='%(prog)s [--name value ...]', allow_abbrev=False,
+                     argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for field in dataclasses.fields(cls):
+        _add_option(parser, field, types[field.name], values[field.name])
+    for name, text in vars(parser.parse_args(argv)).items():
+        values[name] = types[name].read(text)
+    for field in dataclasses.fields(cls):
+        values[field.name] = _checked(field, types[field.name], values[field.name])
     return cls(**values)
 
 
 def describe(settings):
     """The settings as text, a line `name = value` each, to print before a run and to save with it."""
-    return '\n'.join(f'{field.name} = {_shown(getattr(settings, field.name))}' for field in dataclasses.fields(settings))
+    names = [field.name for field in dataclasses.fields(settings)]
+    return '\n'.join(f'{name} = {_shown(getattr(settings, name))}' for name in names)
 
 
-def _fields(cls):
-    hints = typing.get_type_hints(cls)
-    return [(field, hints[field.name]) for field in dataclasses.fields(cls)]
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UserError(f'{message} (see {self.prog} --help)')
+
+
+class _Type:
+    """An annotation taken apart: the type of one value, whether it is a list of them, whether it may be None."""
+
+    def __init__(self, annotation):
+        self.optional = typing.get_origin(annotation) is typing.Union
+        if self.optional:
+            annotation = next(part for part in typing.get_args(annotation) if part is not type(None))
+        self.is_list = typing.get_origin(annotation) is list
+        self.one = typing.get_args(annotation)[0] if self.is_list else annotation
+
+    def read(self, text):
+        """The value that a text, for a list the texts, on the command line stands for."""
+        if self.optional and text in (NONE, [NONE]):
+            return None
+        return [self._read_one(part) for part in text] if self.is_list else self._read_one(text)
+
+    def _read_one(self, text):
+        """One value; what cannot be converted stays text, for _checked to refuse."""
+        if self.one is bool:
+            return BOOLS.get(text.lower(), text)
+        try:
+            return self.one(text)
+        except ValueError:
+            return text
+
+
+def _add_option(parser, field, kind, default):
+    choices, alone = field.metadata.get('choices'), field.metadata.get('alone')
+    if kind.one is bool:
+        alone = 'true'
+    shown = '' if default is None or default == [] else f' (default: {_shown(default)})'
+    parser.add_argument('--' + field.name, nargs='*' if kind.is_list else '?' if alone else None, const=alone,
+                        metavar='|'.join(map(str, choices)) if choices else TYPES[kind.one][0],
+                        help=(field.metadata.get('help', '') + shown).replace('%', '%%'))
+
+
+def _checked(field, kind, value):
+    """The value, if it is what the field allows."""
+    if value is None and kind.optional:
+        return None
+    if kind.is_list and not isinstance(value, list):
+        raise UserError(f'setting {field.name} must be a list, not {value!r}')
+    checked = [_checked_one(field, kind, one) for one in (value if kind.is_list else [value])]
+    return checked if kind.is_list else checked[0]
+
+
+def _checked_one(field, kind, value):
+    def refuse(what):
+        each, none = 'each value of ' if kind.is_list else '', f' or {NONE}' if kind.optional else ''
+        raise UserError(f'{each}setting {field.name} must be {what}{none}, not {value!r}')
+
+    if kind.one is float and type(value) is int:  # `lr = 1` in an args file
+        value = float(value)
+    choices, minimum, above = (field.metadata.get(key) for key in ('choices', 'minimum', 'above'))
+    if type(value) is not kind.one:
+        refuse(TYPES[kind.one][1])
+    if kind.one is float and not math.isfinite(value):
+        refuse('a finite number')
+    if choices and value not in choices:
+        refuse('one of ' + ', '.join(map(str, choices)))
+    if minimum is not None and value < minimum:
+        refuse(f'at least {minimum}')
+    if above is not None and value <= above:
+        refuse(f'above {above}')
+    return value
 
 
 def _default(field):
@@ -64,69 +139,7 @@ def _default(field):
 
 
 def _shown(value):
-    return ' '.join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _inner(kind):
-    """(type of one value, is it a list, may it be None) of an annotation: int, List[str], Optional[float], …"""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is list:
-        return arguments[0], True, False
-    if origin is typing.Union:  # Optional[X]
-        inner, is_list, _ = _inner(next(argument for argument in arguments if argument is not type(None)))
-        return inner, is_list, True
-    return kind, False, False
-
-
-def _arguments(field, kind):
-    """argparse's nargs: lists take any number of values; a bool may stand alone (`--cuda`), meaning true."""
-    inner, is_list, _ = _inner(kind)
-    return '*' if is_list else '?' if inner is bool or field.metadata['alone'] else None
-
-
-def _type_name(kind):
-    inner, is_list, optional = _inner(kind)
-    name = {bool: 'true|false', int: 'whole number', float: 'number', str: 'text'}[inner]
-    return ('list of ' if is_list else '') + name + (' or none' if optional else '')
-
-
-def _convert(name, kind, text):
-    inner, is_list, optional = _inner(kind)
-    if is_list and text != ['none']:
-        return [_convert(name, inner, part) for part in text]
-    if optional and text in ('none', 'None', ['none']):
-        return None
-    if inner is bool:
-        words = {None: True, 'true': True, 'True': True, '1': True, 'false': False, 'False': False, '0': False}
-        if text in words:
-            return words[text]
-    else:
-        try:
-            return inner(text)
-        except ValueError:
-            pass  # said below
-    raise UserError(f'--{name} must be a {_type_name(kind)}, not {text!r}')
-
-
-def _checked(field, kind, value):
-    inner, is_list, optional = _inner(kind)
-    if value is None and optional:
-        return value
-    if is_list and not isinstance(value, list):
-        raise UserError(f'setting {field.name} must be a list, not {value!r}')
-    if inner is float:  # `lr = 1` in an args file is meant as 1.0
-        promote = lambda one: float(one) if type(one) is int else one
-        value = [promote(one) for one in value] if is_list else promote(value)
-    for one in value if is_list else [value]:
-        if type(one) is not inner:
-            raise UserError(f'setting {field.name} must be a {_type_name(kind)}, not {one!r}')
-        choices, minimum, above = (field.metadata[key] for key in ('choices', 'minimum', 'above'))
-        if choices and one not in choices:
-            raise UserError(f'setting {field.name} must be one of {", ".join(map(str, choices))}, not {one!r}')
-        if inner is float and not math.isfinite(one):
-            raise UserError(f'setting {field.name} must be a finite number, not {one}')
-        if minimum is not None and one < minimum:
-            raise UserError(f'setting {field.name} must be at least {minimum}, not {one}')
-        if above is not None and one <= above:
-            raise UserError(f'setting {field.name} must be above {above}, not {one}')
-    return value
+    """A value as it can be given on the command line."""
+    if value is None:
+        return NONE
+    return shlex.join(map(str, value)) if isinstance(value, list) else str(value)

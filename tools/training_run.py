@@ -8,10 +8,9 @@
         state_7.bin                         what `--resume` goes on from
         summary.txt
 """
-import csv
+import fcntl
 import hashlib
 import json
-import math
 import os
 import signal
 import sys
@@ -26,11 +25,13 @@ from tools.errors import INTERRUPTED, UserError
 from tools.files import whole_file
 from tools.images import write_image
 from tools.models import weights_of
+from tools.run_folder import save_settings
 from tools.runtime import jt
 
 FULL_RATE_EPOCHS = 2
 SAMPLES = 4  # images of a batch in a sample picture
-NEWEST = 'newest'
+STDERR = 2
+STOPPING = b'\nstopping after this step (Ctrl-C again: at once, back to the last saved state)\n'
 
 
 def learning_rate(lr, epoch):
@@ -41,102 +42,102 @@ def learning_rate(lr, epoch):
     return lr if epoch < FULL_RATE_EPOCHS else lr / 10
 
 
-def find_run(folder, which):
-    """The run folder `which`, or with 'newest' the one below `folder` whose state was saved last. UserError if there is none."""
-    if which != NEWEST:
-        if not (Path(which) / 'settings.json').is_file():
-            raise UserError(f'--resume {which} is not the folder of a training run (it has no settings.json)')
-        return Path(which)
-    states = sorted(Path(folder).glob('*/state_*.bin'), key=lambda path: path.stat().st_mtime)
-    if not states:
-        raise UserError(f'--resume: no run under {folder} has a saved state')
-    return states[-1].parent
-
-
-def saved_settings(run_folder):
-    """The settings that a run was started with, {name: value}."""
-    try:
-        return json.loads((Path(run_folder) / 'settings.json').read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        raise UserError(f'cannot read {Path(run_folder) / "settings.json"}: {error}') from error
-
-
 class TrainingRun:
     """One run of a training script: use it as a context, around the loop over epochs and batches.
 
-        with TrainingRun(folder, model, optimizer, batches, loss_names, settings, weights_file) as run:
+        with TrainingRun(folder, model, optimizer, batches, loss_names, settings, weights_file, metadata) as run:
             for epoch in range(run.epoch, settings.epochs):
                 for batch in run.batches_of(epoch):
                     …one step…
                     run.after_step(outputs, batch)
                 run.after_epoch(samples)
+            run.finish()
 
-    folder: of the run; new, or one to go on with (resume). loss_names: of the losses in the outputs, the total last.
-    settings: the script's dataclass. weights_file: its name, with `{epoch}` in it. metadata: goes into the weights files.
+    folder: of the run; if it exists, model and optimizer take its newest state and the run goes on from there.
+    loss_names: of the losses in the outputs, the total last. settings: the script's dataclass. weights_file: its name, with
+    `{epoch}` in it. metadata: goes into the weights files.
 
     A first Ctrl-C ends the loop after the step in progress, with the state saved; a second one ends at once.
-    Nothing random happens after the initial weights but the order of the data, which follows from seed and epoch. So the state is the
-    weights, the optimiser's moments and the place in the data.
+
+    A resumed run gives bit for bit the losses and weights of an uninterrupted one, on one machine's CPU with the same number of
+    threads. Nothing random happens after the initial weights but the order of the data (and what `augment` does), which follows
+    from seed, epoch and place in it. So the state is the weights, the optimiser's moments and the place in the data; the losses so
+    far are in the CSV file, which resuming cuts off where the state was saved.
     """
 
-    def __init__(self, folder, model, optimizer, batches, loss_names, settings, weights_file, metadata, resume=False):
+    def __init__(self, folder, model, optimizer, batches, loss_names, settings, weights_file, metadata):
         self.folder, self.model, self.optimizer, self.batches = Path(folder), model, optimizer, batches
         self.loss_names, self.settings, self.weights_file, self.metadata = loss_names, settings, weights_file, metadata
         self.epoch, self.step = 0, 0  # the next step to do: its epoch, and its number within it
         self.pending = []  # (losses, paths) of steps whose losses have not been looked at yet
+        self.paths = []  # of the batch of the last step
         self.last_weights, self.last_losses = None, ''
         self.seconds, self.images = 0.0, 0  # of the whole run, resumed parts included
         self.csv_path, self.log_path = self.folder / 'losses.csv', self.folder / 'train.log'
-        self.resumed = resume
+        self.bar = self.writer = None
+        self.stopping = False
+        resume = self.folder.is_dir()
+        self._lock_folder()
         if resume:
             self._restore()
         else:
             self._begin()
 
+    def _lock_folder(self):
+        """UserError if another process trains in this folder. The lock ends with the process, however that ends."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.lock = open(self.folder / '.lock', 'w')
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f'{self.folder} is in use: another process trains there') from None
+        except OSError as error:
+            raise UserError(f'cannot write {self.folder}: {error.strerror}') from error
+
     def _begin(self):
-        values = json.dumps(vars(self.settings), indent=2)
-        with whole_file(self.folder / 'settings.json') as temporary:
-            temporary.write_text(values + '\n', encoding='utf-8')
-        self.log_path.write_text('', encoding='utf-8')
-        header = ['step', 'epoch', 'lr', *self.loss_names, 'images_per_second']
-        self.csv_path.write_text(','.join(header) + '\n', encoding='utf-8')
+        save_settings(self.settings, self.folder)
+        self._append(self.log_path, '')
+        self._append(self.csv_path, ','.join(['step', 'epoch', 'lr', *self.loss_names, 'images_per_second']) + '\n')
+        self.save_state()  # so that there is something to go on from, and a full disk shows now
 
     def __enter__(self):
-        self.stopping = False
+        if self.settings.tensorboard:
+            from tensorboardX import SummaryWriter
+            self.writer = SummaryWriter(str(self.folder), purge_step=self._steps_before() + self.step + 1)
+        if self.epoch < self.settings.epochs:
+            print(f'training on the {"GPU" if jt.flags.use_cuda else "CPU"}: {len(self.batches)} steps per epoch, from epoch '
+                  f'{self.epoch + 1} step {self.step + 1}; all goes to {self.folder}; the first step ever takes minutes, while '
+                  'Jittor compiles', flush=True)
+        else:
+            print(f'{self.folder} is finished: {self.epoch} epochs are done; to train on, give a larger number: --epochs '
+                  f'{self.epoch + 1}')
         self.previous_handler = signal.signal(signal.SIGINT, self._interrupt)
-        self.writer = self._tensorboard() if self.settings.tensorboard else None
-        self.started = self.saved_at = self.flushed_at = time.monotonic()
+        self.saved_at = self.flushed_at = time.monotonic()
         return self
 
     def __exit__(self, kind, error, trace):
         signal.signal(signal.SIGINT, self.previous_handler)
-        if self.writer:
-            self.writer.close()
+        for open_one in (self.bar, self.writer, self.lock):
+            if open_one is not None:
+                open_one.close()
 
     def _interrupt(self, number, frame):
         if self.stopping:
             raise KeyboardInterrupt
         self.stopping = True
-        tqdm.write('stopping after this step (Ctrl-C again: at once, back to the last saved state)')
-
-    def _tensorboard(self):
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError:
-            raise UserError('tensorboard = True needs a package: pip install tensorboardX') from None
-        return SummaryWriter(str(self.folder))
+        os.write(STDERR, STOPPING)  # not print, which this may have interrupted
 
     def batches_of(self, epoch):
         """The batches of an epoch that are still to do, with a progress bar on a terminal."""
-        total = len(self.batches)
-        self.bar = tqdm(self.batches.epoch(epoch, self.step), f'epoch {epoch + 1}/{self.settings.epochs}', total, initial=self.step,
-                        unit='step', disable=None)
+        self.bar = tqdm(self.batches.epoch(epoch, self.step), f'epoch {epoch + 1}/{self.settings.epochs}', len(self.batches),
+                        initial=self.step, unit='step', disable=None)
         yield from self.bar
 
     def after_step(self, outputs, batch):
         """Note the losses of a step; write them, save the state and stop when it is time to. UserError if a loss is not finite."""
         losses = jt.concat([outputs[name].reshape(1) for name in self.loss_names]).stop_grad()
         self.pending.append((losses, batch.paths))
+        self.paths = batch.paths
         self.step += 1
         if self.step % self.settings.step == 0 or self.stopping:
             self._flush()
@@ -148,15 +149,18 @@ class TrainingRun:
     def after_epoch(self, samples):
         """Save weights, state and a sample picture. samples: (N, 1, H, W) Vars or arrays, shown side by side for some N."""
         self._flush()
+        weights = weights_of(self.model)
+        self._check_finite(weights)
         self.epoch, self.step = self.epoch + 1, 0
         self.last_weights = self.folder / self.weights_file.format(epoch=self.epoch)
-        save_weights(self.last_weights, weights_of(self.model),
+        save_weights(self.last_weights, weights,
                      {**self.metadata, 'epoch': self.epoch, 'run': self.folder.name, 'settings': vars(self.settings)})
         columns = [np.concatenate(list(np.asarray(images)[:SAMPLES, 0])) for images in samples]
         picture = np.concatenate(columns, axis=1).clip(0, 255).astype(np.uint8)
         write_image(self.folder / 'samples' / f'epoch_{self.epoch}.png', picture)
         self.save_state()
-        self._stop_if_asked()
+        if self.epoch < self.settings.epochs:
+            self._stop_if_asked()
 
     def _stop_if_asked(self):
         if self.stopping:
@@ -165,7 +169,7 @@ class TrainingRun:
 
     def finish(self):
         """Write and print the summary."""
-        lines = [f'{self.folder}: {self.settings.epochs} epochs of {len(self.batches)} steps',
+        lines = [f'{self.folder}: {self.epoch} epochs of {len(self.batches)} steps',
                  f'time: {self.seconds / 60:.1f} minutes, {self.images / max(self.seconds, 1e-9):.2f} images/s',
                  f'losses of the last step: {self.last_losses}',
                  f'weights: {self.last_weights}',
@@ -179,80 +183,98 @@ class TrainingRun:
         """Fetch the pending losses, check them, and write log and CSV."""
         if not self.pending:
             return
-        values = jt.stack([losses for losses, _ in self.pending]).numpy().tolist()
-        first = self.step - len(values) + 1  # within the epoch, from 1
-        for step, (losses, (_, paths)) in enumerate(zip(values, self.pending), first):
-            if not all(map(math.isfinite, losses)):
-                self._refuse(step, losses, paths)
+        values = jt.stack([losses for losses, _ in self.pending]).numpy()
+        first = self.step - len(values)  # within the epoch, from 0
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        good = bad[0] if len(bad) else len(values)
+        if good:
+            self._write(values[:good].tolist(), first)
+        if good < len(values):
+            self._refuse(f'the loss is {self._named(values[good])}', first + good + 1, self.pending[good][1])
+        self.pending = []
+
+    def _write(self, values, first):
+        """Write the losses of the steps of this epoch from number `first` on, counted from 0."""
         now = time.monotonic()
         elapsed, self.flushed_at = now - self.flushed_at, now
         images = len(values) * self.batches.batch_size
-        self.seconds, self.images, self.pending = self.seconds + elapsed, self.images + images, []
+        self.seconds, self.images = self.seconds + elapsed, self.images + images
         rate, lr = images / elapsed, self.optimizer.lr
-        before = self.epoch * len(self.batches)
-        with open(self.csv_path, 'a', encoding='utf-8', newline='') as file:
-            rows = csv.writer(file, lineterminator='\n')
-            for step, losses in enumerate(values, first):
-                rows.writerow([before + step, self.epoch + 1, f'{lr:g}', *(f'{loss:.9g}' for loss in losses), f'{rate:.4g}'])
-                if self.writer:
-                    for name, loss in zip(self.loss_names, losses):
-                        self.writer.add_scalar(name, loss, before + step)
-        means = np.mean(values, axis=0)
-        self.last_losses = ', '.join(f'{name} {loss:.6f}' for name, loss in zip(self.loss_names, values[-1]))
+        rows = ''
+        for step, losses in enumerate(values, self._steps_before() + first + 1):
+            rows += ','.join([str(step), str(self.epoch + 1), f'{lr:g}', *(f'{loss:.9g}' for loss in losses), f'{rate:.4g}']) + '\n'
+            if self.writer:
+                for name, loss in zip(self.loss_names, losses):
+                    self.writer.add_scalar(name, loss, step)
+        means, last, total = np.mean(values, axis=0), first + len(values), len(self.batches)
         # The original's line format, which plot_loss_curves.py reads.
-        line = ' - '.join([time.ctime(), f'Epoch {self.epoch + 1}/{self.settings.epochs}', f'Batch {self.step}/{len(self.batches)}',
-                           f'lr:{lr:.6f}', *(f'{name.replace("_", " ")}: {loss:.6f}' for name, loss in zip(self.loss_names, means))])
-        with open(self.log_path, 'a', encoding='utf-8') as file:
-            file.write(line + '\n')
+        line = ' - '.join([time.ctime(), f'Epoch {self.epoch + 1}/{self.settings.epochs}', f'Batch {last}/{total}', f'lr:{lr:.6f}',
+                           *(f'{name.replace("_", " ")}: {loss:.6f}' for name, loss in zip(self.loss_names, means))])
+        self._append(self.csv_path, rows)
+        self._append(self.log_path, line + '\n')
+        self.last_losses = self._named(values[-1])
         if self.bar.disable:
-            print(line, flush=True)
+            left = tqdm.format_interval((total - last) * elapsed / len(values))
+            print(f'{line} - {rate:.1f} images/s - {left} left in this epoch', flush=True)
         else:
             self.bar.set_postfix_str(f'loss {means[-1]:.3f}, lr {lr:g}, {rate:.1f} images/s')
 
-    def _refuse(self, step, losses, paths):
-        values = ', '.join(f'{name} {loss}' for name, loss in zip(self.loss_names, losses))
+    def _append(self, path, text):
+        try:
+            with open(path, 'a', encoding='utf-8') as file:
+                file.write(text)
+        except OSError as error:
+            raise UserError(f'cannot write {path}: {error.strerror}') from error
+
+    def _named(self, losses):
+        return ', '.join(f'{name} {loss:.6f}' for name, loss in zip(self.loss_names, losses))
+
+    def _steps_before(self):
+        return self.epoch * len(self.batches)
+
+    def _check_finite(self, arrays):
+        bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+        if bad:
+            self._refuse(f'{len(bad)} weights are not finite ({bad[0]}, …)', self.step, self.paths)
+
+    def _refuse(self, what, step, paths):
         files = ', '.join(str(path) for item in paths for path in item)
-        raise UserError(f'the loss is no longer finite: epoch {self.epoch + 1}, step {step}: {values}. Images of this batch: {files}. '
-                        f'Last good weights: {self.last_weights or "none, this was the first epoch"}. Nothing was saved after that; '
-                        'a smaller lr, or ssim_val_range 255, may help')
+        raise UserError(f'training has gone bad in epoch {self.epoch + 1}, step {step}: {what}. Images of that batch: {files}. '
+                        f'Last good weights: {self.last_weights or "none, this was the first epoch"}. Nothing was saved since; '
+                        'a smaller lr may help')
 
     def save_state(self):
         """Save everything that resuming needs; the losses so far are checked and written first."""
         self._flush()
         arrays = {f'model/{name}': array for name, array in weights_of(self.model).items()}
         arrays.update(self.optimizer.state())
+        self._check_finite(arrays)
         for path in (self.csv_path, self.log_path):
             with open(path, 'rb') as file:
                 os.fsync(file.fileno())
         save_state(self.folder, arrays, {
             'epoch': self.epoch, 'step': self.step, 'seconds': self.seconds, 'images': self.images, 'data': self._data_digest(),
-            'last_weights': str(self.last_weights.name) if self.last_weights else None, 'last_losses': self.last_losses,
+            'last_weights': self.last_weights and self.last_weights.name, 'last_losses': self.last_losses,
+            'broken': {str(path): reason for path, reason in self.batches.broken.items()},
             'csv_bytes': self.csv_path.stat().st_size, 'log_bytes': self.log_path.stat().st_size})
         self.saved_at = time.monotonic()
 
     def _restore(self):
         arrays, place = load_state(self.folder)
         if place['data'] != self._data_digest():
-            raise UserError(f'{self.folder} cannot go on: its training images, batch size or seed are not those it was started with '
-                            '(leave path, train_num, batch and seed as they were, or start a new run)')
+            raise UserError(f'{self.folder} cannot go on: the training images found are not those that it was started with (put them '
+                            'back as they were, or start a new run)')
         self.model.load_state_dict({name[len('model/'):]: array for name, array in arrays.items() if name.startswith('model/')})
         self.optimizer.load_state(arrays)
         self.epoch, self.step, self.seconds, self.images = (place[name] for name in ('epoch', 'step', 'seconds', 'images'))
-        self.last_losses = place['last_losses']
-        self.last_weights = self.folder / place['last_weights'] if place['last_weights'] else None
+        self.last_losses, self.last_weights = place['last_losses'], place['last_weights'] and self.folder / place['last_weights']
+        self.batches.broken.update((Path(path), reason) for path, reason in place['broken'].items())
         for path, size in ((self.csv_path, place['csv_bytes']), (self.log_path, place['log_bytes'])):
+            if not path.is_file() or path.stat().st_size < size:
+                raise UserError(f'{path} lacks lines that were there when the state was saved: put it back, or start a new run')
             os.truncate(path, size)  # the steps after the saved state are done again
+        save_settings(self.settings, self.folder)  # with what was given beside --resume
 
     def _data_digest(self):
         order = [self.batches.seed, self.batches.batch_size, [[str(path) for path in item] for item in self.batches.items]]
         return hashlib.sha256(json.dumps(order).encode()).hexdigest()
-
-
-def new_run_folder(parent, prefix):
-    """`parent/prefix_DATE_TIME`, a folder that does not exist yet."""
-    folder = Path(parent) / time.strftime(f'{prefix}_%Y%m%d_%H%M%S')
-    number = 2
-    while folder.exists():
-        folder = folder.with_name(f'{folder.name.split("-")[0]}-{number}')
-        number += 1
-    return folder

@@ -1,0 +1,35 @@
+"""Settings of test_conv_trans.py and test_color_image.py. Edit the defaults here, or give them on the command line (--test_set all)."""
+from dataclasses import dataclass
+from typing import List, Optional
+
+from tools.settings import setting
+
+
+@dataclass
+class Args:
+    # Images
+    test_set: List[str] = setting(['21_pairs_tno'], 'folders in `images` to fuse, such as 21_pairs_tno, 40_vot_tno, or all')
+    images: str = setting('./images', 'folder of the test sets, each with ir/ and vis/')
+    ir: Optional[str] = setting(None, 'instead of a test set: a folder of infrared images, or one file')
+    vis: Optional[str] = setting(None, 'instead of a test set: a folder of visible images, or one file')
+    resize: bool = setting(False, 'make an infrared image of another size fit the visible one; otherwise the pair is left out')
+
+    # Network
+    model: Optional[str] = setting(None, 'run folder or weights file of the fusion network; none: the newest run in `models`')
+    epoch: Optional[int] = setting(None, 'epoch of the run folder; none: the last', minimum=1)
+    auto_ir: Optional[str] = setting(None, 'weights of the infrared encoder; none: those beside the fusion network')
+    auto_vi: Optional[str] = setting(None, 'weights of the visible encoder; none: those beside the fusion network')
+    models: str = setting('./models/transfuse', 'folder of the runs of train_conv_trans.py')
+    cuda: bool = setting(True, 'compute on the GPU if there is one')
+
+    # Results
+    output: str = setting('./output', 'results go to `output`/crossfuse_test/SET_VARIANT_epochK_RUN')
+    out: Optional[str] = setting(None, 'folder for the results, in place of the one in `output`')
+    overwrite: bool = setting(False, 'make results anew that are there already')
+    contact_sheet: bool = setting(False, 'also infrared, visible and fused side by side, all in one picture')
+
+
+@dataclass
+class ColorArgs(Args):
+    test_set: List[str] = setting(['M3FD_Fusion'], 'folders in `images` to fuse, such as M3FD_Fusion, or all')
+    features: bool = setting(False, 'also pictures of the attention\'s feature maps, for each image')

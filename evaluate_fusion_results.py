@@ -1,0 +1,115 @@
+"""Score fused images with the metrics of the field, or compare two fused folders image by image.
+
+python evaluate_fusion_results.py                                                  the newest folder under output/
+python evaluate_fusion_results.py --test_set 21_pairs_tno --metrics all            all folders fused from a test set
+python evaluate_fusion_results.py --ir DIR --vis DIR --fused DIR DIR --names A B   any folders, one for each method
+python evaluate_fusion_results.py --fused DIR --check_against DIR                  how far two results are apart
+"""
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from args_evaluate import Args
+from tools.errors import UserError, run_script
+from tools.evaluation import compare_folders, score_methods, select_metrics
+from tools.fused_folders import METRICS_FOLDER, Sources, find_fused_folders, set_of_folder, sources_of
+from tools.metric_report import fidelity_table, paired_tests, terminal_table, write_fidelity, write_tables
+from tools.pairing import pair_folders
+from tools.settings import parse_settings
+
+
+def main(arguments=None):
+    settings = parse_settings(Args, __doc__, arguments)
+    folders = find_folders(settings)
+    return check(settings, folders) if settings.check_against else evaluate(settings, folders)
+
+
+def find_folders(settings):
+    """The fused folders to work on: those given, all of a test set, or the newest."""
+    if settings.fused:
+        return [Path(folder) for folder in settings.fused]
+    found = find_fused_folders(settings.output, settings.images)
+    if settings.test_set:
+        found = [folder for folder in found if set_of_folder(folder, settings.images) == settings.test_set]
+    if not found:
+        of_set = f' of the test set {settings.test_set}' if settings.test_set else ''
+        raise UserError(f'no fused images{of_set} under {settings.output}: fuse some with test_conv_trans.py, '
+                        'or give folders: --ir DIR --vis DIR --fused DIR')
+    return found if settings.test_set else found[:1]
+
+
+def evaluate(settings, folders):
+    """Score the folders, write and show the tables. Returns the exit code."""
+    metrics = select_metrics(settings.protocol, settings.metrics)
+    methods = name_methods(settings, folders)
+    sources = find_sources(settings, folders)
+    pairing = pair_folders(sources.ir, sources.vis)
+    print(f'{pairing.describe()}\nscoring {", ".join(methods)} by {" ".join(metric.name for metric in metrics)}')
+    scores = score_methods(methods, pairing, settings.protocol, metrics, settings.channels, settings.workers)
+    if np.isnan(scores.values).all():
+        raise UserError('nothing could be scored:\n' + '\n'.join(scores.problems))
+
+    several = len(folders) > 1
+    tests = paired_tests(scores) if several else []
+    out = results_folder(settings, f'{len(folders)}_methods' if several else folders[0].name)
+    write_tables(scores, tests, out)
+    if several:
+        from tools.metric_figures import draw_figures  # imported when needed: over a second
+        draw_figures(scores, out)
+    print(f'\n{terminal_table(scores)}\n\n{"tables, tests and figures" if several else "tables"}: {out}')
+    return exit_code(scores.problems)
+
+
+def name_methods(settings, folders):
+    """{name of the method: folder}, the names being --names or those of the folders."""
+    names = settings.names or [folder.resolve().name for folder in folders]
+    if len(names) != len(folders):
+        raise UserError(f'{len(names)} names for {len(folders)} fused folders: --names takes one for each')
+    if len(set(names)) < len(names):
+        raise UserError(f'the methods need different names: {" ".join(names)}; set them with --names')
+    return dict(zip(names, folders))
+
+
+def find_sources(settings, folders):
+    """Where the source images are: as given, or as the folders or their names tell."""
+    if settings.ir and settings.vis:
+        return Sources(Path(settings.ir), Path(settings.vis))
+    if settings.ir or settings.vis:
+        raise UserError('give both --ir and --vis, or neither')
+    sources = [sources_of(folder, settings.images) for folder in folders]
+    if None in sources:
+        raise UserError('it is not known which images were fused: give their folders as --ir and --vis')
+    if len({(source.ir.resolve(), source.vis.resolve()) for source in sources}) > 1:
+        raise UserError('the folders were fused from different images, evaluate them separately: ' + '; '.join(
+            f'{folder} from {source.ir} and {source.vis}' for folder, source in zip(folders, sources)))
+    return sources[0]
+
+
+def check(settings, folders):
+    """Compare one fused folder with another, write and show the table. Returns the exit code."""
+    if len(folders) > 1:
+        raise UserError('--check_against compares one folder: give one --fused')
+    results, problems = compare_folders(folders[0], settings.check_against, settings.workers)
+    if not results:
+        raise UserError('nothing could be compared:\n' + '\n'.join(problems))
+    out = results_folder(settings, f'{folders[0].name}_against_{Path(settings.check_against).name}')
+    write_fidelity(results, out)
+    print(f'{folders[0]} against {settings.check_against}\n{fidelity_table(results)}\n\ntable: {out}')
+    return exit_code(problems)
+
+
+def results_folder(settings, title):
+    return Path(settings.out or Path(settings.output, METRICS_FOLDER, f'{title}_{time.strftime("%Y%m%d_%H%M%S")}'))
+
+
+def exit_code(problems):
+    """Name what was left out; 1 if there was anything."""
+    if problems:
+        print(f'\nleft out ({len(problems)}):\n  ' + '\n  '.join(problems), file=sys.stderr)
+    return 1 if problems else 0
+
+
+if __name__ == '__main__':
+    run_script(main)

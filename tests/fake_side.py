@@ -1,0 +1,39 @@
+"""A side of the comparison without any framework, for test_comparison.py: what a process can do, and losses that follow a formula."""
+import os
+from pathlib import Path
+
+from comparison.worker import AUTOENCODER_LOSSES, FUSION_LOSSES, serve
+
+
+class FakeSide:
+    def __init__(self, cuda, threads, original=None, other_rounding=False):
+        self.threads, self.other_rounding = threads, other_rounding
+
+    def process(self):
+        return {'pid': os.getpid(), 'threads': self.threads, 'environment': os.environ['OMP_NUM_THREADS'], 'other': self.other_rounding}
+
+    def fail(self):
+        raise ValueError('as it was asked to')
+
+    def die(self):
+        print('the last words')
+        os._exit(3)
+
+    def start_autoencoder(self, weights, modality, lr):
+        self.network, self.losses, self.given = f'encoder {modality}', AUTOENCODER_LOSSES, Path(weights).read_text()
+
+    def start_fusion(self, ir, vi, fusion, lr):
+        self.network, self.losses = 'fusion', FUSION_LOSSES
+        self.given = ' + '.join(Path(path).read_text() for path in (ir, vi, fusion))
+
+    def step(self, batches, index, epoch):
+        if self.network == 'fusion' and index == 3 and Path(batches).name == 'stops':
+            self.die()
+        return {'lr': 1 / (1 + epoch), **{loss: 100 - index + 0.01 * self.other_rounding for loss in self.losses}}
+
+    def save(self, path):
+        Path(path).write_text(f'{self.network} of {"floor" if self.other_rounding else "first"} from ({self.given})')
+
+
+if __name__ == '__main__':
+    serve(FakeSide)

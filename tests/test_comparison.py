@@ -1,0 +1,357 @@
+"""The comparison with PyTorch, as far as neither PyTorch nor the original is needed: its numbers, its processes, the Jittor side."""
+import ast
+import contextlib
+import csv
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from comparison import curves, forward, inputs, results, sides, speed, training
+from comparison.report import markdown_table, percent, write_part
+from comparison.sides import FLOOR, JITTOR, PYTORCH, Setup, SideError, check_original, open_sides
+from conftest import REPOSITORY
+from tools.errors import UserError
+from tools.evaluation import Fidelity
+from tools.loader import Batches
+from tools.pairing import Pair
+
+
+# Curves
+
+def test_equal_curves_agree():
+    curve = np.linspace(900, 100, 50)
+    found = curves.agreement(curve, curve, curve)
+    assert found.steps == 50 and found.within == found.within_alone == 1
+    assert found.end == pytest.approx(curve[-5:].mean())
+    assert found[2:8] == (0, 0, 0, 0, 0, 0)
+
+
+def test_a_biased_curve_is_out_of_bound_where_pytorch_agrees_with_itself():
+    curve = np.linspace(900, 100, 50)
+    found = curves.agreement(curve, 1.01 * curve, curve)
+    assert found.within == 0
+    assert found.end_jittor == pytest.approx(0.01) and found.median_jittor == pytest.approx(0.01)
+    assert curves.agreement(curve, 1.0009 * curve, curve).within == 1, 'a tenth of a percent is always allowed'
+    assert curves.agreement(curve, 1.01 * curve, 0.996 * curve).within == 1, 'and three times the floor'
+    assert curves.agreement(curve, 1.01 * curve, 0.997 * curve).within == 0
+
+
+def test_the_floor_is_taken_around_a_step():
+    rounding = np.zeros(60)
+    rounding[30] = -0.02
+    allowed = curves.bound(rounding)
+    assert list(np.flatnonzero(allowed > curves.ALLOWED_DIFFERENCE)) == list(range(20, 41))
+    assert allowed[25] == pytest.approx(0.06)
+    curve = np.full(60, 500.0)
+    found = curves.agreement(curve, np.where(np.arange(60) == 28, 1.05, 1) * curve, (1 + rounding) * curve)
+    assert found.within == 1 and found.within_alone == pytest.approx(59 / 60)
+
+
+# Forward, results, speed
+
+def test_largest_differences():
+    pytorch = {'out': np.array([1.0, -4.0]), 'gradient a': np.array([10.0, 2.0]), 'gradient b': np.array([100.0]),
+               'gradient zero': np.array([1e-9])}
+    jittor = {'out': np.array([1.0, -4.5]), 'gradient a': np.array([10.0, 2.2]), 'gradient b': np.array([101.0]),
+              'gradient zero': np.array([-1e-9])}
+    floor = {name: array * 1.0 for name, array in pytorch.items()}
+    rows = forward.rows_of('Stage', pytorch, jittor, floor)
+    assert rows[0] == ('Stage', 'out', 4.0, 0.5, 0.0)
+    worst, = forward.summed_up('gradients', rows[1:])
+    assert worst.quantity == 'gradients of 3 (a)', 'the zero one is rounding, b is closer'
+    text = forward.describe(rows, 'A note.')
+    assert '| Stage | out | 4 | 0.5 | 1.2e-01 | 0 | 0.0e+00 |' in text and text.endswith('A note.\n')
+
+
+def test_arrays_that_one_side_lacks_are_refused():
+    with pytest.raises(ValueError, match='gradient a'):
+        forward.rows_of('Stage', {'gradient a': np.ones(1)}, {}, {'gradient a': np.ones(1)})
+
+
+def test_results_rows_and_fidelity():
+    values = np.array([[[7.0, 50.0], [5.0, 30.0], [np.nan, np.nan]],
+                       [[7.07, 50.0], [5.05, 30.0], [np.nan, np.nan]],
+                       [[7.0, 49.0], [5.0, 30.0], [np.nan, np.nan]]])
+    en, sd = results.rows_of(['EN', 'SD'], values)
+    assert en == ('EN', 6, pytest.approx(0.01), 0) and sd == ('SD', 40, 0, pytest.approx(-0.0125))
+    images = [Fidelity('a', 40.0, 0.99, 3.0, 0.5), Fidelity('b', 30.0, 0.98, 7.0, 0.7)]
+    found = results.fidelity_of('Jittor', images)
+    assert found == ('Jittor', 2, 35, 30, 7, pytest.approx(0.6))
+    text = results.describe([en, sd], [found], '')
+    assert '| EN | 6 | +1 % | +0 % |' in text and '| Jittor | 2 | 35.00 dB | 30.00 dB | 7 gray levels | 60 % |' in text
+
+
+def test_ratio_is_that_of_the_rounds():
+    row = speed.summary('step', [1.0, 2.0, 4.0], [1.5, 1.0, 4.0], 900.0, 1000.0)
+    assert row == ('step', 2.0, 1.5, 1.0, 0.5, 1.5, 900.0, 1000.0)
+    assert '| step | 2.000 s | 1.500 s | 1.00 | 0.50 … 1.50 | 900 MiB | 1000 MiB |' in speed.describe([row], 3, '')
+
+
+def test_numbers_as_text():
+    assert percent(0.01234) == '1.23 %' and percent(-0.5, signed=True) == '-50 %' and percent(0.0, signed=True) == '+0 %'
+    assert markdown_table(['a', 'b'], [['x', 1]]) == '| a | b |\n| --- | --: |\n| x | 1 |\n'
+
+
+def test_the_report_holds_the_parts_that_were_done(tmp_path):
+    write_part(tmp_path, 'speed', ['a'], [[1]], 'the speed\n')
+    write_part(tmp_path, 'forward', ['a'], [[1]], 'the forward pass\n')
+    write_part(tmp_path, 'speed', ['a'], [[2]], 'the speed again\n')
+    report = (tmp_path / 'README.md').read_text(encoding='utf-8')
+    assert report.index('the forward pass') < report.index('the speed again') and report.count('the speed') == 1
+    assert (tmp_path / 'speed.csv').read_text(encoding='utf-8-sig').split() == ['a', '2']
+
+
+# Inputs
+
+def write_gray(path, image):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), image)
+    return path
+
+
+def test_batches_are_those_of_training(tmp_path):
+    random = np.random.RandomState(0)
+    items = [tuple(write_gray(tmp_path / modality / f'{number}.png', random.randint(0, 256, (40, 50), np.uint8)) for modality in ('ir', 'vi'))
+             for number in range(5)]
+    found = inputs.write_batches(tmp_path / 'batches.npy', items, batch=2, steps=5, seed=3)
+    assert found.epochs == [1, 1, 2, 2, 3] and found.batch == 2
+    written = np.load(found.path)
+    assert written.shape == (5, 2, 2, 1, 256, 256) and written.dtype == np.uint8
+    loader = Batches(items, 2, inputs.SIZE, 3)
+    expected = [batch.arrays for epoch in range(3) for batch in loader.epoch(epoch)][:5]
+    assert np.array_equal(written, np.array(expected))
+
+
+def test_test_pairs_that_cannot_be_used_are_named(tmp_path):
+    image = np.arange(600, dtype=np.uint8).reshape(20, 30)
+    good = Pair('good.png', write_gray(tmp_path / 'good.png', image), write_gray(tmp_path / 'good_vis.png', 255 - image))
+    sizes = Pair('sizes.png', good.ir, write_gray(tmp_path / 'small.png', image[:10]))
+    text = tmp_path / 'text.png'
+    text.write_text('no image')
+    pairs, left_out = inputs.write_pairs(tmp_path / 'pairs', [good, sizes, Pair('text.png', text, good.vis)])
+    assert [pair.name for pair in pairs] == ['good.png']
+    assert np.array_equal(np.load(pairs[0].path), [image, 255 - image])
+    assert len(left_out) == 2 and 'differ in size' in left_out[0] and 'text.png' in left_out[1]
+    resized = inputs.write_resized(tmp_path / 'resized.npy', pairs[0], (40, 90))
+    assert resized.name == '90×40' and np.load(resized.path).shape == (2, 40, 90)
+
+
+def test_original_is_checked(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match='--original is missing'):
+        check_original(None)
+    with pytest.raises(UserError, match='not a checkout.*lacks network/net_autoencoder.py'):
+        check_original(tmp_path)
+    for name in sides.NEEDED_FILES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text('')
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    with pytest.raises(UserError, match='requirements-compare.txt'):
+        check_original(tmp_path)
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: name)
+    check_original(tmp_path)
+
+
+@pytest.mark.parametrize('arguments, message', [
+    ([], '--original is missing'),
+    (['--original', 'nowhere'], 'nowhere is not a checkout'),
+    (['--parts', 'speed', 'beauty'], 'beauty'),
+    (['--encoders', 'none'], 'encoders'),
+    (['--steps', '0'], 'steps'),
+])
+def test_script_refuses_bad_settings_in_a_line(arguments, message):
+    result = subprocess.run([sys.executable, 'compare_with_pytorch.py', *arguments], cwd=REPOSITORY, capture_output=True, text=True)
+    lines = result.stderr.splitlines()
+    assert result.returncode == 1 and len(lines) == 1 and lines[0].startswith('error: ') and message in lines[0]
+
+
+def test_pytorch_process_imports_nothing_of_ours():
+    """There `tools` and `network` are the original's, and Jittor must stay out."""
+    for name in ('pytorch_side.py', 'worker.py'):
+        tree = ast.parse((REPOSITORY / 'comparison' / name).read_text(encoding='utf-8'))
+        at_top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+        modules = {alias.name for node in at_top if isinstance(node, ast.Import) for alias in node.names}
+        modules |= {node.module for node in at_top if isinstance(node, ast.ImportFrom)}
+        assert not {module.split('.')[0] for module in modules} & {'tools', 'network', 'jittor'}
+        assert {module for module in modules if module.startswith('comparison')} <= {'comparison.worker'}
+
+
+# Processes
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """A Setup whose sides are all tests/fake_side.py."""
+    monkeypatch.setattr(sides, 'MODULES', dict.fromkeys(sides.SIDES, 'tests.fake_side'))
+    return Setup(tmp_path / 'original', tmp_path / 'work', cuda=False, threads=2)
+
+
+def is_running(pid):
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return Path(f'/proc/{pid}/stat').read_text().split()[2] != 'Z'
+    return False
+
+
+def test_sides_are_processes_with_their_threads(fake):
+    with open_sides(sides.SIDES, fake) as opened:
+        found = {name: side.ask('process').result for name, side in opened.items()}
+    assert len({one['pid'] for one in found.values()} | {os.getpid()}) == 4
+    assert [found[name]['threads'] for name in (PYTORCH, JITTOR, FLOOR)] == [2, 2, 1]
+    assert [found[name]['environment'] for name in (PYTORCH, JITTOR, FLOOR)] == ['2', '2', '1']
+    assert [found[name]['other'] for name in (PYTORCH, FLOOR)] == [False, True]
+    assert not any(is_running(one['pid']) for one in found.values())
+
+
+def test_a_failed_method_is_told_and_the_side_goes_on(fake):
+    with open_sides([JITTOR], fake) as opened:
+        with pytest.raises(SideError, match='Jittor, fail: ValueError: as it was asked to'):
+            opened[JITTOR].ask('fail')
+        assert opened[JITTOR].ask('process').seconds >= 0
+        assert 'Traceback' in opened[JITTOR].log.read_text()
+
+
+def test_a_process_that_ends_is_told_with_its_last_words(fake):
+    with open_sides([PYTORCH, JITTOR], fake) as opened:
+        for _ in range(2):
+            with pytest.raises(UserError, match='process of PyTorch ended: the last words'):
+                opened[PYTORCH].ask('die')
+        other = opened[JITTOR].ask('process').result['pid']
+    assert not is_running(other)
+
+
+def test_sides_end_when_the_script_is_interrupted_or_killed(fake, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        with open_sides([JITTOR], fake) as opened:
+            pid = opened[JITTOR].ask('process').result['pid']
+            raise KeyboardInterrupt
+    assert not is_running(pid)
+
+    script = ('import os, sys, time; from pathlib import Path; from comparison import sides\n'
+              'sides.MODULES[sides.JITTOR] = "tests.fake_side"\n'
+              f'side = sides.Side(sides.JITTOR, sides.Setup(Path("."), Path({str(tmp_path)!r}), False, 1))\n'
+              'print(side.ask("process").result["pid"], flush=True); time.sleep(60)')
+    with subprocess.Popen([sys.executable, '-c', script], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as parent:
+        pid = int(parent.stdout.readline())
+        parent.kill()
+    deadline = time.monotonic() + 10
+    while is_running(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(pid)
+
+
+# Training
+
+def initial_weights(fake):
+    paths = inputs.weights_folder(fake, 'initial')
+    for network, path in paths.items():
+        path.write_text(f'initial {network}')
+    return paths
+
+
+def batch_files(steps, epochs, name='batches'):
+    return dict.fromkeys(inputs.NETWORKS, inputs.BatchFile(Path(name), 2, [1 + step * epochs // steps for step in range(steps)]))
+
+
+@pytest.mark.parametrize('encoders', list(training.ENCODERS))
+def test_training_hands_on_weights_and_writes_each_step(fake, tmp_path, encoders):
+    out = tmp_path / 'out'
+    (out / 'training').mkdir(parents=True)
+    (out / 'training' / 'stage_2_jittor.csv').write_text('of an earlier run')
+    training.train(fake, initial_weights(fake), batch_files(6, epochs=3), encoders, out / 'training')
+
+    weights = {side: inputs.weights_folder(fake, side) for side in sides.SIDES}
+    encoder = 'encoder 0 of first from (initial ir)'
+    assert weights[JITTOR]['ir'].read_text() == encoder
+    own = 'floor' if encoders == 'own' else 'first'
+    assert weights[FLOOR]['fusion'].read_text() == (
+        f'fusion of floor from (encoder 0 of {own} from (initial ir) + encoder 1 of {own} from (initial vi) + initial fusion)')
+
+    with open(training.csv_path(out / 'training', 'stage_2', JITTOR), encoding='utf-8') as file:
+        rows = list(csv.DictReader(file))
+    assert [row['step'] for row in rows] == list('123456') and [row['epoch'] for row in rows] == list('112233')
+    assert [row['lr'] for row in rows] == ['1', '1', '0.5', '0.5', '0.333333', '0.333333']
+    assert [float(row['pix_loss']) for row in rows] == [100, 99, 98, 97, 96, 95]
+
+    curves.write_curves(out, out / 'training', 'A note.')
+    report = (out / 'training.md').read_text(encoding='utf-8')
+    assert '| Fusion network | pixel loss | 6 | 95 | +0 % | +0.0105 % |' in report and 'A note.' in report
+    for name in ('differences', 'curves_stage_1_ir', 'curves_stage_1_vi', 'curves_stage_2'):
+        assert all((out / f'{name}{suffix}').stat().st_size > 1000 for suffix in ('.png', '.svg'))
+
+
+def test_an_interrupted_training_is_not_lost(fake, tmp_path):
+    out = tmp_path / 'out'
+    with pytest.raises(UserError, match='ended: the last words'):
+        training.train(fake, initial_weights(fake), batch_files(6, epochs=1, name='stops'), 'shared', out / 'training')
+    curves.write_curves(out, out / 'training', '')
+    report = (out / 'training.md').read_text(encoding='utf-8')
+    assert '| Visible auto-encoder | total loss | 6 |' in report and '| Fusion network | total loss | 3 |' in report
+
+
+def test_curves_of_nothing_write_nothing(tmp_path):
+    curves.write_curves(tmp_path, tmp_path / 'training', '')
+    assert not list(tmp_path.iterdir())
+
+
+# The Jittor side
+
+@pytest.fixture(scope='module')
+def jittor_side():
+    from comparison.jittor_side import JittorSide
+    return JittorSide(cuda=False, threads=2)
+
+
+@pytest.fixture(scope='module')
+def jittor_weights(jittor_side, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('weights')
+    paths = {network: str(folder / f'{network}.safetensors') for network in inputs.NETWORKS}
+    jittor_side.write_initial_weights(**paths, seed=1)
+    return paths
+
+
+@pytest.fixture(scope='module')
+def batches(tmp_path_factory):
+    path = tmp_path_factory.mktemp('batches') / 'batches.npy'
+    small = np.random.RandomState(1).randint(0, 256, (2, 2, 2, 1, 32, 32)).astype(np.uint8)
+    np.save(path, np.kron(small, np.ones((8, 8), np.uint8)))
+    return str(path)
+
+
+@pytest.mark.parametrize('stage, arrays', [('stage_1_vi', 26 + 3 + 3), ('stage_2', 104 + 10 + 4)])
+def test_jittor_side_computes_and_trains(jittor_side, jittor_weights, batches, tmp_path, stage, arrays):
+    stage = training.STAGES[stage]
+
+    class Direct:
+        @staticmethod
+        def ask(method, **arguments):
+            getattr(jittor_side, method)(**arguments)
+
+    training.start_stage(Direct, stage, jittor_weights)
+    out = str(tmp_path / 'computed.npz')
+    jittor_side.compute(batches, 0, out)
+    with np.load(out) as computed:
+        assert len(computed.files) == arrays and all(np.isfinite(computed[name]).all() for name in computed.files)
+        before = {loss: computed[loss].item() for loss in stage.losses}
+    first = jittor_side.step(batches, 0, epoch=0)
+    assert first.pop('lr') == stage.lr
+    assert first == pytest.approx(before, rel=1e-5)
+    again = jittor_side.step(batches, 0, epoch=2)
+    assert again['lr'] == pytest.approx(stage.lr / 10) and again['total_loss'] != first['total_loss']
+
+
+def test_jittor_side_fuses_with_the_weights_it_saved(jittor_side, jittor_weights, batches, tmp_path):
+    training_images = np.load(batches)[0, :, 0, 0]
+    np.save(tmp_path / 'pair.npy', training_images)
+    jittor_side.start_fusing(**jittor_weights)
+    jittor_side.fuse(str(tmp_path / 'pair.npy'), str(tmp_path / 'fused.npy'))
+    fused = np.load(tmp_path / 'fused.npy')
+    assert fused.shape == (256, 256) and fused.dtype == np.float32
+    assert fused.min() == 0 and fused.max() == pytest.approx(255, abs=0.01)
+    saved = tmp_path / 'again.safetensors'
+    jittor_side.save(str(saved))
+    assert saved.read_bytes() == Path(jittor_weights['fusion']).read_bytes()

@@ -1,0 +1,104 @@
+"""Fusing arrays from Python, in three lines:
+
+    from tools.fuser import load_fuser
+    fuser = load_fuser('models/transfuse/fuse_20261122_101500')
+    fused = fuser(ir, vis)
+"""
+from typing import Dict, NamedTuple
+
+import numpy as np
+
+from network.strips import fuse_in_strips
+from tools.errors import UserError
+from tools.fusion_models import RUNS, FusionModel, load_fusion_model
+from tools.images import SIXTEEN_TO_EIGHT_BIT, luma, rgb_to_ycrcb, ycrcb_to_rgb
+
+SMALLEST = 8  # pixels: one deep feature
+LARGEST_VALUE = 255
+
+
+class Fused(NamedTuple):
+    image: np.ndarray            # H×W or H×W×3 uint8
+    maps: Dict[str, np.ndarray]  # CAM's 'ir_self', 'vi_self' and 'cross', each (128, H//8, W//8); empty for a constant pair
+
+
+def load_fuser(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=RUNS) -> 'Fuser':
+    """A `Fuser` with the weights that `tools.fusion_models.load_fusion_model` finds for these arguments.
+
+    It computes on the CPU unless `tools.runtime.use_device(cuda=True)` was called. UserError if weights are missing or unsuitable.
+    """
+    return Fuser(load_fusion_model(model, auto_ir, auto_vi, epoch, runs))
+
+
+class Fuser:
+    """Fuses an infrared and a visible image: `fused = fuser(ir, vis)`."""
+
+    def __init__(self, model: FusionModel):
+        self.model = model
+
+    def __call__(self, ir, vis):
+        """The fused image, uint8 of the shape of `vis`.
+
+        ir, vis: H×W gray or H×W×3 RGB, of the same height and width, at least 8×8; uint8, uint16, or float with values 0…255.
+        Of colour images the luma is fused. If `vis` is in colour, so is the result, with the chroma of `vis`.
+        Raises UserError for arrays of another kind, or if the weights give values that are not numbers.
+        """
+        return self.fuse(ir, vis).image
+
+    def fuse(self, ir, vis) -> Fused:
+        """As `fuser(ir, vis)`, with CAM's maps beside the image."""
+        ir, vis = _checked(ir, 'infrared'), _checked(vis, 'visible')
+        if ir.shape[:2] != vis.shape[:2]:
+            raise UserError(f'the infrared image is {size_text(ir)}, the visible one {size_text(vis)}: they must be of one size')
+        ir_values, vis_values = _to_8_bit_range(luma(ir)), _to_8_bit_range(luma(vis))
+        if is_constant(ir_values) and is_constant(vis_values):
+            # The network's normalisation would blow up rounding errors here. Its training target is the brighter of the two.
+            fused, maps = np.maximum(ir_values, vis_values), {}
+        else:
+            maps = fuse_in_strips(self.model.networks, ir_values, vis_values)
+            fused = maps.pop('out')
+            if not np.isfinite(fused).all():
+                raise UserError(f'{self.model.files.fusion} gave values that are not numbers: its weights, or its encoders\', are bad')
+        fused = fused.astype(np.uint8)  # truncated, as in the original
+        return Fused(_with_chroma(fused, _to_8_bit_range(vis)) if vis.ndim == 3 else fused, maps)
+
+
+def is_constant(image):
+    """Whether all pixels have the same value."""
+    return image.min() == image.max()
+
+
+def size_text(image):
+    """Width×height of an image, as people write it."""
+    return f'{image.shape[1]}×{image.shape[0]}'
+
+
+def _checked(image, name):
+    """The image as an array of uint8, uint16 or float32."""
+    image = np.asarray(image)
+    if not (image.ndim == 2 or image.ndim == 3 and image.shape[2] == 3):
+        raise UserError(f'the {name} image must be H×W or H×W×3, not of shape {image.shape}')
+    if min(image.shape[:2]) < SMALLEST:
+        raise UserError(f'the {name} image is {size_text(image)}: at least {SMALLEST}×{SMALLEST} pixels are needed')
+    if image.dtype in (np.uint8, np.uint16):
+        return image
+    if image.dtype.kind != 'f':
+        raise UserError(f'the {name} image has {image.dtype} values: give uint8, uint16, or float with values 0…{LARGEST_VALUE}')
+    low, high = image.min(), image.max()
+    if not (0 <= low and high <= LARGEST_VALUE):  # also if they are NaN
+        raise UserError(f'the {name} image has float values from {low} to {high}: they must lie in 0…{LARGEST_VALUE}')
+    if low < high <= 1:
+        raise UserError(f'the {name} image has float values in 0…1: multiply them by {LARGEST_VALUE}')
+    return image.astype(np.float32)
+
+
+def _to_8_bit_range(image):
+    """The values as float32 in 0…255."""
+    return image.astype(np.float32) / (SIXTEEN_TO_EIGHT_BIT if image.dtype == np.uint16 else 1)
+
+
+def _with_chroma(fused, vis):
+    """H×W×3 uint8 RGB with `fused` (H×W) as luma and the chroma of `vis` (H×W×3 float32, 0…255)."""
+    ycrcb = rgb_to_ycrcb(vis)
+    ycrcb[:, :, 0] = fused
+    return ycrcb_to_rgb(ycrcb).clip(0, LARGEST_VALUE).round().astype(np.uint8)

@@ -1,0 +1,155 @@
+"""A fusion network with the encoders it was trained with: finding the files, loading them, noticing what does not fit."""
+import re
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Optional
+
+from network.strips import Networks
+from tools.checkpoint import Weights, load_weights, recognise
+from tools.encoders import MODALITIES, Encoder, load_encoder
+from tools.errors import UserError
+from tools.models import VARIANTS, build_fusion
+
+RUNS = 'models/transfuse'  # where training puts its runs
+SHIPPED = Path(__file__).resolve().parent.parent / 'weights'  # a run folder that may come with the repository
+EPOCH = re.compile(r'epoch_(\d+)')
+HOW_TO_GET_WEIGHTS = (
+    'Get some: `make demo` trains small ones in minutes; train_autoencoder.py (ir and vi) and train_conv_trans.py train your own; '
+    'or give the PyTorch original\'s files: --model FUSION.model --auto_ir IR.model --auto_vi VI.model')
+
+
+class Files(NamedTuple):
+    """The three weights files that fusing needs."""
+    fusion: Path
+    ir: Path
+    vi: Path
+
+
+class FusionModel(NamedTuple):
+    """Loaded networks in eval mode, for images of any size, and what is known about them."""
+    networks: Networks
+    files: Files
+    variant: str   # one of tools.models.VARIANTS
+    epoch: str     # a number, or '?'
+    run: str       # the run that trained it, else the name of its file
+    checked: bool  # whether the fusion weights say which encoders they belong to (they are these, then)
+
+    @property
+    def name(self):
+        """For folders: VARIANT_epochK_RUN."""
+        return re.sub(r'[^\w.-]+', '-', f'{self.variant}_epoch{self.epoch}_{self.run}')  # they may come from a stranger
+
+    def describe(self):
+        text = f'fusion network: {self.variant}, epoch {self.epoch} of {self.run} ({self.files.fusion})'
+        if not self.checked:
+            text += ('\nits file does not say which encoders it was trained with; make sure that they are '
+                     f'{self.files.ir} and {self.files.vi}')
+        return text
+
+
+def load_fusion_model(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=RUNS) -> FusionModel:
+    """Find, load and check a fusion network and its encoders.
+
+    model: a run folder of train_conv_trans.py, or a fusion network's weights file, ours or the PyTorch original's; None: the
+    newest run in the folder `runs`, else the weights that come with the repository. auto_ir, auto_vi: the encoders' files;
+    None: those beside the fusion network. epoch: of a run folder; None: the last.
+    Raises UserError if something is missing, damaged, of the wrong kind, or does not belong together.
+    """
+    files = find_files(model, auto_ir, auto_vi, epoch, runs)
+    weights = load_weights(files.fusion)
+    variant = _variant(weights, files.fusion)
+    for path, modality in ((files.ir, 'ir'), (files.vi, 'vi')):
+        _check_name(path, modality)
+    encoders = {modality: load_encoder(path, modality, train_flag=False)
+                for path, modality in ((files.ir, 'ir'), (files.vi, 'vi'))}
+    _check_encoders(weights, files, encoders)
+    fusion = build_fusion(variant, weights.arrays, files.fusion, train_flag=False)
+    fusion.eval()
+    epoch_in_name = EPOCH.search(files.fusion.stem)
+    return FusionModel(
+        Networks(encoders['ir'].model, encoders['vi'].model, fusion), files, variant,
+        epoch=str(weights.metadata.get('epoch', epoch_in_name.group(1) if epoch_in_name else '?')),
+        run=str(weights.metadata.get('run', files.fusion.stem)), checked='encoders' in weights.metadata)
+
+
+def find_files(model, auto_ir, auto_vi, epoch, runs) -> Files:
+    """The weights files that these settings mean, as for `load_fusion_model`. All exist."""
+    if model is None:
+        if auto_ir or auto_vi:
+            raise UserError('auto_ir and auto_vi are given without model: give the fusion network that they belong to')
+        model = _default_model(runs)
+    model = Path(model)
+    if model.is_dir():
+        fusion = _epoch_file(model, epoch)
+    elif not model.is_file():
+        raise UserError(f'model {model} does not exist: give a run folder or a weights file')
+    elif epoch is not None:
+        raise UserError(f'epoch is for run folders, and {model} is a file')
+    else:
+        fusion = model
+    encoders = {}
+    for modality, given in (('ir', auto_ir), ('vi', auto_vi)):
+        path = Path(given) if given else fusion.parent / f'auto_encoder_{modality}.safetensors'
+        if not path.is_file():
+            raise UserError(f'auto_{modality} {path} does not exist' if given else
+                            f'{path}, the encoder of {modality} beside the fusion network, does not exist: '
+                            f'give its file as auto_{modality}')
+        encoders[modality] = path
+    return Files(fusion, encoders['ir'], encoders['vi'])
+
+
+def _default_model(runs) -> Path:
+    """The run folder with the newest weights, else the weights that come with the repository."""
+    epochs = [path for folder in Path(runs).glob('*/') for path in _epoch_files(folder).values()]
+    if epochs:
+        return max(epochs, key=lambda path: path.stat().st_mtime).parent
+    if _epoch_files(SHIPPED):
+        return SHIPPED
+    raise UserError(f'no trained weights found in {runs}, and none come with the repository. {HOW_TO_GET_WEIGHTS}')
+
+
+def _epoch_files(folder) -> Dict[int, Path]:
+    """{epoch: weights file} of a run folder."""
+    return {int(EPOCH.search(path.name).group(1)): path
+            for path in Path(folder).glob('fusetrans_epoch_*.safetensors') if EPOCH.search(path.name)}
+
+
+def _epoch_file(folder, epoch: Optional[int]) -> Path:
+    files = _epoch_files(folder)
+    if not files:
+        raise UserError(f'{folder} holds no weights of a fusion network (fusetrans_epoch_1.safetensors, …). {HOW_TO_GET_WEIGHTS}')
+    if epoch is None:
+        epoch = max(files)
+    if epoch not in files:
+        raise UserError(f'{folder} holds no weights of epoch {epoch}, only of {", ".join(map(str, sorted(files)))}')
+    return files[epoch]
+
+
+def _variant(weights: Weights, path) -> str:
+    """Which network the weights are of. The arrays cannot show a training without L_gra; only our own files tell."""
+    kind, recognised = recognise(weights.arrays, path)
+    if kind != 'fusion':
+        raise UserError(f'model {path} holds an auto-encoder; give the weights of a fusion network')
+    variant = weights.metadata.get('variant', recognised)
+    if variant not in VARIANTS or (variant == 'cnn') != (recognised == 'cnn'):
+        raise UserError(f'{path} says that its network is {variant!r}, but its weights are of the {recognised} one')
+    return variant
+
+
+def _check_name(path, modality):
+    """The original's files do not say their modality, but their names do: auto_encoder_epoch_4_ir.model."""
+    named = [one for one in MODALITIES if one in re.split(r'[^a-z]+', path.stem.lower())]
+    if len(named) == 1 and named[0] != modality:
+        raise UserError(f'auto_{modality} is {path}, which by its name is the encoder of {named[0]}: are the two swapped?')
+
+
+def _check_encoders(weights: Weights, files: Files, encoders: Dict[str, Encoder]):
+    """Notice encoders that the fusion network was not trained with."""
+    trained_with = weights.metadata.get('encoders')
+    if trained_with is None:
+        if encoders['ir'].fingerprint == encoders['vi'].fingerprint:
+            raise UserError(f'{files.ir} and {files.vi} hold the same weights: each modality has an encoder of its own')
+        return
+    for modality, encoder in encoders.items():
+        if not isinstance(trained_with, dict) or trained_with.get(modality) != encoder.fingerprint:
+            raise UserError(f'{files.fusion} was trained with another encoder of {modality} than {encoder.path}: '
+                            'use the ones that its run folder holds')

@@ -1,0 +1,195 @@
+"""What Jittor needs from the machine: checked, or put in place, before tools/runtime.py imports it.
+
+Imported plainly, Jittor fails or misbehaves on many machines: it downloads oneDNN, crashes where `nvcc` is installed
+without a driver, returns garbage with numpy 2, and answers a missing compiler or an unwritable folder with a traceback.
+Each function here deals with one of these. What only the user can mend is a UserError that says how.
+
+This module imports nothing but Python's own, so that it can speak where the requirements are not installed.
+"""
+import ctypes
+import fcntl
+import json
+import os
+import platform
+import shutil
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from tools.errors import UserError
+
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 8), (3, 12)
+INSTALL = 'pip install -r requirements.txt'
+PYTHON_CONFIG_FOLDERS = ('/usr/bin', '/usr/local/bin')
+NVCC_PLACES = ('nvcc', '/usr/local/cuda/bin/nvcc', '/usr/bin/nvcc', '/opt/cuda/bin/nvcc')  # where Jittor looks
+NOT_NEEDED = ('use_cutt', 'use_cutlass', 'use_nccl')  # Jittor's switches for parts that it would download for CUDA
+ONEDNN_FOLDER = 'dnnl_lnx_2.2.0_cpu_gomp'  # the name under which Jittor 1.3.11 looks for oneDNN
+
+
+def prepare():
+    """Make the machine ready for `import jittor`: environment variables, and files in Jittor's cache.
+
+    Returns whether Jittor will use CUDA. Raises UserError for what the user has to install or set.
+    """
+    check_python()
+    check_packages()
+    check_compiler()
+    # Without this Jittor finds the headers of some Pythons only, or those of another Python of the same version.
+    os.environ.setdefault('python_config_path', str(find_python_config()))
+    # By default Jittor names its cache after the git branch that is checked out, and compiles anew for each.
+    os.environ.setdefault('cache_name', 'default')
+    folder = cache_folder()
+    place_onednn(folder)
+    return set_up_cuda(folder)
+
+
+def check_python():
+    """UserError if Jittor does not work with this Python."""
+    this = sys.version_info[:3]
+    if not OLDEST_PYTHON <= this[:2] <= NEWEST_PYTHON:
+        oldest, newest, this = ('.'.join(map(str, version)) for version in (OLDEST_PYTHON, NEWEST_PYTHON, this))
+        raise UserError(f'Jittor works with Python {oldest} to {newest}, this is {this}: '
+                        'make a virtual environment with one of those')
+
+
+def check_packages():
+    """UserError if Jittor or numpy is missing, or if it is numpy 2, with which Jittor silently returns garbage."""
+    for package in ('jittor', 'numpy'):
+        if not _distribution(package):
+            raise UserError(f'{package} is not installed: {INSTALL}')
+    numpy_version = _distribution('numpy').version
+    if int(numpy_version.split('.')[0]) >= 2:
+        raise UserError(f'Jittor returns garbage with numpy {numpy_version}: install numpy 1 ({INSTALL})')
+
+
+def _distribution(package):
+    """What pip knows of an installed package, or None."""
+    from importlib import metadata  # here, since Python 3.7, for which check_python() has a message, does not have it
+    try:
+        return metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def check_compiler():
+    """UserError if there is no C++ compiler where Jittor looks for it."""
+    compiler = os.environ.get('cc_path', 'g++')
+    if not shutil.which(compiler):
+        raise UserError(f'Jittor compiles its operators with a C++ compiler, and "{compiler}" was not found: '
+                        'install g++ (Debian, Ubuntu: apt install g++), or set the environment variable cc_path')
+
+
+def find_python_config():
+    """Path of python3.x-config, which tells Jittor where Python's headers are. UserError if it or they are missing."""
+    name = f'python3.{sys.version_info[1]}-config'
+    folders = (Path(sys.base_prefix, 'bin'), *PYTHON_CONFIG_FOLDERS)
+    found = [Path(folder, name) for folder in folders if Path(folder, name).is_file()]
+    if not found or not Path(sysconfig.get_path('include'), 'Python.h').is_file():
+        raise UserError(f'Jittor needs the headers of Python (Python.h, {name}): install them '
+                        f'(Debian, Ubuntu: apt install python3.{sys.version_info[1]}-dev)')
+    return found[0]
+
+
+def cache_folder():
+    """The folder where Jittor keeps what it compiled. UserError if it cannot be written.
+
+    Jittor takes it from the environment variable JITTOR_HOME, and remembers that in a file for runs without it.
+    """
+    try:
+        home = Path.home()
+    except (RuntimeError, KeyError):
+        raise UserError('it is not known where to keep what Jittor compiles: '
+                        'set the environment variable HOME to a folder where you may write') from None
+    own = home / '.cache' / 'jittor'
+    _check_writable(own, 'set the environment variable HOME to a folder where you may write')
+    remembered = own / 'config.json'
+    try:
+        text = remembered.read_text(encoding='utf-8') if remembered.is_file() else '{}'
+        remembered_home = Path(json.loads(text).get('JITTOR_HOME', home))
+    except (OSError, ValueError, AttributeError, TypeError):
+        raise UserError(f'{remembered}, where Jittor remembers its cache folder, is damaged: delete it') from None
+    if 'JITTOR_HOME' in os.environ:
+        folder = Path(os.environ['JITTOR_HOME'], '.cache', 'jittor')
+        _check_writable(folder, 'set the environment variable JITTOR_HOME to a folder where you may write')
+    else:
+        folder = remembered_home / '.cache' / 'jittor'
+        _check_writable(folder, f'delete {remembered}, which remembers it from a run with JITTOR_HOME')
+    return folder
+
+
+def _check_writable(folder, remedy):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=str(folder)):
+            pass
+    except OSError as error:
+        raise UserError(f'Jittor cannot write its cache folder {folder} ({error.strerror}): {remedy}') from error
+
+
+def place_onednn(folder):
+    """Put the oneDNN that requirements.txt installed where Jittor looks for it, so that it downloads nothing.
+
+    Several processes may do so at once. Raises UserError if the requirements are not installed.
+    Elsewhere than under Linux on x86-64 it does nothing: PyPI has no oneDNN there, and Jittor downloads its own.
+    """
+    if (platform.system(), platform.machine()) != ('Linux', 'x86_64'):
+        return
+    try:
+        (folder / 'mkl').mkdir(exist_ok=True)
+        with open(folder / 'mkl.lock', 'w') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            _copy_onednn(folder / 'mkl' / ONEDNN_FOLDER)
+    except OSError as error:
+        raise UserError(f'cannot put oneDNN into {folder / "mkl"}: {error.strerror or error}') from error
+
+
+def _copy_onednn(target):
+    looked_for = target / 'lib' / 'libmkldnn.so'  # made last: what was interrupted before is copied again
+    if looked_for.is_file():
+        return
+    library, include = _installed_onednn()
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(include / 'oneapi', target / 'include' / 'oneapi')
+    for header in include.glob('dnnl*.h*'):
+        shutil.copy(header, target / 'include')
+    looked_for.parent.mkdir()
+    shutil.copy(library, looked_for.with_name('libdnnl.so.2'))
+    for link in (looked_for.with_name('libdnnl.so'), looked_for):
+        link.symlink_to('libdnnl.so.2')
+
+
+def _installed_onednn():
+    """(library, folder of its headers) as pip installed them."""
+    packages = [_distribution(name) for name in ('onednn-cpu-gomp', 'onednn-devel-cpu-gomp')]
+    paths = [Path(file.locate()).resolve() for package in packages if package for file in package.files or ()]
+    library = [path for path in paths if path.name == 'libdnnl.so.2' and path.is_file()]
+    header = [path for path in paths if path.name == 'dnnl.h' and path.parent.name != 'dnnl' and path.is_file()]
+    if not library or not header:
+        raise UserError(f'oneDNN, which computes the convolutions on the CPU, is not installed: {INSTALL}')
+    return library[0], header[0].parent
+
+
+def set_up_cuda(folder):
+    """Have Jittor use CUDA if there are a GPU and nvcc, and otherwise not try to. Returns whether it will.
+
+    Without a driver Jittor would crash at its import, and without nvcc it would download CUDA.
+    """
+    places = (os.environ['nvcc_path'],) if 'nvcc_path' in os.environ else NVCC_PLACES
+    downloaded = (folder / 'jtcuda').is_dir()  # by the user's own `python -m jittor_utils.install_cuda`
+    usable = has_gpu() and (downloaded or any(shutil.which(place) for place in places))
+    if not usable:
+        os.environ['nvcc_path'] = ''
+    for part in NOT_NEEDED:
+        os.environ.setdefault(part, '0')
+    return usable
+
+
+def has_gpu():
+    """Whether an NVIDIA driver answers and has a device."""
+    try:
+        driver = ctypes.CDLL('libcuda.so.1')
+    except OSError:
+        return False
+    count = ctypes.c_int()
+    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0

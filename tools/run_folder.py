@@ -1,0 +1,90 @@
+"""Starting a training run or going on with one: its folder and its settings. No Jittor here."""
+import importlib.util
+import json
+import time
+from pathlib import Path
+
+from tools.errors import UserError
+from tools.files import whole_file
+from tools.settings import parse_settings
+
+NEWEST = 'newest'
+SETTINGS = 'settings.json'
+DEEP_STRIDE = 8  # pixels per deep feature
+SEEDS = 2 ** 32
+# What may be given beside --resume: it changes where and how fast a run goes on, not what it computes.
+MAY_CHANGE = ('epochs', 'cuda', 'workers', 'cache', 'step', 'save_minutes', 'tensorboard', 'save_auto_model', 'save_fusion_model')
+
+
+def read_settings(cls, description, runs):
+    """The checked settings of a training script, and the folder of the run that it goes on with, None for a new one.
+
+    cls: the script's dataclass. runs: the name of the setting that says where runs are.
+    With --resume, settings that are not given are those that the run was started with. UserError if one is given that would make
+    it another run.
+    """
+    settings, folder = parse_settings(cls, description), None
+    if settings.resume is not None:
+        folder = find_run(getattr(settings, runs), settings.resume)
+        saved = _saved_settings(folder)
+        settings = parse_settings(cls, description, defaults=saved)
+        changed = [name for name in saved if name not in MAY_CHANGE and getattr(settings, name) != saved[name]]
+        if changed:
+            raise UserError(f'--resume {folder}: {", ".join(changed)} cannot change within a run, only {", ".join(MAY_CHANGE)} can: '
+                            'leave it out, or start a new run')
+    _check(settings)
+    return settings, folder
+
+
+def save_settings(settings, folder):
+    """Write the settings into a run folder, for `read_settings`."""
+    values = {name: value for name, value in vars(settings).items() if name != 'resume'}
+    with whole_file(Path(folder) / SETTINGS) as temporary:
+        temporary.write_text(json.dumps(values, indent=2) + '\n', encoding='utf-8')
+
+
+def new_run_folder(parent, prefix):
+    """`parent/prefix_DATE_TIME`, a folder that does not exist yet."""
+    folder = first = Path(parent) / time.strftime(f'{prefix}_%Y%m%d_%H%M%S')
+    number = 2
+    while folder.exists():
+        folder = first.with_name(f'{first.name}-{number}')
+        number += 1
+    return folder
+
+
+def find_run(runs, which):
+    """The run folder `which`, or with 'newest' the one below `runs` whose state was saved last. UserError if there is none."""
+    if which != NEWEST:
+        if not (Path(which) / SETTINGS).is_file():
+            raise UserError(f'--resume {which} is not the folder of a training run (it has no {SETTINGS})')
+        return Path(which)
+    states = sorted(Path(runs).glob('*/state_*.bin'), key=lambda path: path.stat().st_mtime_ns)
+    if not states:
+        raise UserError(f'--resume: no run under {runs} has a saved state')
+    return states[-1].parent
+
+
+def _saved_settings(folder):
+    path = folder / SETTINGS
+    try:
+        saved = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise UserError(f'cannot read {path}: {error}') from error
+    if not isinstance(saved, dict):
+        raise UserError(f'{path} is damaged: it does not hold settings')
+    return saved
+
+
+def _check(settings):
+    """UserError for values that are each possible, but not in training."""
+    for folder in settings.path:
+        if not Path(folder).is_dir():
+            raise UserError(f'setting path: there is no folder {folder}')
+    for name in ('Height', 'Width'):
+        if getattr(settings, name) % DEEP_STRIDE:
+            raise UserError(f'setting {name} must be a multiple of {DEEP_STRIDE}, not {getattr(settings, name)}')
+    if settings.seed >= SEEDS:
+        raise UserError(f'setting seed must be below {SEEDS}, not {settings.seed}')
+    if settings.tensorboard and importlib.util.find_spec('tensorboardX') is None:
+        raise UserError('tensorboard = True needs a package: pip install tensorboardX')
