@@ -16,7 +16,7 @@ setup: $(VENV)/ready
 	@$(RUN) -c "from tools.runtime import jt; print('Jittor', jt.__version__, 'works')"
 
 $(VENV)/ready: requirements.txt
-	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(None if (3, 8) <= v < (3, 13) else 'error: Jittor works with Python 3.8 to 3.12, this is %d.%d: make PYTHON=python3.11' % v)"
+	@$(PYTHON) -m tools.jittor_setup
 	@echo "== Virtual environment in $(VENV), and the packages of requirements.txt"
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --requirement requirements.txt
@@ -35,10 +35,11 @@ demo: setup
 	@echo "== 3/6 Stage 2: the fusion network"
 	$(RUN) train_conv_trans.py --path $(DEMO)/database --epochs 2 --batch 4 --save_auto_model $(DEMO)/models/autoencoder --save_fusion_model $(DEMO)/models/transfuse
 	@echo "== 4/6 Fusing the gray and the colour test set"
-	$(RUN) test_conv_trans.py --ir $(DEMO)/images/scenes_gray/ir --vis $(DEMO)/images/scenes_gray/vis --models $(DEMO)/models/transfuse --output $(DEMO)/output
-	$(RUN) test_color_image.py --ir $(DEMO)/images/scenes_color/ir --vis $(DEMO)/images/scenes_color/vis --models $(DEMO)/models/transfuse --output $(DEMO)/output
+	$(RUN) test_conv_trans.py --ir $(DEMO)/images/scenes_gray/ir --vis $(DEMO)/images/scenes_gray/vis --models $(DEMO)/models/transfuse --output $(DEMO)/output --overwrite --contact_sheet
+	$(RUN) test_color_image.py --ir $(DEMO)/images/scenes_color/ir --vis $(DEMO)/images/scenes_color/vis --models $(DEMO)/models/transfuse --output $(DEMO)/output --overwrite --contact_sheet
 	@echo "== 5/6 Evaluation"
-	$(RUN) evaluate_fusion_results.py --output $(DEMO)/output
+	$(RUN) evaluate_fusion_results.py --output $(DEMO)/output --images $(DEMO)/images --test_set scenes_gray
+	$(RUN) evaluate_fusion_results.py --output $(DEMO)/output --images $(DEMO)/images --test_set scenes_color
 	@echo "== 6/6 Loss curves"
 	$(RUN) plot_loss_curves.py --models $(DEMO)/models --output $(DEMO)/results
 	@echo "== Done. Look at"

@@ -40,6 +40,15 @@ def test_missing_folders_are_made(tmp_path):
     assert (tmp_path / 'a' / 'b' / 'file').read_text() == 'x'
 
 
+def test_the_data_is_on_the_disk_before_the_name_is_given(tmp_path, monkeypatch):
+    done, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, 'fsync', lambda file: (done.append('fsync'), fsync(file)))
+    monkeypatch.setattr(os, 'replace', lambda *paths: (done.append('replace'), replace(*paths)))
+    with whole_file(tmp_path / 'result.txt') as temporary:
+        temporary.write_text('x')
+    assert done == ['fsync', 'replace']
+
+
 @pytest.mark.parametrize('error', [ValueError('a mistake'), KeyboardInterrupt(), UserError('bad input'), SystemExit(1)])
 def test_a_failure_leaves_what_was_there_and_passes_on(tmp_path, error):
     target = tmp_path / 'result.txt'

@@ -117,6 +117,15 @@ def test_missing_requirements_are_one_line():
     assert 'jittor is not installed: pip install -r requirements.txt' in line
 
 
+CHECK_MACHINE = 'import runpy; runpy.run_module("tools.jittor_setup", run_name="__main__")'
+
+
+def test_the_machine_can_be_checked_before_the_requirements_are_installed(tmp_path):
+    assert run(CHECK_MACHINE, '-S') == (0, '', '')
+    code, output, errors = run(CHECK_MACHINE, '-S', PATH=tmp_path)
+    assert (code, output, errors.count('\n')) == (1, '', 1) and errors.startswith('error: ') and 'g++' in errors
+
+
 def test_missing_headers_of_python_are_one_line(tmp_path):
     line = refusal(f'import sysconfig; sysconfig.get_path = lambda name: {str(tmp_path)!r}')
     assert 'Python.h' in line and f'apt install python3.{sys.version_info[1]}-dev' in line
@@ -386,6 +395,14 @@ def test_the_environment_is_set_before_jittor_is_imported(fake_jittor):
     assert (code, output, errors) == (0, f'{expected}\n', '')
 
 
+def test_onednn_is_in_place_before_jittor_is_imported(fake_jittor, tmp_path):
+    packages = fake_jittor('import pathlib\nnn = None\n'
+                           'print(*pathlib.Path.home().glob(".cache/jittor/mkl/*/lib/libmkldnn.so"))')
+    code, output, errors = run(f'{NO_GPU}\nimport tools.runtime', PYTHONPATH=packages, HOME=tmp_path, JITTOR_HOME=None)
+    expected = tmp_path / '.cache' / 'jittor' / 'mkl' / jittor_setup.ONEDNN_FOLDER / 'lib' / 'libmkldnn.so'
+    assert (code, output, errors) == (0, f'{expected}\n', '')
+
+
 def test_what_the_user_set_stays(fake_jittor):
     packages = fake_jittor('import os\nnn = None\nprint(os.environ["cache_name"], os.environ["python_config_path"])')
     own = {'cache_name': 'mine', 'python_config_path': '/my/config'}
@@ -419,8 +436,8 @@ for number in (signal.SIGKILL, signal.SIGSEGV):
     child.send_signal(number)
     child.wait()
 jt.ones(3).numpy()
-print('alive', flush=True)
 try:
+    print('alive', flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     print('interrupted', flush=True)

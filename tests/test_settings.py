@@ -50,6 +50,8 @@ def test_without_arguments_the_defaults_hold():
     (['--cache', '--epochs', '4'], 'cache', True),
     (['--cache', '1'], 'cache', True),
     (['--type_flag', 'vi'], 'type_flag', 'vi'),
+    (['--type-flag', 'vi'], 'type_flag', 'vi'),  # hyphens do for underscores
+    (['--type-flag', 'ir', '--type_flag=vi'], 'type_flag', 'vi'),
     (['--path', 'a b', 'c'], 'path', ['a b', 'c']),
     (['--path'], 'path', []),
     (['--path', 'none'], 'path', ['none']),
@@ -210,7 +212,8 @@ def test_help_tells_each_setting_its_values_and_its_default(capsys, monkeypatch)
 def test_describe_shows_every_setting():
     assert describe(parse('--path', 'my photos', 'b', '--cache')).splitlines() == [
         'epochs = 4', 'lr = 0.0001', 'offset = 0.5', 'cuda = True', 'cache = True', 'type_flag = ir',
-        "path = 'my photos' b", 'w = 1.0 10000.0', 'sizes = ', 'out = none', 'window = 7', 'names = none', 'resume = none']
+        "path = 'my photos' b", 'w = 1.0 10000.0', 'sizes = ', 'out = none', 'window = 7', 'names = none',
+        'resume = none']
 
 
 def fail():

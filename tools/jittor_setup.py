@@ -4,7 +4,8 @@ Imported plainly, Jittor fails or misbehaves on many machines: it downloads oneD
 without a driver, returns garbage with numpy 2, and answers a missing compiler or an unwritable folder with a traceback.
 Each function here deals with one of these. What only the user can mend is a UserError that says how.
 
-This module imports nothing but Python's own, so that it can speak where the requirements are not installed.
+This module imports nothing but Python's own, so that it can speak before the requirements are installed:
+`python -m tools.jittor_setup` checks the machine.
 """
 import ctypes
 import fcntl
@@ -17,7 +18,7 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-from tools.errors import UserError
+from tools.errors import UserError, run_script
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 8), (3, 12)
 INSTALL = 'pip install -r requirements.txt'
@@ -32,9 +33,8 @@ def prepare():
 
     Returns whether Jittor will use CUDA. Raises UserError for what the user has to install or set.
     """
-    check_python()
+    check_machine()
     check_packages()
-    check_compiler()
     # Without this Jittor finds the headers of some Pythons only, or those of another Python of the same version.
     os.environ.setdefault('python_config_path', str(find_python_config()))
     # By default Jittor names its cache after the git branch that is checked out, and compiles anew for each.
@@ -42,6 +42,14 @@ def prepare():
     folder = cache_folder()
     place_onednn(folder)
     return set_up_cuda(folder)
+
+
+def check_machine():
+    """UserError if this Python or the machine lacks what no package can bring."""
+    check_python()
+    check_compiler()
+    find_python_config()
+    cache_folder()
 
 
 def check_python():
@@ -164,7 +172,7 @@ def _installed_onednn():
     packages = [_distribution(name) for name in ('onednn-cpu-gomp', 'onednn-devel-cpu-gomp')]
     paths = [Path(file.locate()).resolve() for package in packages if package for file in package.files or ()]
     library = [path for path in paths if path.name == 'libdnnl.so.2' and path.is_file()]
-    header = [path for path in paths if path.name == 'dnnl.h' and path.parent.name != 'dnnl' and path.is_file()]
+    header = [path for path in paths if path.parts[-2:] == ('include', 'dnnl.h') and path.is_file()]
     if not library or not header:
         raise UserError(f'oneDNN, which computes the convolutions on the CPU, is not installed: {INSTALL}')
     return library[0], header[0].parent
@@ -193,3 +201,7 @@ def has_gpu():
         return False
     count = ctypes.c_int()
     return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+
+
+if __name__ == '__main__':
+    run_script(check_machine)

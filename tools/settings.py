@@ -98,9 +98,12 @@ def _add_option(parser, field, kind, default):
     if kind.one is bool:
         alone = 'true'
     shown = '' if default is None or default == [] else f' (default: {_shown(default)})'
-    parser.add_argument('--' + field.name, nargs='*' if kind.is_list else '?' if alone else None, const=alone,
-                        metavar='|'.join(map(str, choices)) if choices else TYPES[kind.one][0],
-                        help=(field.metadata.get('help', '') + shown).replace('%', '%%'))
+    text = (field.metadata.get('help', '') + shown).replace('%', '%%')
+    spellings = {field.name.replace('_', '-'): argparse.SUPPRESS, field.name: text}  # --help shows the second only
+    for spelling, help_text in spellings.items():
+        parser.add_argument('--' + spelling, dest=field.name, help=help_text, const=alone,
+                            nargs='*' if kind.is_list else '?' if alone else None,
+                            metavar='|'.join(map(str, choices)) if choices else TYPES[kind.one][0])
 
 
 def _checked(field, kind, value):
