@@ -1,4 +1,4 @@
-"""Settings of test_conv_trans.py and test_color_image.py. Edit the defaults here, or give them on the command line (--test_set all)."""
+"""Settings of test_conv_trans.py and test_color_image.py. Change the defaults here, or say --test_set all and the like."""
 from dataclasses import dataclass
 from typing import List, Optional
 
@@ -8,14 +8,14 @@ from tools.settings import setting
 @dataclass
 class Args:
     # Images
-    test_set: List[str] = setting(['21_pairs_tno'], 'folders in `images` to fuse, such as 21_pairs_tno, 40_vot_tno, or all')
+    test_set: List[str] = setting(['21_pairs_tno'], 'folders in `images` to fuse: 21_pairs_tno, 40_vot_tno, …, or all')
     images: str = setting('./images', 'folder of the test sets, each with ir/ and vis/')
     ir: Optional[str] = setting(None, 'instead of a test set: a folder of infrared images, or one file')
     vis: Optional[str] = setting(None, 'instead of a test set: a folder of visible images, or one file')
-    resize: bool = setting(False, 'make an infrared image of another size fit the visible one; otherwise the pair is left out')
+    resize: bool = setting(False, 'make infrared images of another size fit; otherwise such pairs are left out')
 
     # Network
-    model: Optional[str] = setting(None, 'run folder or weights file of the fusion network; none: the newest run in `models`')
+    model: Optional[str] = setting(None, 'run folder or weights file of stage 2; none: the newest run in `models`')
     epoch: Optional[int] = setting(None, 'epoch of the run folder; none: the last', minimum=1)
     auto_ir: Optional[str] = setting(None, 'weights of the infrared encoder; none: those beside the fusion network')
     auto_vi: Optional[str] = setting(None, 'weights of the visible encoder; none: those beside the fusion network')

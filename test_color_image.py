@@ -15,8 +15,9 @@ from tools.settings import parse_settings
 
 def main():
     settings = parse_settings(ColorArgs, __doc__)
-    return fuse(settings, Options('results_crossfuse_', color=True, resize=settings.resize, overwrite=settings.overwrite,
-                                  features=settings.features, contact_sheet=settings.contact_sheet))
+    return fuse(settings, Options('results_crossfuse_', color=True, resize=settings.resize,
+                                  overwrite=settings.overwrite, features=settings.features,
+                                  contact_sheet=settings.contact_sheet))
 
 
 if __name__ == '__main__':

@@ -355,7 +355,7 @@ def test_a_run_folder_that_cannot_be_made_is_an_error(tmp_path, items):
 # ---- what a run writes and shows
 
 def test_broken_images_are_named_and_in_the_summary_also_after_going_on(tmp_path, items, capsys):
-    broken = items[3][0]
+    broken = list(Batches(items, 2, (16, 16), args_auto.Args().seed).epoch(0))[1].paths[0][0]  # in the second step
     broken.write_bytes(broken.read_bytes()[:60])
     interrupted(tmp_path / 'run', items, ctrl_c_in(3))
     assert f'left out: {broken}' in capsys.readouterr().out
@@ -728,19 +728,108 @@ def encoders(tmp_path_factory):
 
 
 def test_stage_2_interrupted_and_resumed_in_another_process(tmp_path, database, encoders, monkeypatch):
-    arguments = ['--path', str(database), *encoders, '--batch', '1', '--train_num', '3', '--epochs', '1', '--step', '1']
+    arguments = ['--path', str(database), *encoders, '--batch', '1', '--train_num', '2', '--epochs', '1', '--step', '1']
     main(monkeypatch, train_conv_trans, *arguments, '--save_fusion_model', tmp_path / 'whole')
     whole = the_run(tmp_path / 'whole')
     with Script('train_conv_trans.py', *arguments, '--save_fusion_model', tmp_path / 'parts') as script:
-        script.wait_for('Batch 1/3')
+        script.wait_for('Batch 1/2')
         script.process.send_signal(signal.SIGINT)
         code, out, errors = script.end()
     folder = the_run(tmp_path / 'parts')
     assert code == 130 and f'--resume {folder}' in out and 'Traceback' not in errors
-    assert len(rows(folder)) == 1 + 2
+    assert len(rows(folder)) == 1 + 1
     main(monkeypatch, train_conv_trans, '--resume', folder)
     assert_same_run(folder, whole)
     assert read_image(folder / 'samples' / 'epoch_1.png').shape == (256, 3 * 256)
     metadata = load_weights(folder / 'fusetrans_epoch_1.safetensors').metadata
     assert metadata['kind'] == 'fusion' and metadata['variant'] == 'standard' and set(metadata['encoders']) == {'ir', 'vi'}
     assert {path.name for path in folder.glob('auto_encoder*')} == {'auto_encoder_ir.safetensors', 'auto_encoder_vi.safetensors'}
+
+
+# ---- mixed precision
+
+# What convolutions, matrix products and their gradients consist of in Jittor.
+PRODUCTS = {'tape', 'tapes', 'broadcast_to', 'reindex', 'binary.multiply', 'reduce.add', 'reindex_reduce.add', 'reshape', 'transpose'}
+
+
+@pytest.fixture(scope='module')
+def stages():
+    """Each stage as a function: losses and gradients of the network on two small images."""
+    random_state = np.random.RandomState(0)
+    ir, vi = (np.stack([cv2.resize(random_state.randint(0, 256, (6, 6)).astype(np.float32), (32, 32)) for _ in range(2)])[:, np.newaxis]
+              for _ in range(2))
+    set_seed(0)
+    encoder, fusion = build_auto_encoder(), build_fusion(img_size=4)
+
+    def stage_1():
+        return with_gradients(encoder, encoder.train_module(jt.array(ir)))
+
+    def stage_2():
+        with jt.no_grad():
+            (ir_sh, ir_de), (vi_sh, vi_de) = (encoder(jt.array(images)) for images in (ir, vi))
+        return with_gradients(fusion, fusion.train_module(jt.array(ir), jt.array(vi), ir_sh, vi_sh, ir_de, vi_de, False, Gradient_loss(),
+                                                          Order_loss()))
+
+    def with_gradients(model, outputs):
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        losses = [outputs[name] for name in outputs if name.endswith('_loss')]
+        return losses, jt.grad(outputs['total_loss'], parameters, retain_graph=False)
+
+    return stage_1, stage_2
+
+
+@pytest.mark.parametrize('stage', [0, 1])
+def test_under_the_flag_only_convolutions_and_products_see_float16(stages, monkeypatch, stage):
+    """Forward and backward, so all else (normalisation, divisions, losses, SSIM, statistics, softmax, …) is float32."""
+    monkeypatch.setattr(jt.Var, 'sync', lambda self: self)  # nothing is computed, so that the graph stays whole
+    with jt.flag_scope(amp_level=precision.MIXED):
+        losses, gradients = stages[stage]()
+        assert all(str(value.dtype) == 'float32' for value in [*losses, *gradients])
+        graph = jt.dump_all_graphs()
+    types = [node.split(',')[1] if node.startswith('Var') else None for node in graph.nodes_info]
+    seen = set()
+    for node, inputs, outputs in zip(graph.nodes_info, graph.inputs, graph.outputs):
+        name = re.sub(r'->.*', '', node.split(',')[1])
+        around = {types[place] for place in [*inputs, *outputs]}
+        if node.startswith('Op') and 'float16' in around:
+            seen.add(name)
+            assert name == 'unary.cast' or around == {'float16'}, f'{name} of {around}'
+    assert seen - {'unary.cast'} <= PRODUCTS
+    assert {'unary.cast', 'reindex', 'binary.multiply', 'reduce.add'} <= seen
+
+
+@pytest.mark.parametrize('stage', [0, 1])
+def test_mixed_precision_gives_nearly_the_same(stages, stage):
+    def compute():
+        losses, gradients = stages[stage]()
+        return np.concatenate([loss.numpy() for loss in losses]), np.concatenate([gradient.numpy().ravel() for gradient in gradients])
+    losses, gradient = compute()
+    with jt.flag_scope(amp_level=precision.MIXED):
+        mixed_losses, mixed_gradient = compute()
+    assert not np.array_equal(mixed_losses, losses)
+    assert np.abs(mixed_losses / losses - 1).max() < 0.02
+    assert gradient @ mixed_gradient > 0.995 * np.linalg.norm(gradient) * np.linalg.norm(mixed_gradient)
+
+
+@pytest.mark.parametrize('wanted, device, level, said', [
+    (True, 'cuda', precision.MIXED, ''), (False, 'cuda', 0, ''), (False, 'cpu', 0, ''),
+    (True, 'cpu', 0, 'mixed_precision = True is for the GPU; on the CPU it is ignored\n')])
+def test_the_switch(capsys, wanted, device, level, said):
+    with jt.flag_scope(amp_level=0):
+        precision.use_mixed_precision(wanted, device)
+        assert jt.flags.amp_level == level
+    assert capsys.readouterr().out == said
+
+
+def test_the_layers_are_jittors_when_it_is_off():
+    x = jt.array(np.random.RandomState(0).rand(2, 3, 8, 8).astype(np.float32))
+    for ours, jittors in ((precision.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 4, 3, padding=1)),
+                          (precision.Linear(8, 5), nn.Linear(8, 5)), (precision.Linear(8, 5, bias=False), nn.Linear(8, 5, bias=False))):
+        jittors.load_state_dict(ours.state_dict())
+        assert np.array_equal(ours(x).numpy(), jittors(x).numpy())
+
+
+def test_stage_1_on_the_cpu_ignores_mixed_precision_with_one_line(tmp_path, database, whole_stage_1, monkeypatch, capsys):
+    main(monkeypatch, train_autoencoder, '--path', database, *SMALL, '--epochs', 2, '--mixed_precision', '--save_auto_model', tmp_path)
+    assert capsys.readouterr().out.count('on the CPU it is ignored') == 1
+    assert_same_run(the_run(tmp_path), whole_stage_1)

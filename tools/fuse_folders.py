@@ -1,5 +1,6 @@
 """Fusing folders of image files: which test sets there are, where results go, what to do with those that fail."""
 import json
+import sys
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from tools.pairing import Pair, pair_folders
 
 ALL_SETS = 'all'
 LOSSLESS = ('.png', '.bmp', '.tif', '.tiff')
-FEATURES = {'ir_self': 'irself_', 'vi_self': 'viself_', 'cross': 'cross_'}  # CAM's maps: how their pictures' names begin
+FEATURES = {'ir_self': 'irself_', 'vi_self': 'viself_', 'cross': 'cross_'}  # CAM's map: how its pictures' names begin
 PAIRS_AHEAD = 2  # read before they are fused, and fused before they are written; bounds the memory
 
 
@@ -47,7 +48,7 @@ class Options(NamedTuple):
 
 
 def find_test_sets(names, images, ir=None, vis=None) -> List[TestSet]:
-    """The test sets to fuse: `ir` and `vis` (two folders or two files) if given, else those called `names` in the folder `images`.
+    """The test sets to fuse: `ir` and `vis` (two folders or two files) if given, else those called `names` in `images`.
 
     A test set is a folder with ir/ and vis/ in it; 'all' means all of them. Raises UserError if one does not exist.
     """
@@ -55,23 +56,30 @@ def find_test_sets(names, images, ir=None, vis=None) -> List[TestSet]:
         if not (ir and vis):
             raise UserError('give both ir and vis, or neither')
         ir, vis = Path(ir), Path(vis)
-        together = ir.is_dir() and ir.parent.name and ir.resolve().parent == vis.resolve().parent
-        return [TestSet(ir.resolve().parent.name if together else ir.stem, ir, vis)]
+        return [TestSet(_name_of(ir, vis), ir, vis)]
     found = {path.name: TestSet(path.name, path / 'ir', path / 'vis') for path in sorted(Path(images).glob('*'))
              if (path / 'ir').is_dir() and (path / 'vis').is_dir()}
     if ALL_SETS in names and found:
         return list(found.values())
     for name in names:
         if name not in found:
-            raise UserError(f'test set {name} is not in {images} (there: {", ".join(found) or "none"}): put its images into '
-                            f'{Path(images, name, "ir")} and {Path(images, name, "vis")}, or give two folders as ir and vis')
+            raise UserError(f'test set {name} is not in {images} (there: {", ".join(found) or "none"}): put its images '
+                            f'into {Path(images, name, "ir")} and {Path(images, name, "vis")}, or give ir and vis')
     return [found[name] for name in names]
 
 
-def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options: Options) -> int:
-    """Fuse test sets, each into a folder `output`/crossfuse_test/SET_MODEL, or one into the folder `out`, if that is not None.
+def _name_of(ir, vis):
+    """For SET/ir and SET/vis: SET; for others the name of the infrared folder or file."""
+    ir, vis = ir.resolve(), vis.resolve()
+    if ir.is_dir():
+        return ir.parent.name if ir != vis and ir.parent == vis.parent and ir.parent.name else ir.name
+    return ir.stem
 
-    Prints what is done, and what was left out or is doubtful, and why. Returns the exit code: 1 if there was any of that.
+
+def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options: Options) -> int:
+    """Fuse test sets, each into a folder `output`/crossfuse_test/SET_MODEL, or one into the folder `out` if given.
+
+    Prints what is done, and what was left out or is doubtful. Returns the exit code: 1 if there was any of that.
     Raises UserError if results cannot be written.
     """
     if out is not None and len(test_sets) > 1:
@@ -90,12 +98,12 @@ def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options:
         _note_sources(folder, test_set, fuser, options)
         problems += fuse_pairs(fuser, pairing.pairs, folder, options)
     if problems:
-        print('\n  '.join([f'\nproblems ({len(problems)}):'] + problems))
+        print('\n  '.join([f'\nproblems ({len(problems)}):'] + problems), file=sys.stderr)
     return 1 if problems else 0
 
 
 def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) -> List[str]:
-    """Fuse pairs of files into `folder`, and return what went wrong, a line each; the other pairs are done nevertheless.
+    """Fuse pairs of files into `folder`, and return what went wrong, a line each; the other pairs are done all the same.
 
     Reading, fusing and writing overlap. Raises UserError if a result cannot be written.
     """
@@ -134,7 +142,7 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) 
 
 
 def result_files(pair: Pair, folder: Path, options: Options) -> Dict[str, Path]:
-    """Where the results of a pair go: {'out': fused image}, with feature pictures also 'ir_self', 'vi_self' and 'cross'."""
+    """Where the results of a pair go: {'out': fused image}, with features also 'ir_self', 'vi_self' and 'cross'."""
     # A lossy format would add its own errors to the fused values.
     extension = pair.ir.suffix if pair.ir.suffix.lower() in LOSSLESS else '.png'
     name = pair.ir.stem + extension
@@ -145,11 +153,12 @@ def result_files(pair: Pair, folder: Path, options: Options) -> Dict[str, Path]:
 
 
 def read_pair(pair: Pair, options: Options) -> Tuple[np.ndarray, np.ndarray, List[str]]:
-    """The infrared and visible image of a pair, and what is doubtful about them. Raises UserError if they cannot be fused."""
+    """The infrared and visible image of a pair, and what is doubtful about them. UserError if they cannot be fused."""
     ir, vis = _read(pair.ir, color=False), _read(pair.vis, options.color)
     if ir.shape[:2] != vis.shape[:2]:
         if not options.resize:
-            raise UserError(f'{pair.ir} is {size_text(ir)}, {pair.vis} is {size_text(vis)} (--resize fits the infrared to the visible)')
+            raise UserError(f'{pair.ir} is {size_text(ir)}, {pair.vis} is {size_text(vis)} '
+                            '(--resize makes the infrared image fit the visible one)')
         shrinks = ir.size > vis.shape[0] * vis.shape[1]
         ir = cv2.resize(ir, vis.shape[1::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     doubts = [f'{path} is {"all black" if image.max() == 0 else "of a single value"}; fused nevertheless'
@@ -166,13 +175,13 @@ def write_results(fused, files: Dict[str, Path], overwrite: bool):
 
 
 def _read(path, color):
-    """An image with its colour and depth if `color`, else gray: as the original reads it, but with 16 bits where there are."""
+    """An image with its colour if `color`, else gray as the original reads it, but with all 16 bits where there are."""
     image = read_image(path)
     return image if color or image.dtype == np.uint16 and image.ndim == 2 else read_gray(path)
 
 
 def _note_sources(folder: Path, test_set: TestSet, fuser: Fuser, options: Options):
-    """Write down what the results in `folder` are made from, for evaluation. UserError if it holds those of something else."""
+    """Write down what `folder` is made from, for evaluation. UserError if it holds results of something else."""
     content = {'ir': str(test_set.ir), 'vis': str(test_set.vis), 'model': fuser.model.name, 'color': options.color}
     path = folder / SOURCES_FILE
     if path.exists():
@@ -190,5 +199,5 @@ def _note_sources(folder: Path, test_set: TestSet, fuser: Fuser, options: Option
 def _summary(seconds, elapsed, folder):
     mean = np.mean(seconds[1:] or seconds)
     note = ' without the first, for which Jittor may compile' if len(seconds) > 1 else ''
-    return (f'{len(seconds)} fused into {folder}: {elapsed / len(seconds):.2f} s per image, reading and writing included; '
+    return (f'{len(seconds)} fused into {folder}: {elapsed / len(seconds):.2f} s per image with reading and writing, '
             f'the network alone {mean:.2f} s{note}')

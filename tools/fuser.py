@@ -4,6 +4,9 @@
     fuser = load_fuser('models/transfuse/fuse_20261122_101500')
     fused = fuser(ir, vis)
 """
+import ctypes
+import os
+import sys
 from typing import Dict, NamedTuple
 
 import numpy as np
@@ -12,21 +15,26 @@ from network.strips import fuse_in_strips
 from tools.errors import UserError
 from tools.fusion_models import RUNS, FusionModel, load_fusion_model
 from tools.images import SIXTEEN_TO_EIGHT_BIT, luma, rgb_to_ycrcb, ycrcb_to_rgb
+from tools.runtime import jt
 
 SMALLEST = 8  # pixels: one deep feature
 LARGEST_VALUE = 255
+CONVOLUTIONS_KEPT = 256  # by oneDNN, 0.3 MB each; one size of images needs fewer
 
 
 class Fused(NamedTuple):
     image: np.ndarray            # H×W or H×W×3 uint8
-    maps: Dict[str, np.ndarray]  # CAM's 'ir_self', 'vi_self' and 'cross', each (128, H//8, W//8); empty for a constant pair
+    maps: Dict[str, np.ndarray]  # CAM's 'ir_self', 'vi_self', 'cross', each (128, H//8, W//8); none for a constant pair
 
 
 def load_fuser(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=RUNS) -> 'Fuser':
     """A `Fuser` with the weights that `tools.fusion_models.load_fusion_model` finds for these arguments.
 
-    It computes on the CPU unless `tools.runtime.use_device(cuda=True)` was called. UserError if weights are missing or unsuitable.
+    It computes on the CPU unless `tools.runtime.use_device(cuda=True)` was called.
+    Raises UserError if weights are missing or unsuitable.
     """
+    # oneDNN compiles convolutions anew for each image size, and would keep up to 1024 of them.
+    os.environ.setdefault('ONEDNN_PRIMITIVE_CACHE_CAPACITY', str(CONVOLUTIONS_KEPT))
     return Fuser(load_fusion_model(model, auto_ir, auto_vi, epoch, runs))
 
 
@@ -39,7 +47,7 @@ class Fuser:
     def __call__(self, ir, vis):
         """The fused image, uint8 of the shape of `vis`.
 
-        ir, vis: H×W gray or H×W×3 RGB, of the same height and width, at least 8×8; uint8, uint16, or float with values 0…255.
+        ir, vis: H×W gray or H×W×3 RGB, of one height and width, at least 8×8; uint8, uint16, or float in 0…255.
         Of colour images the luma is fused. If `vis` is in colour, so is the result, with the chroma of `vis`.
         Raises UserError for arrays of another kind, or if the weights give values that are not numbers.
         """
@@ -49,18 +57,29 @@ class Fuser:
         """As `fuser(ir, vis)`, with CAM's maps beside the image."""
         ir, vis = _checked(ir, 'infrared'), _checked(vis, 'visible')
         if ir.shape[:2] != vis.shape[:2]:
-            raise UserError(f'the infrared image is {size_text(ir)}, the visible one {size_text(vis)}: they must be of one size')
+            raise UserError(f'the infrared image is {size_text(ir)}, the visible one {size_text(vis)}: '
+                            'they must be of one size')
         ir_values, vis_values = _to_8_bit_range(luma(ir)), _to_8_bit_range(luma(vis))
         if is_constant(ir_values) and is_constant(vis_values):
-            # The network's normalisation would blow up rounding errors here. Its training target is the brighter of the two.
+            # The network's normalisation would blow up rounding errors. Its training target is the brighter one.
             fused, maps = np.maximum(ir_values, vis_values), {}
         else:
             maps = fuse_in_strips(self.model.networks, ir_values, vis_values)
+            return_memory()
             fused = maps.pop('out')
             if not np.isfinite(fused).all():
-                raise UserError(f'{self.model.files.fusion} gave values that are not numbers: its weights, or its encoders\', are bad')
+                raise UserError(f'{self.model.files.fusion} gave values that are not numbers: '
+                                'its weights, or those of its encoders, are bad')
         fused = fused.astype(np.uint8)  # truncated, as in the original
         return Fused(_with_chroma(fused, _to_8_bit_range(vis)) if vis.ndim == 3 else fused, maps)
+
+
+def return_memory():
+    """Give freed memory back to the system; Jittor and glibc keep it, in pieces that other sizes of images do not fit."""
+    jt.gc()
+    trim = getattr(ctypes.CDLL(None), 'malloc_trim', None) if sys.platform == 'linux' else None
+    if trim is not None:
+        trim(0)
 
 
 def is_constant(image):
@@ -79,16 +98,20 @@ def _checked(image, name):
     if not (image.ndim == 2 or image.ndim == 3 and image.shape[2] == 3):
         raise UserError(f'the {name} image must be H×W or H×W×3, not of shape {image.shape}')
     if min(image.shape[:2]) < SMALLEST:
-        raise UserError(f'the {name} image is {size_text(image)}: at least {SMALLEST}×{SMALLEST} pixels are needed')
+        raise UserError(f'the {name} image is {size_text(image)}: '
+                        f'at least {SMALLEST}×{SMALLEST} pixels are needed')
     if image.dtype in (np.uint8, np.uint16):
         return image
     if image.dtype.kind != 'f':
-        raise UserError(f'the {name} image has {image.dtype} values: give uint8, uint16, or float with values 0…{LARGEST_VALUE}')
+        raise UserError(f'the {name} image has {image.dtype} values: '
+                        f'give uint8, uint16, or float with values 0…{LARGEST_VALUE}')
     low, high = image.min(), image.max()
     if not (0 <= low and high <= LARGEST_VALUE):  # also if they are NaN
-        raise UserError(f'the {name} image has float values from {low} to {high}: they must lie in 0…{LARGEST_VALUE}')
+        raise UserError(f'the {name} image has float values from {low} to {high}: '
+                        f'they must lie in 0…{LARGEST_VALUE}')
     if low < high <= 1:
-        raise UserError(f'the {name} image has float values in 0…1: multiply them by {LARGEST_VALUE}')
+        raise UserError(f'the {name} image has float values in 0…1: '
+                        f'multiply them by {LARGEST_VALUE}')
     return image.astype(np.float32)
 
 

@@ -1,7 +1,7 @@
-"""A fusion network with the encoders it was trained with: finding the files, loading them, noticing what does not fit."""
+"""A fusion network with its encoders: finding the files, loading them, noticing what does not belong together."""
 import re
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional
+from typing import Dict, NamedTuple, Optional
 
 from network.strips import Networks
 from tools.checkpoint import Weights, load_weights, recognise
@@ -13,8 +13,8 @@ RUNS = 'models/transfuse'  # where training puts its runs
 SHIPPED = Path(__file__).resolve().parent.parent / 'weights'  # a run folder that may come with the repository
 EPOCH = re.compile(r'epoch_(\d+)')
 HOW_TO_GET_WEIGHTS = (
-    'Get some: `make demo` trains small ones in minutes; train_autoencoder.py (ir and vi) and train_conv_trans.py train your own; '
-    'or give the PyTorch original\'s files: --model FUSION.model --auto_ir IR.model --auto_vi VI.model')
+    'Get some: `make demo` trains small ones in minutes; train_autoencoder.py (ir and vi) and train_conv_trans.py '
+    "train your own; or give the PyTorch original's files: --model FUSION.model --auto_ir IR.model --auto_vi VI.model")
 
 
 class Files(NamedTuple):
@@ -49,16 +49,14 @@ class FusionModel(NamedTuple):
 def load_fusion_model(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=RUNS) -> FusionModel:
     """Find, load and check a fusion network and its encoders.
 
-    model: a run folder of train_conv_trans.py, or a fusion network's weights file, ours or the PyTorch original's; None: the
-    newest run in the folder `runs`, else the weights that come with the repository. auto_ir, auto_vi: the encoders' files;
-    None: those beside the fusion network. epoch: of a run folder; None: the last.
+    model: a run folder of train_conv_trans.py, or a fusion network's weights file, ours or the PyTorch original's;
+    None: the newest run in the folder `runs`, else the weights that come with the repository.
+    auto_ir, auto_vi: the encoders' files; None: those beside the fusion network. epoch: of a run folder; None: the last.
     Raises UserError if something is missing, damaged, of the wrong kind, or does not belong together.
     """
     files = find_files(model, auto_ir, auto_vi, epoch, runs)
     weights = load_weights(files.fusion)
     variant = _variant(weights, files.fusion)
-    for path, modality in ((files.ir, 'ir'), (files.vi, 'vi')):
-        _check_name(path, modality)
     encoders = {modality: load_encoder(path, modality, train_flag=False)
                 for path, modality in ((files.ir, 'ir'), (files.vi, 'vi'))}
     _check_encoders(weights, files, encoders)
@@ -116,7 +114,8 @@ def _epoch_files(folder) -> Dict[int, Path]:
 def _epoch_file(folder, epoch: Optional[int]) -> Path:
     files = _epoch_files(folder)
     if not files:
-        raise UserError(f'{folder} holds no weights of a fusion network (fusetrans_epoch_1.safetensors, …). {HOW_TO_GET_WEIGHTS}')
+        raise UserError(f'{folder} holds no weights of a fusion network (fusetrans_epoch_1.safetensors, …). '
+                        f'{HOW_TO_GET_WEIGHTS}')
     if epoch is None:
         epoch = max(files)
     if epoch not in files:
@@ -135,15 +134,14 @@ def _variant(weights: Weights, path) -> str:
     return variant
 
 
-def _check_name(path, modality):
-    """The original's files do not say their modality, but their names do: auto_encoder_epoch_4_ir.model."""
-    named = [one for one in MODALITIES if one in re.split(r'[^a-z]+', path.stem.lower())]
-    if len(named) == 1 and named[0] != modality:
-        raise UserError(f'auto_{modality} is {path}, which by its name is the encoder of {named[0]}: are the two swapped?')
-
-
 def _check_encoders(weights: Weights, files: Files, encoders: Dict[str, Encoder]):
-    """Notice encoders that the fusion network was not trained with."""
+    """Notice encoders that are swapped, or that the fusion network was not trained with."""
+    for modality, encoder in encoders.items():
+        # The original's files do not say their modality, but their names do: auto_encoder_epoch_4_ir.model.
+        named = [one for one in MODALITIES if one in re.split('[^a-z]+', encoder.path.stem.lower())]
+        if 'modality' not in encoder.metadata and len(named) == 1 and named[0] != modality:
+            raise UserError(f'auto_{modality} is {encoder.path}, which by its name is the encoder of {named[0]}: '
+                            'are the two swapped?')
     trained_with = weights.metadata.get('encoders')
     if trained_with is None:
         if encoders['ir'].fingerprint == encoders['vi'].fingerprint:

@@ -1,0 +1,113 @@
+"""Compare this repository with the PyTorch original: forward pass, training, results, speed.
+
+    git clone https://github.com/hli1221/CrossFuse ../CrossFuse
+    pip install -r requirements-compare.txt
+    python compare_with_pytorch.py --original ../CrossFuse
+
+Both frameworks run in processes of their own, from the same initial weights, on the same images in the same order. A second
+run of PyTorch that differs in rounding only shows how far two equal programs drift apart. Tables and figures: --out.
+"""
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List, Optional
+
+from comparison import curves, forward, results, speed, training
+from comparison.inputs import weights_folder, write_batches, write_pairs
+from comparison.report import PARTS, conditions
+from comparison.sides import JITTOR, SIDES, Setup, check_original, open_sides
+from tools.errors import UserError, run_script
+from tools.kaist import list_pairs
+from tools.pairing import pair_folders
+from tools.settings import describe, parse_settings, setting
+
+FORWARD_PAIRS = 3  # test pairs that the forward part fuses
+SMALL = dict(steps=4, batch_2=1, repeats=2)  # a trial of everything, in minutes
+SMALL_TEST_PAIRS = 2
+
+
+@dataclass
+class Settings:
+    original: Optional[str] = setting(None, 'a checkout of github.com/hli1221/CrossFuse')
+    parts: List[str] = setting(list(PARTS), 'which parts to do', choices=PARTS)
+    data: List[str] = setting(['./database'], 'folders with training images in KAIST\'s layout')
+    test: str = setting('./images/21_pairs_tno', 'a folder with the test images, in ir/ and vis/')
+    steps: int = setting(300, 'training steps of each network', minimum=1)
+    batch_1: int = setting(2, 'images per step of stage 1', minimum=1)
+    batch_2: int = setting(8, 'pairs per step of stage 2', minimum=1)
+    encoders: str = setting('shared', 'the encoders of stage 2: PyTorch\'s on all sides, so that its losses show that stage alone, or '
+                            'each side\'s own', choices=tuple(training.ENCODERS))
+    metrics: List[str] = setting(['all'], 'metrics of the results, by their names')
+    repeats: int = setting(10, 'rounds that are timed', minimum=1)
+    small: bool = setting(False, 'a short trial: ' + ', '.join(f'{name} {value}' for name, value in SMALL.items()) +
+                          f', {SMALL_TEST_PAIRS} test pairs')
+    seed: int = setting(2024, 'of the initial weights and of the order of the images', minimum=0)
+    cuda: bool = setting(False, 'compute on the GPU, both sides')
+    threads: int = setting(0, 'threads of each side; 0: one for each core', minimum=0)
+    out: str = setting('./results/comparison', 'the folder for tables and figures')
+    work: str = setting('./output/comparison', 'the folder for what passes between the processes, and for fused images')
+
+
+def main():
+    settings = parse_settings(Settings, __doc__)
+    if settings.small:
+        settings = dataclasses.replace(settings, **SMALL)
+    check_original(settings.original)
+    print(describe(settings))
+    setup = Setup(Path(settings.original).resolve(), Path(settings.work).resolve(), settings.cuda,
+                  settings.threads or os.cpu_count())
+    out = Path(settings.out)
+    batches = write_training_data(settings, setup)
+    pairing, pairs = write_test_data(settings, setup)
+
+    print('starting PyTorch and Jittor, which compiles for some minutes the first time')
+    initial = weights_folder(setup, 'initial')
+    with open_sides(SIDES, setup) as sides:
+        note = conditions({name: side.ask('versions').result for name, side in sides.items()}, setup.original)
+        sides[JITTOR].ask('write_initial_weights', seed=settings.seed, **initial)
+    print(note)
+
+    if 'forward' in settings.parts:
+        forward.compare(setup, initial, batches, pairs[:FORWARD_PAIRS], out, note)
+    if 'training' in settings.parts:
+        how = f'Batches of {settings.batch_1} (stage 1) and {settings.batch_2} (stage 2), {training.ENCODERS[settings.encoders]}. {note}'
+        try:
+            training.train(setup, initial, batches, settings.encoders, out / 'training')
+        finally:  # also what was done before Ctrl-C
+            curves.write_curves(out, out / 'training', how)
+    if 'results' in settings.parts:
+        results.compare(setup, pairing, pairs, settings.metrics, out, note)
+    if 'speed' in settings.parts:
+        sizes = speed.FUSED_SIZES[:1] if settings.small else speed.FUSED_SIZES
+        speed.compare(setup, initial, batches, pairs[0], sizes, settings.repeats, out, note)
+    print(f'tables and figures: {out / "README.md"}')
+
+
+def write_training_data(settings, setup):
+    """The batches of both stages, {network: BatchFile}."""
+    steps = settings.steps if 'training' in settings.parts else 1
+    needed = steps * max(settings.batch_1, settings.batch_2)
+    listing = list_pairs(settings.data, needed, 'spread')
+    print(listing.report)
+    stage_1, stage_2 = (write_batches(setup.work / f'batches_{number}.npy', listing.items, batch, steps, settings.seed)
+                        for number, batch in ((1, settings.batch_1), (2, settings.batch_2)))
+    return {'ir': stage_1, 'vi': stage_1, 'fusion': stage_2}
+
+
+def write_test_data(settings, setup):
+    """The test images: (pairing, list of PairFile)."""
+    pairing = pair_folders(Path(settings.test, 'ir'), Path(settings.test, 'vis'))
+    print(pairing.describe())
+    if settings.small:
+        pairing = pairing._replace(pairs=pairing.pairs[:SMALL_TEST_PAIRS])
+    pairs, left_out = write_pairs(setup.work / 'pairs', pairing.pairs)
+    for text in left_out:
+        print(f'left out: {text}')
+    if not pairs:
+        raise UserError(f'no pair in {settings.test} can be used')
+    return pairing, pairs
+
+
+if __name__ == '__main__':
+    run_script(main)

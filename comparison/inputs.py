@@ -1,0 +1,74 @@
+"""What all sides are given: the batches, the test pairs and the initial weights, each written once to a file."""
+from pathlib import Path
+from typing import List, NamedTuple
+
+import cv2
+import numpy as np
+
+from tools.errors import UserError
+from tools.images import read_gray
+from tools.loader import Batches
+
+SIZE = (256, 256)  # of a training image
+MODALITIES = ('ir', 'vi')
+NETWORKS = (*MODALITIES, 'fusion')
+
+
+class BatchFile(NamedTuple):
+    """A .npy file of training batches, uint8 (step, modality, batch, 1, height, width)."""
+    path: Path
+    batch: int
+    epochs: List[int]  # the epoch of each step, from 1
+
+
+class PairFile(NamedTuple):
+    """A .npy file of a pair to fuse, uint8 (modality, height, width)."""
+    name: str
+    path: Path
+
+
+def write_batches(path, items, batch, steps, seed):
+    """Write the first `steps` batches that training with this seed would be fed -> BatchFile.
+
+    items: pairs of paths, from tools.kaist. Once all were used they come again in another order, as the next epoch.
+    """
+    batches = Batches(items, batch, SIZE, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = np.lib.format.open_memmap(path, 'w+', np.uint8, (steps, len(MODALITIES), batch, 1, *SIZE))
+    epochs = [1 + step // len(batches) for step in range(steps)]
+    for epoch in range(epochs[-1]):
+        for step, fed in zip(range(epoch * len(batches), steps), batches.epoch(epoch)):
+            arrays[step] = fed.arrays
+    arrays.flush()
+    return BatchFile(path, batch, epochs)
+
+
+def write_pairs(folder, pairs):
+    """Write test pairs, read as the original reads them -> (list of PairFile, what was left out and why as a list of texts)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written, left_out = [], []
+    for pair in pairs:
+        try:
+            ir, vis = read_gray(pair.ir), read_gray(pair.vis)
+            if ir.shape != vis.shape:
+                raise UserError(f'{pair.ir} and {pair.vis} differ in size')
+        except UserError as error:
+            left_out.append(str(error))
+            continue
+        path = folder / f'{pair.name}.npy'
+        np.save(path, np.stack([ir, vis]))
+        written.append(PairFile(pair.name, path))
+    return written, left_out
+
+
+def write_resized(path, pair, size):
+    """Write a PairFile resized to (height, width), as another PairFile, named by the size."""
+    np.save(path, np.stack([cv2.resize(image, size[::-1]) for image in np.load(pair.path)]))
+    return PairFile(f'{size[1]}×{size[0]}', path)
+
+
+def weights_folder(setup, name):
+    """{network: file} of the weights that a side ended with, or of the 'initial' ones."""
+    folder = setup.work / 'weights' / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return {network: folder / f'{network}.safetensors' for network in NETWORKS}

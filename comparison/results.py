@@ -1,0 +1,102 @@
+"""Part 3: what each side's trained weights make of a test folder, scored and compared image by image."""
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from comparison.inputs import weights_folder
+from comparison.report import markdown_table, percent, write_part
+from comparison.sides import FLOOR, JITTOR, NAMES, PYTORCH, SIDES, SideError, open_sides
+from tools.errors import UserError
+from tools.evaluation import compare_folders, score_methods, select_metrics
+from tools.images import write_image
+from tools.metric_protocols import DEFAULT_PROTOCOL
+
+PREFIX = 'results_crossfuse_'  # by which tools.pairing knows fused images
+
+
+class Row(NamedTuple):
+    """A metric's mean over the images for PyTorch's weights, and the relative differences of the two others."""
+    metric: str
+    pytorch: float
+    jittor: float
+    floor: float
+
+
+class Fidelity(NamedTuple):
+    """How far the fused images of a side are from PyTorch's: PSNR in dB, the rest in gray levels and shares of pixels."""
+    side: str
+    images: int
+    mean_psnr: float
+    worst_psnr: float
+    largest_difference: float
+    identical_pixels: float
+
+
+def compare(setup, pairing, pairs, metrics, out, note):
+    """Fuse test pairs with each side's trained weights and write the tables.
+
+    pairing: of the source images. pairs: their PairFiles. metrics: names as the evaluation takes them.
+    note: on what is compared.
+    """
+    missing = [path for side in SIDES for path in weights_folder(setup, side).values() if not path.is_file()]
+    if missing:
+        raise UserError(f'there are no trained weights yet ({missing[0]}): run the part training first')
+    folders = {side: setup.work / 'fused' / side for side in SIDES}
+    left_out = _fuse(setup, pairs, folders)
+    scores = score_methods({NAMES[side]: folders[side] for side in SIDES}, pairing, DEFAULT_PROTOCOL,
+                           select_metrics(DEFAULT_PROTOCOL, metrics))
+    rows = rows_of([metric.name for metric in scores.metrics], scores.values)
+    fidelities = [fidelity_of(NAMES[side], compare_folders(folders[side], folders[PYTORCH])[0]) for side in (JITTOR, FLOOR)]
+    note = ' '.join([*(f'Left out: {text}.' for text in left_out), note])
+    write_part(out, 'results', Row._fields, rows, describe(rows, fidelities, note))
+
+
+def rows_of(names, values):
+    """A Row for each metric. values: (PyTorch, Jittor, floor) × images × metrics; NaN where an image has no score."""
+    pytorch, jittor, floor = np.nanmean(values, axis=1)
+    return [Row(*row) for row in zip(names, pytorch, jittor / pytorch - 1, floor / pytorch - 1)]
+
+
+def fidelity_of(side, results):
+    """Sum up a list of tools.evaluation.Fidelity."""
+    psnr = [result.psnr for result in results]
+    return Fidelity(side, len(results), np.mean(psnr), min(psnr), max(result.largest for result in results),
+                    np.mean([result.identical for result in results]))
+
+
+def describe(rows, fidelities, note):
+    """The rows as Markdown."""
+    metrics = markdown_table(['metric', 'PyTorch', 'Jittor differs by', 'floor'], [
+        [row.metric, f'{row.pytorch:.5g}', percent(row.jittor, True), percent(row.floor, True)] for row in rows])
+    images = markdown_table(['fused images beside PyTorch\'s', 'images', 'mean PSNR', 'worst PSNR', 'largest difference',
+                             'identical pixels'],
+                            [[one.side, one.images, f'{one.mean_psnr:.2f} dB', f'{one.worst_psnr:.2f} dB',
+                              f'{one.largest_difference:.0f} gray levels', percent(one.identical_pixels)] for one in fidelities])
+    return f'## Results: test images fused with the weights that each side has trained\n\n{metrics}\n{images}\n{note}\n'
+
+
+def _fuse(setup, pairs, folders):
+    """Fuse all pairs on all sides into `folders` -> what was left out and why."""
+    left_out = []
+    for folder in folders.values():
+        for old in folder.glob(f'{PREFIX}*'):
+            old.unlink()
+    with open_sides(SIDES, setup) as sides:
+        for name, side in sides.items():
+            side.ask('start_fusing', **weights_folder(setup, name))
+        for pair in tqdm(pairs, 'fusing', unit='pair'):
+            try:
+                fused = {name: _fused(setup, side, pair) for name, side in sides.items()}
+            except SideError as error:
+                left_out.append(f'{pair.name}: {error}')
+                continue
+            for name, image in fused.items():
+                write_image(folders[name] / f'{PREFIX}{pair.name}', image.astype(np.uint8))  # truncated, as by the original
+    return left_out
+
+
+def _fused(setup, side, pair):
+    path = setup.work / 'fused.npy'
+    side.ask('fuse', pair=pair.path, out=path)
+    return np.load(path)

@@ -1,0 +1,110 @@
+"""The sides of the comparison as seen from the script: worker processes that are asked to do one thing at a time."""
+import contextlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tools.errors import UserError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+JITTOR, PYTORCH, FLOOR = 'jittor', 'pytorch', 'floor'
+SIDES = (PYTORCH, JITTOR, FLOOR)
+NAMES = {PYTORCH: 'PyTorch', JITTOR: 'Jittor', FLOOR: 'PyTorch, other rounding'}
+MODULES = {PYTORCH: 'comparison.pytorch_side', JITTOR: 'comparison.jittor_side', FLOOR: 'comparison.pytorch_side'}
+NEEDED_FILES = ('network/net_autoencoder.py', 'network/net_conv_trans.py', 'network/loss.py', 'network/transformer_cam.py',
+                'pytorch_msssim/__init__.py', 'tools/utils.py', 'args_auto.py', 'args_trans.py')
+SECONDS_TO_END = 5
+
+
+class Setup(NamedTuple):
+    """original: a checkout of the PyTorch original. work: folder for what passes between the processes. threads: of each side."""
+    original: Path
+    work: Path
+    cuda: bool
+    threads: int
+
+
+class Answer(NamedTuple):
+    """result: what a side's method returned. seconds: how long the method took."""
+    result: Any
+    seconds: float
+
+
+class SideError(UserError):
+    """A side's method failed; its process goes on."""
+
+
+def check_original(path):
+    """Raise UserError unless `path` is a checkout of the original and PyTorch is installed."""
+    if path is None:
+        raise UserError('--original is missing: the path of a checkout of github.com/hli1221/CrossFuse')
+    missing = [name for name in NEEDED_FILES if not Path(path, name).is_file()]
+    if missing:
+        raise UserError(f'{path} is not a checkout of github.com/hli1221/CrossFuse: it lacks {", ".join(missing)}')
+    if importlib.util.find_spec('torch') is None:
+        raise UserError('PyTorch is not installed: pip install -r requirements-compare.txt')
+
+
+class Side:
+    """A process of one framework. Its methods are those of comparison.pytorch_side and comparison.jittor_side."""
+
+    def __init__(self, side, setup):
+        self.name = NAMES[side]
+        self.log = setup.work / f'{side}.log'
+        arguments = {'cuda': setup.cuda, 'threads': setup.threads}
+        if side != JITTOR:
+            arguments.update(original=str(setup.original), other_rounding=side == FLOOR)
+            # On the CPU another number of threads adds up in another order; on a GPU it is the algorithms that change.
+            arguments['threads'] = 1 if side == FLOOR else setup.threads
+        receiving, sending = os.pipe()
+        with open(self.log, 'w') as log:
+            self.process = subprocess.Popen(
+                [sys.executable, '-m', MODULES[side], json.dumps({'replies': sending, **arguments})], cwd=REPOSITORY,
+                env={**os.environ, 'OMP_NUM_THREADS': str(arguments['threads'])}, text=True, stdin=subprocess.PIPE, stdout=log,
+                stderr=subprocess.STDOUT, pass_fds=[sending],
+                start_new_session=True)  # Ctrl-C reaches the script alone, which ends its sides
+        os.close(sending)
+        self.replies = os.fdopen(receiving)
+
+    def ask(self, method, **arguments):
+        """Have the side run a method -> Answer. Raises SideError if it fails, UserError if the whole process ended."""
+        paths_as_text = {name: str(value) if isinstance(value, Path) else value for name, value in arguments.items()}
+        with contextlib.suppress(BrokenPipeError):  # said below
+            self.process.stdin.write(json.dumps([method, paths_as_text]) + '\n')
+            self.process.stdin.flush()
+        line = self.replies.readline()
+        if not line:
+            lines = self.log.read_text(errors='replace').splitlines() or ['it said nothing']
+            raise UserError(f'the process of {self.name} ended: {lines[-1]} (all it said: {self.log})')
+        answer = json.loads(line)
+        if 'error' in answer:
+            raise SideError(f'{self.name}, {method}: {answer["error"]} (more in {self.log})')
+        return Answer(**answer)
+
+    def close(self):
+        self.process.terminate()
+        try:
+            self.process.wait(SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdin.close()
+        self.replies.close()
+
+
+@contextlib.contextmanager
+def open_sides(names, setup):
+    """Start a process for each of the sides named -> {name: Side}. They end with the block, however it is left."""
+    setup.work.mkdir(parents=True, exist_ok=True)
+    sides = {}
+    try:
+        for name in names:
+            sides[name] = Side(name, setup)
+        yield sides
+    finally:
+        for side in sides.values():
+            side.close()

@@ -1,0 +1,91 @@
+"""Part 4: how long a training step and a fused image take, both sides in turn, and how much memory."""
+from typing import Any, Dict, NamedTuple, Tuple
+
+import numpy as np
+from tqdm import tqdm
+
+from comparison.inputs import write_resized
+from comparison.report import markdown_table, write_part
+from comparison.sides import JITTOR, PYTORCH, open_sides
+from comparison.training import STAGES, start_stage
+
+TIMED = (PYTORCH, JITTOR)
+WARM_UP_ROUNDS = 2  # Jittor compiles in the first
+FUSED_SIZES = ((256, 256), (480, 640), (768, 1024))  # height, width
+
+
+class Row(NamedTuple):
+    """Median seconds of both sides; Jittor's time over PyTorch's of the same round: median, smallest, largest; peak memory in MiB."""
+    task: str
+    pytorch: float
+    jittor: float
+    ratio: float
+    smallest_ratio: float
+    largest_ratio: float
+    pytorch_memory: float
+    jittor_memory: float
+
+
+class Task(NamedTuple):
+    """start: function of a side that prepares it. method, arguments: what is timed then."""
+    title: str
+    start: Any
+    method: str
+    arguments: Dict[str, Any]
+
+
+def compare(setup, initial, batches, pair, sizes, repeats, out, note):
+    """Time training steps and fusing, and write the table.
+
+    initial: {network: file}. batches: {network: BatchFile}. pair: PairFile, resized to each of `sizes` (height, width).
+    repeats: timed rounds; in each, either side does the task once while the other waits. note: on what is compared.
+    """
+    rows = []
+    for task in tasks(setup, initial, batches, pair, sizes):
+        seconds, memory = _measure(setup, task, repeats)
+        rows.append(summary(task.title, seconds[PYTORCH], seconds[JITTOR], memory[PYTORCH], memory[JITTOR]))
+        print(f'{task.title}: PyTorch {rows[-1].pytorch:.3f} s, Jittor {rows[-1].jittor:.3f} s')
+    write_part(out, 'speed', Row._fields, rows, describe(rows, repeats, note))
+
+
+def tasks(setup, initial, batches, pair, sizes):
+    """The list of Task."""
+    found = []
+    for key, title in (('stage_1_ir', 'training step, stage 1'), ('stage_2', 'training step, stage 2')):
+        stage = STAGES[key]
+        file = batches[stage.network]
+        found.append(Task(f'{title}, batch {file.batch}', lambda side, stage=stage: start_stage(side, stage, initial), 'step',
+                          {'batches': file.path, 'index': 0, 'epoch': 0}))
+    for size in sizes:
+        resized = write_resized(setup.work / f'{size[0]}x{size[1]}.npy', pair, size)
+        found.append(Task(f'fused image, {resized.name}', lambda side: side.ask('start_fusing', **initial), 'fuse', {'pair': resized.path}))
+    return found
+
+
+def summary(task, pytorch, jittor, pytorch_memory, jittor_memory):
+    """A Row of the seconds of both sides, a list of each, round by round."""
+    ratios = np.divide(jittor, pytorch)
+    return Row(task, *map(float, (np.median(pytorch), np.median(jittor), np.median(ratios), ratios.min(), ratios.max())),
+               pytorch_memory, jittor_memory)
+
+
+def describe(rows, repeats, note):
+    """The rows as Markdown."""
+    table = markdown_table(['task', 'PyTorch', 'Jittor', 'Jittor ÷ PyTorch', 'smallest … largest', 'PyTorch, peak memory', 'Jittor'], [
+        [row.task, f'{row.pytorch:.3f} s', f'{row.jittor:.3f} s', f'{row.ratio:.2f}', f'{row.smallest_ratio:.2f} … {row.largest_ratio:.2f}',
+         f'{row.pytorch_memory:.0f} MiB', f'{row.jittor_memory:.0f} MiB'] for row in rows])
+    return (f'## Speed and memory\n\n{table}\nMedians of {repeats} rounds after {WARM_UP_ROUNDS} to warm up; in a round, one side works '
+            f'while the other waits. Peak memory: of the process, or on a GPU what the framework reserved there. {note}\n')
+
+
+def _measure(setup, task, repeats) -> Tuple[dict, dict]:
+    """({side: seconds of each round}, {side: peak memory}), in new processes, whose peak is the task's."""
+    with open_sides(TIMED, setup) as sides:
+        for side in sides.values():
+            task.start(side)
+        seconds = {name: [] for name in sides}
+        for number in tqdm(range(WARM_UP_ROUNDS + repeats), task.title, unit='round', leave=False):
+            for name in TIMED if number % 2 else TIMED[::-1]:
+                seconds[name].append(sides[name].ask(task.method, **task.arguments).seconds)
+        return ({name: times[WARM_UP_ROUNDS:] for name, times in seconds.items()},
+                {name: side.ask('peak_memory').result for name, side in sides.items()})
