@@ -4,8 +4,8 @@
     pip install -r requirements-compare.txt
     python compare_with_pytorch.py --original ../CrossFuse
 
-Both frameworks run in processes of their own, from the same initial weights, on the same images in the same order. A second
-run of PyTorch that differs in rounding only shows how far two equal programs drift apart. Tables and figures: --out.
+Both frameworks run in processes of their own, from the same initial weights, on the same images in the same order. A
+second run of PyTorch, which differs in rounding only, shows how far two equal programs drift apart.
 """
 import dataclasses
 import os
@@ -36,8 +36,8 @@ class Settings:
     steps: int = setting(300, 'training steps of each network', minimum=1)
     batch_1: int = setting(2, 'images per step of stage 1', minimum=1)
     batch_2: int = setting(8, 'pairs per step of stage 2', minimum=1)
-    encoders: str = setting('shared', 'the encoders of stage 2: PyTorch\'s on all sides, so that its losses show that stage alone, or '
-                            'each side\'s own', choices=tuple(training.ENCODERS))
+    encoders: str = setting('shared', 'the encoders of stage 2: PyTorch\'s on all sides, so that its losses show that '
+                            'stage alone, or each side\'s own', choices=tuple(training.ENCODERS))
     metrics: List[str] = setting(['all'], 'metrics of the results, by their names')
     repeats: int = setting(10, 'rounds that are timed', minimum=1)
     small: bool = setting(False, 'a short trial: ' + ', '.join(f'{name} {value}' for name, value in SMALL.items()) +
@@ -71,7 +71,8 @@ def main():
     if 'forward' in settings.parts:
         forward.compare(setup, initial, batches, pairs[:FORWARD_PAIRS], out, note)
     if 'training' in settings.parts:
-        how = f'Batches of {settings.batch_1} (stage 1) and {settings.batch_2} (stage 2), {training.ENCODERS[settings.encoders]}. {note}'
+        how = (f'Batches of {settings.batch_1} (stage 1) and {settings.batch_2} (stage 2); '
+               f'{training.ENCODERS[settings.encoders]}. {note}')
         try:
             training.train(setup, initial, batches, settings.encoders, out / 'training')
         finally:  # also what was done before Ctrl-C

@@ -1,1 +1,1 @@
-"""What compare_with_pytorch.py is made of: the two sides, each in processes of its own, and the four parts of the comparison."""
+"""What compare_with_pytorch.py is made of: the sides, in processes of their own, and the parts of the comparison."""

@@ -12,7 +12,8 @@ from tools.files import whole_file
 from tools.loss_curves import LOSSES, read_runs
 from tools.loss_figures import DOTS_PER_INCH, Style, draw, loss_panels
 
-ALLOWED_TIMES_FLOOR, ALLOWED_DIFFERENCE = 3, 1e-3  # a step is within the bound if its difference is below the larger of the two
+# A step is within the bound if its difference is below the larger of the two.
+ALLOWED_TIMES_FLOOR, ALLOWED_DIFFERENCE = 3, 1e-3
 FLOOR_REACH = 10  # steps before and after
 LAST_SHARE = 10  # the end of a curve is its last tenth
 
@@ -33,81 +34,89 @@ class Agreement(NamedTuple):
 
 def agreement(pytorch, jittor, floor):
     """Compare three curves, arrays of a loss per step -> Agreement."""
-    difference, rounding = jittor / pytorch - 1, floor / pytorch - 1
+    size, rounding = np.abs(jittor / pytorch - 1), np.abs(floor / pytorch - 1)
+    alone = np.maximum(ALLOWED_TIMES_FLOOR * rounding, ALLOWED_DIFFERENCE)
     last = slice(-max(1, len(pytorch) // LAST_SHARE), None)
-    ends = [curve[last].mean() for curve in (pytorch, jittor, floor)]
-    size, rounding_size = np.abs(difference), np.abs(rounding)
-    alone = np.maximum(ALLOWED_TIMES_FLOOR * rounding_size, ALLOWED_DIFFERENCE)
-    return Agreement(len(pytorch), ends[0], ends[1] / ends[0] - 1, ends[2] / ends[0] - 1, np.median(size), np.median(rounding_size),
-                     size.max(), rounding_size.max(), np.mean(size <= bound(rounding)), np.mean(size <= alone))
+    end, end_jittor, end_floor = (curve[last].mean() for curve in (pytorch, jittor, floor))
+    return Agreement(
+        steps=len(pytorch), end=end, end_jittor=end_jittor / end - 1, end_floor=end_floor / end - 1,
+        median_jittor=np.median(size), median_floor=np.median(rounding), largest_jittor=size.max(),
+        largest_floor=rounding.max(), within=np.mean(size <= bound(rounding)), within_alone=np.mean(size <= alone))
 
 
 def bound(rounding):
-    """The difference allowed at each step, given those of the floor.
+    """The difference allowed at each step, given the sizes of those of the floor.
 
     By chance, two runs of PyTorch come close to each other at one step and not at the next. So the floor at a step is
     the largest of the differences FLOOR_REACH steps around it.
     """
-    padded = np.pad(np.abs(rounding), FLOOR_REACH, mode='edge')
+    padded = np.pad(rounding, FLOOR_REACH, mode='edge')
     around = np.lib.stride_tricks.sliding_window_view(padded, 2 * FLOOR_REACH + 1).max(axis=1)
     return np.maximum(ALLOWED_TIMES_FLOOR * around, ALLOWED_DIFFERENCE)
 
 
 def write_curves(out, folder, note):
-    """Write the tables and figures of what training wrote into `folder`, also if it was interrupted. note: on how it came about."""
+    """Write the tables and figures of what training wrote into `folder`, be it interrupted. note: how it came about."""
     runs = {key: read_stage(folder, key) for key in STAGES if csv_path(folder, key, FLOOR).is_file()}
+    runs = {key: of_stage for key, of_stage in runs.items() if of_stage}
     rows = []
-    for key, stage_runs in runs.items():
-        for loss in (loss for loss in LOSSES if loss in stage_runs[PYTORCH].losses):
-            curves = (stage_runs[side].losses[loss].to_numpy() for side in SIDES)
+    for key, of_stage in runs.items():
+        for loss in (loss for loss in LOSSES if loss in of_stage[PYTORCH].losses):
+            curves = (of_stage[side].losses[loss].to_numpy() for side in SIDES)
             rows.append([STAGES[key].title, LOSSES[loss], *agreement(*curves)])
-    if not rows:
-        return
-    for key, stage_runs in runs.items():
-        draw(STAGES[key].title, loss_panels(list(stage_runs.values())), Style(), out / f'curves_{key}')
-    draw_differences(out / 'differences', runs)
-    write_part(out, 'training', ['stage', 'loss', *Agreement._fields], rows, describe(rows, runs, note))
+        draw(STAGES[key].title, loss_panels(list(of_stage.values())), Style(), out / f'curves_{key}')
+    if rows:
+        draw_differences(out / 'differences', runs)
+        write_part(out, 'training', ['stage', 'loss', *Agreement._fields], rows, describe(rows, runs, note))
 
 
 def read_stage(folder, key):
-    """{side: tools.loss_curves.Run} of a stage, cut to the steps that all sides have done."""
-    runs = {side: read_runs(csv_path(folder, key, side))[0]._replace(name=NAMES[side]) for side in SIDES}
-    steps = min(len(run.losses) for run in runs.values())
-    return {side: run._replace(losses=run.losses.iloc[:steps]) for side, run in runs.items()}
+    """{side: tools.loss_curves.Run} of a stage, cut to the steps that all sides have done; empty if there are none."""
+    paths = {side: csv_path(folder, key, side) for side in SIDES}
+    steps = min(len(path.read_text(encoding='utf-8').splitlines()) - 1 for path in paths.values())
+    if steps < 1:
+        return {}
+    runs = {side: read_runs(path)[0] for side, path in paths.items()}
+    return {side: run._replace(name=NAMES[side], losses=run.losses.iloc[:steps]) for side, run in runs.items()}
 
 
 def describe(rows, runs, note):
     """The rows as Markdown, with the figures."""
+    cells = []
+    for stage, loss, *numbers in rows:
+        one = Agreement(*numbers)
+        cells.append([stage, loss, one.steps, f'{one.end:.6g}', percent(one.end_jittor, True),
+                      percent(one.end_floor, True), percent(one.median_jittor), percent(one.median_floor),
+                      percent(one.largest_jittor), percent(one.largest_floor), percent(one.within),
+                      percent(one.within_alone)])
     table = markdown_table(
         ['stage', 'loss', 'steps', 'PyTorch, last tenth', 'Jittor there', 'floor there', 'Jittor, median step', 'floor',
-         'Jittor, largest', 'floor', 'steps within the bound', '… floor of that step alone'],
-        [[stage, loss, one.steps, f'{one.end:.6g}', percent(one.end_jittor, True), percent(one.end_floor, True), percent(one.median_jittor),
-          percent(one.median_floor), percent(one.largest_jittor), percent(one.largest_floor), percent(one.within),
-          percent(one.within_alone)] for stage, loss, one in ((row[0], row[1], Agreement(*row[2:])) for row in rows)], texts=2)
+         'Jittor, largest', 'floor', 'steps within the bound', '… floor of that step alone'], cells, texts=2)
     figures = [f'![{STAGES[key].title}](curves_{key}.png)\n' for key in runs]
-    return ('## Training: the losses step by step\n\n'
-            f'{table}\nDifferences are relative to the PyTorch run. The bound at a step: {ALLOWED_TIMES_FLOOR} times the floor, or '
-            f'{percent(ALLOWED_DIFFERENCE)} where that is more, the floor being the largest difference of the two PyTorch runs within '
-            f'{FLOOR_REACH} steps. The losses of each step: `training/`. {note}\n\n'
-            '![How far the runs are from PyTorch at each step](differences.png)\n\n' + '\n'.join(figures))
+    return (
+        f'## Training: the losses step by step\n\n{table}\n'
+        f'Differences are relative to the PyTorch run. The bound at a step: {ALLOWED_TIMES_FLOOR} times the floor, or '
+        f'{percent(ALLOWED_DIFFERENCE)} where that is more, the floor being the largest difference of the two PyTorch '
+        f'runs within {FLOOR_REACH} steps. The losses of each step: `training/`. {note}\n\n'
+        '![How far the runs are from PyTorch at each step](differences.png)\n\n' + '\n'.join(figures))
 
 
 def draw_differences(path, runs):
-    """Write path.png and .svg: per stage the size of the total loss's difference at each step, beside the floor and the bound."""
+    """Write path.png and .svg: the size of the total loss's difference at each step, with the floor and the bound."""
     colours = seaborn.color_palette('colorblind')
     with seaborn.axes_style('whitegrid'), seaborn.plotting_context('paper'):
         figure = Figure(figsize=(8.5, 2.8), layout='constrained')
         panels = figure.subplots(1, len(runs), squeeze=False)[0]
-        for axes, (key, stage_runs) in zip(panels, runs.items()):
-            losses = {side: run.losses['total'] for side, run in stage_runs.items()}
-            differences = {side: losses[side] / losses[PYTORCH] - 1 for side in (FLOOR, JITTOR)}
-            steps = losses[PYTORCH].index
-            axes.plot(steps, 100 * bound(differences[FLOOR].to_numpy()), color='0.5', linestyle='--', linewidth=1, label='bound')
-            for colour, side in zip(colours, differences):
-                axes.plot(steps, 100 * differences[side].abs(), color=colour, linewidth=0.9, label=NAMES[side])
+        for axes, (key, of_stage) in zip(panels, runs.items()):
+            losses = {side: run.losses['total'] for side, run in of_stage.items()}
+            sizes = {side: (losses[side] / losses[PYTORCH] - 1).abs() for side in (FLOOR, JITTOR)}
+            allowed = bound(sizes[FLOOR].to_numpy())
+            axes.plot(losses[PYTORCH].index, 100 * allowed, color='0.5', linestyle='--', linewidth=1, label='bound')
+            for colour, (side, size) in zip(colours, sizes.items()):
+                axes.plot(100 * size, color=colour, linewidth=0.9, label=NAMES[side])
             axes.set(title=STAGES[key].title, xlabel='step', yscale='log')
         panels[0].set_ylabel('total loss: difference\nfrom PyTorch (%)')
         figure.legend(*panels[0].get_legend_handles_labels(), loc='outside lower center', ncols=3, frameon=False)
-        for suffix, metadata in (('.png', {}), ('.svg', {'Date': None})):
+        for suffix, metadata in (('.png', {}), ('.svg', {'Date': None})):  # a date would make each file differ
             with whole_file(path.with_suffix(suffix)) as temporary:
                 figure.savefig(temporary, dpi=DOTS_PER_INCH, metadata=metadata)

@@ -7,7 +7,7 @@ from comparison.report import markdown_table, write_part
 from comparison.sides import SIDES, open_sides
 from comparison.training import STAGES, start_stage
 
-# Gradients that are zero but for rounding: biases before a batch norm, the biases of keys. The bound is relative to the norm of all.
+# Gradients smaller than this share of the largest are zero but for rounding: biases before a batch norm, those of keys.
 NEGLIGIBLE = 1e-6
 
 
@@ -29,7 +29,8 @@ def compare(setup, initial, batches, pairs, out, note):
     with open_sides(SIDES, setup) as sides:
         for stage in STAGES.values():
             print(f'comparing: {stage.title}')
-            arrays = {name: _computed(setup, side, stage, initial, batches[stage.network].path) for name, side in sides.items()}
+            path = batches[stage.network].path
+            arrays = {name: _computed(setup, side, stage, initial, path) for name, side in sides.items()}
             rows += rows_of(stage.title, *(arrays[name] for name in SIDES))
         for side in sides.values():
             side.ask('start_fusing', **initial)
@@ -62,13 +63,18 @@ def describe(rows, note):
             group = [row for row in of_stage if row.quantity.startswith(kind)]
             if group:
                 shown += summed_up(title, group)
-    table = markdown_table(
-        ['stage', 'quantity', 'largest value', 'Jittor differs by at most', '… of the largest', 'floor', '… of the largest'],
-        [[row.stage, row.quantity, f'{row.largest_value:.6g}', f'{row.jittor:.2g}', f'{row.jittor / row.largest_value:.1e}',
-          f'{row.floor:.2g}', f'{row.floor / row.largest_value:.1e}'] for row in shown], texts=2)
-    return ('## Forward: features, losses, gradients and fused images with the initial weights\n\n'
-            f'{table}\nThe line of the gradients is the weight where Jittor differs most, relative to the largest value in its gradient; '
-            f'weights whose gradient is zero but for rounding are left out of it. Every array: `forward.csv`. {note}\n')
+    cells = []
+    for row in shown:
+        jittor, floor = ((f'{size:.2g}', f'{size / row.largest_value:.1e}') for size in (row.jittor, row.floor))
+        cells.append([row.stage, row.quantity, f'{row.largest_value:.6g}', *jittor, *floor])
+    head = ['stage', 'quantity', 'largest value', 'Jittor differs by at most', '… of the largest', 'floor',
+            '… of the largest']
+    return (
+        '## Forward: features, losses, gradients and fused images with the initial weights\n\n'
+        f'{markdown_table(head, cells, texts=2)}\n'
+        'The line of the gradients is the weight where Jittor differs most, relative to the largest value in its '
+        'gradient; weights whose gradient is zero but for rounding are left out of it. Every array: `forward.csv`. '
+        f'{note}\n')
 
 
 def summed_up(title, group):

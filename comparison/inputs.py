@@ -44,7 +44,7 @@ def write_batches(path, items, batch, steps, seed):
 
 
 def write_pairs(folder, pairs):
-    """Write test pairs, read as the original reads them -> (list of PairFile, what was left out and why as a list of texts)."""
+    """Write test pairs, read as the original reads them -> (list of PairFile, list of texts on what was left out)."""
     folder.mkdir(parents=True, exist_ok=True)
     written, left_out = [], []
     for pair in pairs:

@@ -11,75 +11,57 @@ import numpy as np
 import safetensors.numpy
 import torch
 
-from comparison.worker import AUTOENCODER_LOSSES, FUSION_LOSSES, MIB, process_peak_memory, read_batch, read_pair, serve
+from comparison.worker import MIB, WEIGHT_DECAY, Trainer, process_peak_memory, read_batch, read_pair, serve
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # The original's scripts hold these; its classes have no defaults.
 AUTOENCODER = dict(in_channels=1, out_channels=1, en_out_channels1=32, en_out_channels=64, num_layers=3, dense_out=128,
                    part_out=128)
-FUSION = dict(en_out_channels1=32, out_channels=1, part_out=128, img_size=32, patch_size=2, depth_self=1, depth_cross=1,
-              n_heads=16, qkv_bias=True, mlp_ratio=4, p=0., attn_p=0.)
-WEIGHT_DECAY = 0.9
+FUSION = dict(en_out_channels1=32, out_channels=1, part_out=128, img_size=32, patch_size=2, depth_self=1,
+              depth_cross=1, n_heads=16, qkv_bias=True, mlp_ratio=4, p=0., attn_p=0.)
 
 
 def import_original(path):
-    """What is needed of the original, from a checkout of it."""
+    """What is needed of the original, from a checkout of it: its classes, and its rule for the learning rate."""
     unused = types.ModuleType('timm.models.layers')  # imported by name there, and never used
     unused.DropPath = unused.to_2tuple = unused.trunc_normal_ = None
-    sys.modules.update({'timm': types.ModuleType('timm'), 'timm.models': types.ModuleType('timm.models'), unused.__name__: unused})
+    packages = {name: types.ModuleType(name) for name in ('timm', 'timm.models')}
+    sys.modules.update({**packages, unused.__name__: unused})
     # The original's `network` has no __init__.py, so ours would be preferred to it wherever it stands on the path.
     sys.path[:] = [path] + [entry for entry in sys.path if Path(entry).resolve() != REPOSITORY]
     from network.loss import Gradient_loss, Order_loss
     from network.net_autoencoder import Auto_Encoder_single
     from network.net_conv_trans import Trans_FuseNet
     from tools.utils import adjust_learning_rate
-    return types.SimpleNamespace(Auto_Encoder_single=Auto_Encoder_single, Trans_FuseNet=Trans_FuseNet, Gradient_loss=Gradient_loss,
-                                 Order_loss=Order_loss, adjust_learning_rate=adjust_learning_rate)
+    return types.SimpleNamespace(
+        Auto_Encoder_single=Auto_Encoder_single, Trans_FuseNet=Trans_FuseNet, Gradient_loss=Gradient_loss,
+        Order_loss=Order_loss, adjust_learning_rate=adjust_learning_rate)
 
 
-class PyTorchSide:
-    """original: path of the checkout. other_rounding: compute by other algorithms, the same numbers but for their rounding."""
+class PyTorchSide(Trainer):
+    """original: path of the checkout. other_rounding: compute the same by other algorithms, which round otherwise."""
+
+    no_grad = staticmethod(torch.no_grad)
 
     def __init__(self, original, cuda, threads, other_rounding):
         if cuda and not torch.cuda.is_available():
             raise SystemExit('PyTorch finds no usable GPU')
         torch.set_num_threads(threads)
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # float32 on both sides
+        # float32 throughout, as on the other side
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.enabled = torch.backends.mkldnn.enabled = not other_rounding
         self.device = torch.device('cuda' if cuda else 'cpu')
         self.original = import_original(original)
 
     def versions(self):
         device = torch.cuda.get_device_name() if self.device.type == 'cuda' else 'CPU'
-        return {'framework': f'PyTorch {torch.__version__}', 'numpy': np.__version__, 'Python': platform.python_version(),
-                'device': device, 'threads': torch.get_num_threads()}
+        return {'framework': f'PyTorch {torch.__version__}', 'device': device, 'threads': torch.get_num_threads(),
+                'numpy': np.__version__, 'Python': platform.python_version()}
 
     def peak_memory(self):
         """MiB: of the GPU what PyTorch reserved, else what the process took."""
         return torch.cuda.max_memory_reserved() / MIB if self.device.type == 'cuda' else process_peak_memory()
-
-    def start_autoencoder(self, weights, modality, lr):
-        """Stage 1. weights: file of the initial weights. modality: 0 infrared, 1 visible."""
-        model = self._load(self.original.Auto_Encoder_single(**AUTOENCODER, train_flag=True), weights)
-
-        def features(images):
-            return dict(zip(('shallow features', 'deep features'), model(images[modality])))
-
-        self._start(model, AUTOENCODER_LOSSES, lr, lambda images: model.train_module(images[modality]), features)
-
-    def start_fusion(self, ir, vi, fusion, lr):
-        """Stage 2. ir, vi, fusion: files of weights, of the trained encoders and the initial ones of the fusion network."""
-        encoders = self._encoders(ir, vi, train_flag=True)
-        model = self._load(self.original.Trans_FuseNet(**FUSION, train_flag=True), fusion)
-        gra_loss, order_loss = (loss(1).to(self.device) for loss in (self.original.Gradient_loss, self.original.Order_loss))
-
-        def forward(images):
-            with torch.no_grad():
-                (ir_sh, ir_de), (vi_sh, vi_de) = (encoder(x) for encoder, x in zip(encoders, images))
-            return model.train_module(*images, ir_sh, vi_sh, ir_de, vi_de, False, gra_loss, order_loss)
-
-        self._start(model, FUSION_LOSSES, lr, forward, features=lambda images: {})
 
     def step(self, batches, index, epoch):
         """One training step on a batch of a file -> {'lr', and the losses before the step}. epoch: from 0."""
@@ -99,35 +81,45 @@ class PyTorchSide:
         outputs = self.forward(images)
         outputs['total_loss'].backward()
         arrays = {**self.features(images), **{name: outputs[name] for name in ('out', *self.losses)}}
-        arrays.update({f'gradient {name}': value.grad for name, value in self.model.named_parameters() if value.grad is not None})
-        arrays.update({f'statistic {name}': value for name, value in self.model.named_buffers() if 'running_' in name})
+        for name, value in self.model.named_parameters():
+            if value.grad is not None:
+                arrays[f'gradient {name}'] = value.grad
+        for name, value in self.model.named_buffers():
+            if 'running_' in name:
+                arrays[f'statistic {name}'] = value
         np.savez(out, **{name: value.detach().cpu().numpy() for name, value in arrays.items()})
 
     def save(self, path):
         """Write the weights as they are now."""
-        safetensors.numpy.save_file({name: value.cpu().numpy() for name, value in self.model.state_dict().items()}, path)
+        weights = self.model.state_dict()
+        safetensors.numpy.save_file({name: value.cpu().numpy() for name, value in weights.items()}, path)
 
     def start_fusing(self, ir, vi, fusion):
         """Load three files of weights to fuse images of any size."""
-        self.encoders = self._encoders(ir, vi, train_flag=False)
-        self.model = self._load(self.original.Trans_FuseNet(**FUSION, train_flag=False), fusion).eval()
+        self.fusing = self.encoders(ir, vi, train_flag=False), self.fusion_network(fusion, train_flag=False).eval()
 
     def fuse(self, pair, out=None):
         """Fuse a test pair; write the image, float32 H×W in 0…255, to the .npy file `out` if one is given."""
-        images = self._tensor(read_pair(pair))
+        encoders, network = self.fusing
+        images = self._tensor(read_pair(pair)[:, None, None])
         with torch.no_grad():
-            (ir_sh, ir_de), (vi_sh, vi_de) = (encoder(x) for encoder, x in zip(self.encoders, images))
-            fused = self.model(ir_de, ir_sh, vi_de, vi_sh, True)['out'][0, 0].cpu().numpy()
+            (ir_sh, ir_de), (vi_sh, vi_de) = (encoder(x) for encoder, x in zip(encoders, images))
+            fused = network(ir_de, ir_sh, vi_de, vi_sh, True)['out'][0, 0].cpu().numpy()
         if out:
             np.save(out, fused)
 
-    def _start(self, model, losses, lr, forward, features):
-        self.model, self.losses, self.lr = model.train(), losses, lr
-        self.forward, self.features = forward, features
-        self.optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr, weight_decay=WEIGHT_DECAY)
+    def auto_encoder(self, path, train_flag):
+        return self._load(self.original.Auto_Encoder_single(**AUTOENCODER, train_flag=train_flag), path)
 
-    def _encoders(self, ir, vi, train_flag):
-        return [self._load(self.original.Auto_Encoder_single(**AUTOENCODER, train_flag=train_flag), path).eval() for path in (ir, vi)]
+    def fusion_network(self, path, train_flag):
+        return self._load(self.original.Trans_FuseNet(**FUSION, train_flag=train_flag), path)
+
+    def fusion_losses(self):
+        return [loss(1).to(self.device) for loss in (self.original.Gradient_loss, self.original.Order_loss)]
+
+    def adam(self, model, lr):
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        return torch.optim.Adam(trained, lr, weight_decay=WEIGHT_DECAY)
 
     def _load(self, model, path):
         arrays = safetensors.numpy.load_file(path)

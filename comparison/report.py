@@ -10,15 +10,15 @@ from tools.metric_report import write_csv, write_text
 PARTS = ('forward', 'training', 'results', 'speed')
 TITLE = """# CrossFuse in Jittor beside the PyTorch original
 
-Written by `compare_with_pytorch.py`: both frameworks in processes of their own, from the same initial weights, on the same images
-in the same order. *Other rounding* is a second run of the PyTorch original that differs from the first in rounding only (one
-thread and no oneDNN on the CPU, no cuDNN on a GPU): the **floor**, since no program can be expected to be closer to PyTorch than
-PyTorch is to itself.
+Written by `compare_with_pytorch.py`: both frameworks in processes of their own, from the same initial weights, on the
+same images in the same order. *Other rounding* is a second run of the PyTorch original that differs from the first in
+rounding only (one thread and no oneDNN on the CPU, no cuDNN on a GPU). It is the **floor**: no program can be expected
+to be closer to PyTorch than PyTorch is to itself.
 """
 
 
 def markdown_table(head, rows, texts=1):
-    """Rows of texts as a Markdown table. texts: how many of its first columns are set to the left, the others being numbers."""
+    """Rows of texts as a Markdown table. texts: how many of the first columns are set to the left."""
     lines = [head, ['---'] * texts + ['--:'] * (len(head) - texts), *rows]
     return '\n'.join('| ' + ' | '.join(str(cell) for cell in line) + ' |' for line in lines) + '\n'
 
@@ -29,16 +29,17 @@ def percent(ratio, signed=False):
 
 
 def conditions(versions, original):
-    """One paragraph on what was compared and where. versions: {side: what its `versions` returned}. original: its checkout."""
-    sides = dict.fromkeys(f'{one["framework"]} ({one["device"]}, threads: {one["threads"]})' for one in versions.values())
+    """A paragraph on what was compared and where. versions: {side: what it says}. original: its checkout."""
     one = next(iter(versions.values()))
+    sides = '; '.join(f'{side["framework"]} ({side["device"]}, threads: {side["threads"]})'
+                      for side in versions.values())
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2 ** 30
-    return (f'Compared: {"; ".join(sides)}. Machine: {_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory, '
+    return (f'Compared: {sides}. Machine: {_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory, '
             f'{platform.system()}. Python {one["Python"]}, numpy {one["numpy"]}. The original: {_commit(original)}.')
 
 
 def write_part(out, part, head, rows, text):
-    """Write PART.csv (head, rows) and PART.md (text) into `out`, and README.md there, of all parts that have been written."""
+    """Write PART.csv (head, rows) and PART.md (text) into `out`, and README.md there, of all parts written so far."""
     write_csv(Path(out, f'{part}.csv'), head, rows)
     write_text(Path(out, f'{part}.md'), text)
     texts = [path.read_text(encoding='utf-8') for path in (Path(out, f'{name}.md') for name in PARTS) if path.is_file()]
@@ -55,7 +56,8 @@ def _processor():
 
 def _commit(original):
     """The commit that is checked out, as far as it can be told."""
-    if not Path(original, '.git').exists() or shutil.which('git') is None:  # git would also answer for a folder above it
+    # Without a .git of its own, git would answer for a folder above it.
+    if not Path(original, '.git').exists() or shutil.which('git') is None:
         return 'a copy without its history'
     result = subprocess.run(['git', '-C', original, 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True)
     return f'commit {result.stdout.strip() or "unknown"}'

@@ -24,7 +24,7 @@ class Row(NamedTuple):
 
 
 class Fidelity(NamedTuple):
-    """How far the fused images of a side are from PyTorch's: PSNR in dB, the rest in gray levels and shares of pixels."""
+    """How far a side's fused images are from PyTorch's: PSNR in dB, the rest in gray levels and shares of pixels."""
     side: str
     images: int
     mean_psnr: float
@@ -47,7 +47,8 @@ def compare(setup, pairing, pairs, metrics, out, note):
     scores = score_methods({NAMES[side]: folders[side] for side in SIDES}, pairing, DEFAULT_PROTOCOL,
                            select_metrics(DEFAULT_PROTOCOL, metrics))
     rows = rows_of([metric.name for metric in scores.metrics], scores.values)
-    fidelities = [fidelity_of(NAMES[side], compare_folders(folders[side], folders[PYTORCH])[0]) for side in (JITTOR, FLOOR)]
+    fidelities = [fidelity_of(NAMES[side], compare_folders(folders[side], folders[PYTORCH])[0])
+                  for side in (JITTOR, FLOOR)]
     note = ' '.join([*(f'Left out: {text}.' for text in left_out), note])
     write_part(out, 'results', Row._fields, rows, describe(rows, fidelities, note))
 
@@ -69,10 +70,10 @@ def describe(rows, fidelities, note):
     """The rows as Markdown."""
     metrics = markdown_table(['metric', 'PyTorch', 'Jittor differs by', 'floor'], [
         [row.metric, f'{row.pytorch:.5g}', percent(row.jittor, True), percent(row.floor, True)] for row in rows])
-    images = markdown_table(['fused images beside PyTorch\'s', 'images', 'mean PSNR', 'worst PSNR', 'largest difference',
-                             'identical pixels'],
-                            [[one.side, one.images, f'{one.mean_psnr:.2f} dB', f'{one.worst_psnr:.2f} dB',
-                              f'{one.largest_difference:.0f} gray levels', percent(one.identical_pixels)] for one in fidelities])
+    images = markdown_table(
+        ['beside PyTorch\'s fused images', 'images', 'mean PSNR', 'worst PSNR', 'largest difference', 'same pixels'],
+        [[one.side, one.images, f'{one.mean_psnr:.2f} dB', f'{one.worst_psnr:.2f} dB',
+          f'{one.largest_difference:.0f} gray levels', percent(one.identical_pixels)] for one in fidelities])
     return f'## Results: test images fused with the weights that each side has trained\n\n{metrics}\n{images}\n{note}\n'
 
 
@@ -92,7 +93,8 @@ def _fuse(setup, pairs, folders):
                 left_out.append(f'{pair.name}: {error}')
                 continue
             for name, image in fused.items():
-                write_image(folders[name] / f'{PREFIX}{pair.name}', image.astype(np.uint8))  # truncated, as by the original
+                # Truncated, as by the original.
+                write_image(folders[name] / f'{PREFIX}{pair.name}', image.astype(np.uint8))
     return left_out
 
 

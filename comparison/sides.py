@@ -15,13 +15,13 @@ JITTOR, PYTORCH, FLOOR = 'jittor', 'pytorch', 'floor'
 SIDES = (PYTORCH, JITTOR, FLOOR)
 NAMES = {PYTORCH: 'PyTorch', JITTOR: 'Jittor', FLOOR: 'PyTorch, other rounding'}
 MODULES = {PYTORCH: 'comparison.pytorch_side', JITTOR: 'comparison.jittor_side', FLOOR: 'comparison.pytorch_side'}
-NEEDED_FILES = ('network/net_autoencoder.py', 'network/net_conv_trans.py', 'network/loss.py', 'network/transformer_cam.py',
-                'pytorch_msssim/__init__.py', 'tools/utils.py', 'args_auto.py', 'args_trans.py')
+NEEDED_FILES = ('network/net_autoencoder.py', 'network/net_conv_trans.py', 'network/transformer_cam.py',
+                'network/loss.py', 'pytorch_msssim/__init__.py', 'tools/utils.py', 'args_auto.py', 'args_trans.py')
 SECONDS_TO_END = 5
 
 
 class Setup(NamedTuple):
-    """original: a checkout of the PyTorch original. work: folder for what passes between the processes. threads: of each side."""
+    """original: a checkout of the PyTorch original. work: folder for what they exchange. threads: of a side."""
     original: Path
     work: Path
     cuda: bool
@@ -64,8 +64,8 @@ class Side:
         with open(self.log, 'w') as log:
             self.process = subprocess.Popen(
                 [sys.executable, '-m', MODULES[side], json.dumps({'replies': sending, **arguments})], cwd=REPOSITORY,
-                env={**os.environ, 'OMP_NUM_THREADS': str(arguments['threads'])}, text=True, stdin=subprocess.PIPE, stdout=log,
-                stderr=subprocess.STDOUT, pass_fds=[sending],
+                env={**os.environ, 'OMP_NUM_THREADS': str(arguments['threads'])}, text=True, stdin=subprocess.PIPE,
+                stdout=log, stderr=subprocess.STDOUT, pass_fds=[sending],
                 start_new_session=True)  # Ctrl-C reaches the script alone, which ends its sides
         os.close(sending)
         self.replies = os.fdopen(receiving)

@@ -1,4 +1,5 @@
 """Part 4: how long a training step and a fused image take, both sides in turn, and how much memory."""
+from functools import partial
 from typing import Any, Dict, NamedTuple, Tuple
 
 import numpy as np
@@ -15,7 +16,7 @@ FUSED_SIZES = ((256, 256), (480, 640), (768, 1024))  # height, width
 
 
 class Row(NamedTuple):
-    """Median seconds of both sides; Jittor's time over PyTorch's of the same round: median, smallest, largest; peak memory in MiB."""
+    """Median seconds of both sides; Jittor's time over PyTorch's, round by round; peak memory in MiB."""
     task: str
     pytorch: float
     jittor: float
@@ -54,28 +55,32 @@ def tasks(setup, initial, batches, pair, sizes):
     for key, title in (('stage_1_ir', 'training step, stage 1'), ('stage_2', 'training step, stage 2')):
         stage = STAGES[key]
         file = batches[stage.network]
-        found.append(Task(f'{title}, batch {file.batch}', lambda side, stage=stage: start_stage(side, stage, initial), 'step',
+        found.append(Task(f'{title}, batch {file.batch}', partial(start_stage, stage=stage, weights=initial), 'step',
                           {'batches': file.path, 'index': 0, 'epoch': 0}))
     for size in sizes:
         resized = write_resized(setup.work / f'{size[0]}x{size[1]}.npy', pair, size)
-        found.append(Task(f'fused image, {resized.name}', lambda side: side.ask('start_fusing', **initial), 'fuse', {'pair': resized.path}))
+        found.append(Task(f'fused image, {resized.name}', lambda side: side.ask('start_fusing', **initial), 'fuse',
+                          {'pair': resized.path}))
     return found
 
 
 def summary(task, pytorch, jittor, pytorch_memory, jittor_memory):
     """A Row of the seconds of both sides, a list of each, round by round."""
     ratios = np.divide(jittor, pytorch)
-    return Row(task, *map(float, (np.median(pytorch), np.median(jittor), np.median(ratios), ratios.min(), ratios.max())),
+    return Row(task, np.median(pytorch), np.median(jittor), np.median(ratios), ratios.min(), ratios.max(),
                pytorch_memory, jittor_memory)
 
 
 def describe(rows, repeats, note):
     """The rows as Markdown."""
-    table = markdown_table(['task', 'PyTorch', 'Jittor', 'Jittor ÷ PyTorch', 'smallest … largest', 'PyTorch, peak memory', 'Jittor'], [
-        [row.task, f'{row.pytorch:.3f} s', f'{row.jittor:.3f} s', f'{row.ratio:.2f}', f'{row.smallest_ratio:.2f} … {row.largest_ratio:.2f}',
-         f'{row.pytorch_memory:.0f} MiB', f'{row.jittor_memory:.0f} MiB'] for row in rows])
-    return (f'## Speed and memory\n\n{table}\nMedians of {repeats} rounds after {WARM_UP_ROUNDS} to warm up; in a round, one side works '
-            f'while the other waits. Peak memory: of the process, or on a GPU what the framework reserved there. {note}\n')
+    table = markdown_table(
+        ['task', 'PyTorch', 'Jittor', 'Jittor ÷ PyTorch', 'smallest … largest', 'PyTorch, peak memory', 'Jittor'],
+        [[row.task, f'{row.pytorch:.3f} s', f'{row.jittor:.3f} s', f'{row.ratio:.2f}',
+          f'{row.smallest_ratio:.2f} … {row.largest_ratio:.2f}', f'{row.pytorch_memory:.0f} MiB',
+          f'{row.jittor_memory:.0f} MiB'] for row in rows])
+    return (f'## Speed and memory\n\n{table}\n'
+            f'Medians of {repeats} rounds after {WARM_UP_ROUNDS} to warm up; in a round, either side works while the '
+            f'other waits. Peak memory: of the process, or on a GPU what the framework reserved there. {note}\n')
 
 
 def _measure(setup, task, repeats) -> Tuple[dict, dict]:

@@ -10,7 +10,10 @@ from comparison.inputs import MODALITIES, weights_folder
 from comparison.sides import FLOOR, JITTOR, NAMES, PYTORCH, SIDES, open_sides
 from comparison.worker import AUTOENCODER_LOSSES, FUSION_LOSSES
 
-ENCODERS = {'shared': 'stage 2 on the encoders that PyTorch has trained in stage 1', 'own': 'stage 2 on each side\'s own encoders'}
+ENCODERS = {
+    'shared': 'stage 2 on the encoders that PyTorch has trained in stage 1',
+    'own': 'stage 2 on the encoders that each side has trained itself',
+}
 
 
 class Stage(NamedTuple):
@@ -29,19 +32,20 @@ STAGES = {
 
 
 def start_stage(side, stage, weights):
-    """Have a side begin a stage with the weights {network: file}: the initial ones of its network, and the encoders' in stage 2."""
+    """Have a side begin a stage. weights: {network: file}, of its network and, in stage 2, of the encoders."""
     if stage.network == 'fusion':
         side.ask('start_fusion', lr=stage.lr, **weights)
     else:
-        side.ask('start_autoencoder', lr=stage.lr, weights=weights[stage.network], modality=MODALITIES.index(stage.network))
+        side.ask('start_autoencoder', lr=stage.lr, weights=weights[stage.network],
+                 modality=MODALITIES.index(stage.network))
 
 
 def train(setup, initial, batches, encoders, folder):
     """Train the three networks on each side.
 
-    initial: {network: file}. batches: {network: BatchFile}. encoders: with which stage 2 goes on, one of ENCODERS; when they
-    are shared, the losses of stage 2 show that stage alone.
-    Writes STAGE_SIDE.csv into `folder`, a line after each step, and the trained weights into `weights_folder` of each side.
+    initial: {network: file}. batches: {network: BatchFile}.
+    encoders: those that stage 2 goes on with, one of ENCODERS; if shared, its losses show that stage alone.
+    Writes STAGE_SIDE.csv into `folder`, a line after each step, and the trained weights to the `weights_folder`s.
     """
     for old in folder.glob('*.csv'):  # an interrupted run must not be mixed with the one before
         old.unlink()

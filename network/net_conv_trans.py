@@ -109,14 +109,16 @@ class Decoder_fusion(nn.Module):
         self.weight = Weight(quarter, in_channels)
 
     def merge_deep(self, ir_de, vi_de, cam):
+        """The deep features that are decoded, (N, 128, h, w) as all three arguments."""
         w_ir, w_vi = self.weight.for_de(ir_de, vi_de)
         return cam + w_ir * ir_de + w_vi * vi_de
 
     def upsample(self, deep):
-        """(N, 128, h, w) → (N, 32, 8h, 8w)."""
+        """Merged deep features (N, 128, h, w) → (N, 32, 8h, 8w)."""
         return self.conv_block(upsample2(self.conv1(deep)))
 
     def merge_shallow(self, ir_sh, vi_sh):
+        """What the shallow features (N, 32, H, W) of both modalities add to the upsampled deep ones: their shape."""
         w_ir, w_vi = self.weight.for_sh(ir_sh, vi_sh)
         return IR_SHALLOW_SHARE * w_ir * ir_sh + w_vi * vi_sh
 

@@ -1,4 +1,4 @@
-"""A side of the comparison without any framework, for test_comparison.py: what a process can do, and losses that follow a formula."""
+"""A side of the comparison without any framework, for test_comparison.py; its losses follow a formula."""
 import os
 from pathlib import Path
 
@@ -10,7 +10,8 @@ class FakeSide:
         self.threads, self.other_rounding = threads, other_rounding
 
     def process(self):
-        return {'pid': os.getpid(), 'threads': self.threads, 'environment': os.environ['OMP_NUM_THREADS'], 'other': self.other_rounding}
+        return {'pid': os.getpid(), 'threads': self.threads, 'environment': os.environ['OMP_NUM_THREADS'],
+                'other': self.other_rounding}
 
     def fail(self):
         raise ValueError('as it was asked to')

@@ -175,7 +175,7 @@ def libraries():
 def test_many_sizes_compile_once_and_do_not_grow_the_process(run):
     result = in_new_process(run, '''
 loaded, memory = [], []
-for i, (height, width) in enumerate(np.random.RandomState(5).randint(17, 120, (20, 2))):
+for i, (height, width) in enumerate(np.random.RandomState(5).randint(17, 300, (20, 2))):
     fuser(*pair_of(height, width, i))
     loaded.append(libraries())
     memory.append(status('VmRSS'))
@@ -184,7 +184,7 @@ print(json.dumps({'loaded': loaded, 'memory': memory}))
     loaded, memory = result['loaded'], result['memory']
     assert loaded[1] > 20
     assert loaded[1:] == [loaded[1]] * 19  # one library for each operator that Jittor compiled or found in its cache
-    assert memory[-1] - memory[2] < 0.1 * GIB
+    assert memory[-1] - memory[2] < 0.15 * GIB
 
 
 def test_memory_at_1024x768(run):

@@ -172,6 +172,15 @@ def test_a_second_ctrl_c_ends_at_once_and_the_last_state_stays(tmp_path, items, 
     assert_same_run(tmp_path / 'run', whole)
 
 
+def test_ended_before_the_first_step_is_over_it_starts_again(tmp_path, items, whole):
+    def end_at_once(run, outputs):
+        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        tiny_run(tmp_path / 'run', items, end_at_once)
+    tiny_run(tmp_path / 'run', items)
+    assert_same_run(tmp_path / 'run', whole)
+
+
 def test_the_state_is_saved_every_few_minutes(tmp_path, items, whole, monkeypatch):
     saved = []
     monkeypatch.setattr(tools.training_run, 'save_state', lambda folder, arrays, metadata: saved.append(

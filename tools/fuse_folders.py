@@ -127,7 +127,10 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) 
             except UserError as error:
                 problems.append(f'{pair.name} left out: {error}')
                 continue
-            writing.append(writer.submit(write_results, fused, files[pair], options.overwrite))
+            pictures = {'out': fused.image}
+            if options.features:
+                pictures.update({name: feature_mosaic(maps) for name, maps in fused.maps.items()})
+            writing.append(writer.submit(write_results, pictures, files[pair], options.overwrite))
             if len(writing) > PAIRS_AHEAD:
                 writing.popleft().result()
         for future in writing:
@@ -166,10 +169,9 @@ def read_pair(pair: Pair, options: Options) -> Tuple[np.ndarray, np.ndarray, Lis
     return ir, vis, doubts
 
 
-def write_results(fused, files: Dict[str, Path], overwrite: bool):
-    """Write a fused image and, where `files` names them, feature pictures; existing files only if `overwrite`."""
-    pictures = {name: feature_mosaic(maps) for name, maps in fused.maps.items() if name in files}
-    for name, picture in {'out': fused.image, **pictures}.items():
+def write_results(pictures: Dict[str, np.ndarray], files: Dict[str, Path], overwrite: bool):
+    """Write each picture to its file; where one exists, only if `overwrite`."""
+    for name, picture in pictures.items():
         if overwrite or not files[name].exists():
             write_image(files[name], picture)
 

@@ -5,7 +5,6 @@
     fused = fuser(ir, vis)
 """
 import ctypes
-import os
 import sys
 from typing import Dict, NamedTuple
 
@@ -19,7 +18,6 @@ from tools.runtime import jt
 
 SMALLEST = 8  # pixels: one deep feature
 LARGEST_VALUE = 255
-CONVOLUTIONS_KEPT = 256  # by oneDNN, 0.3 MB each; one size of images needs fewer
 
 
 class Fused(NamedTuple):
@@ -33,8 +31,6 @@ def load_fuser(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=RUNS) ->
     It computes on the CPU unless `tools.runtime.use_device(cuda=True)` was called.
     Raises UserError if weights are missing or unsuitable.
     """
-    # oneDNN compiles convolutions anew for each image size, and would keep up to 1024 of them.
-    os.environ.setdefault('ONEDNN_PRIMITIVE_CACHE_CAPACITY', str(CONVOLUTIONS_KEPT))
     return Fuser(load_fusion_model(model, auto_ir, auto_vi, epoch, runs))
 
 

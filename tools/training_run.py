@@ -136,6 +136,8 @@ class TrainingRun:
     def after_step(self, outputs, batch):
         """Note the losses of a step; write them, save the state and stop when it is time to. UserError if a loss is not finite."""
         losses = jt.concat([outputs[name].reshape(1) for name in self.loss_names]).stop_grad()
+        # What is left to compute would be fused with what comes next, the following step or the saving, which rounds otherwise.
+        jt.sync_all()
         self.pending.append((losses, batch.paths))
         self.paths = batch.paths
         self.step += 1
@@ -266,6 +268,7 @@ class TrainingRun:
                             'back as they were, or start a new run)')
         self.model.load_state_dict({name[len('model/'):]: array for name, array in arrays.items() if name.startswith('model/')})
         self.optimizer.load_state(arrays)
+        jt.sync_all()  # as after a step
         self.epoch, self.step, self.seconds, self.images = (place[name] for name in ('epoch', 'step', 'seconds', 'images'))
         self.last_losses, self.last_weights = place['last_losses'], place['last_weights'] and self.folder / place['last_weights']
         self.batches.broken.update((Path(path), reason) for path, reason in place['broken'].items())
