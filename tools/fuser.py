@@ -90,12 +90,11 @@ def size_text(image):
 
 def _checked(image, name):
     """The image as an array of uint8, uint16 or float32."""
-    image = np.asarray(image)
+    image = np.ascontiguousarray(image)
     if not (image.ndim == 2 or image.ndim == 3 and image.shape[2] == 3):
         raise UserError(f'the {name} image must be H×W or H×W×3, not of shape {image.shape}')
     if min(image.shape[:2]) < SMALLEST:
-        raise UserError(f'the {name} image is {size_text(image)}: '
-                        f'at least {SMALLEST}×{SMALLEST} pixels are needed')
+        raise UserError(f'the {name} image is {size_text(image)}: at least {SMALLEST}×{SMALLEST} pixels are needed')
     if image.dtype in (np.uint8, np.uint16):
         return image
     if image.dtype.kind != 'f':
@@ -106,8 +105,7 @@ def _checked(image, name):
         raise UserError(f'the {name} image has float values from {low} to {high}: '
                         f'they must lie in 0…{LARGEST_VALUE}')
     if low < high <= 1:
-        raise UserError(f'the {name} image has float values in 0…1: '
-                        f'multiply them by {LARGEST_VALUE}')
+        raise UserError(f'the {name} image has float values in 0…1: multiply them by {LARGEST_VALUE}')
     return image.astype(np.float32)
 
 

@@ -29,7 +29,7 @@ class FusionModel(NamedTuple):
     networks: Networks
     files: Files
     variant: str   # one of tools.models.VARIANTS
-    epoch: str     # a number, or '?'
+    epoch: str     # a number, or 'unknown'
     run: str       # the run that trained it, else the name of its file
     checked: bool  # whether the fusion weights say which encoders they belong to (they are these, then)
 
@@ -65,7 +65,7 @@ def load_fusion_model(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=R
     epoch_in_name = EPOCH.search(files.fusion.stem)
     return FusionModel(
         Networks(encoders['ir'].model, encoders['vi'].model, fusion), files, variant,
-        epoch=str(weights.metadata.get('epoch', epoch_in_name.group(1) if epoch_in_name else '?')),
+        epoch=str(weights.metadata.get('epoch', epoch_in_name.group(1) if epoch_in_name else 'unknown')),
         run=str(weights.metadata.get('run', files.fusion.stem)), checked='encoders' in weights.metadata)
 
 
