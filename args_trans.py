@@ -1,4 +1,7 @@
-"""Settings of stage 2, training the fusion network. Edit the defaults here, or give them on the command line (--epochs 2)."""
+"""Settings of stage 2, training the fusion network.
+
+Edit the defaults here, or give them on the command line (--epochs 2).
+"""
 from dataclasses import dataclass
 from typing import List, Optional
 
@@ -10,19 +13,21 @@ class Args:
     # Data
     path: List[str] = setting(['./database'], 'folders with training pairs in KAIST\'s layout')
     train_num: int = setting(20000, 'number of pairs to train on, fewer if there are not as many', minimum=1)
-    train_num_from: str = setting('first', 'take the first train_num pairs, as the original, or spread over all sequences',
+    train_num_from: str = setting('first', 'the first train_num pairs, as the original, or spread over all sequences',
                                   choices=('first', 'spread'))
-    Height: int = setting(256, 'height that images are resized to: 256, one window of the deep features', choices=(256,))
-    Width: int = setting(256, 'width that images are resized to: 256, one window of the deep features', choices=(256,))
+    Height: int = setting(256, 'height that images are resized to: 256, one window of features', choices=(256,))
+    Width: int = setting(256, 'width that images are resized to: 256, one window of features', choices=(256,))
     workers: int = setting(2, 'threads that read images', minimum=1)
     cache: bool = setting(False, 'keep decoded images in memory (64 KB each)')
-    augment: bool = setting(False, 'random crop and flip, the same for both images of a pair, for those with few images')
+    augment: bool = setting(False, 'random crop and flip, the same for both of a pair, for those with few images')
 
     # Networks
-    variant: str = setting('standard', 'the paper\'s network, or an ablation: CNN fusion, or trained without the gradient loss',
+    variant: str = setting('standard', 'the paper\'s network, or an ablation: CNN fusion, or without the gradient loss',
                            choices=('standard', 'cnn', 'no_gradient_loss'))
-    resume_model_auto_ir: Optional[str] = setting(None, 'infrared auto-encoder: weights file or run folder; none: the newest run')
-    resume_model_auto_vi: Optional[str] = setting(None, 'visible auto-encoder: weights file or run folder; none: the newest run')
+    resume_model_auto_ir: Optional[str] = setting(None, 'infrared auto-encoder: weights file or run folder; none: the '
+                                                        'newest run')
+    resume_model_auto_vi: Optional[str] = setting(None, 'visible auto-encoder: weights file or run folder; none: the '
+                                                        'newest run')
     save_auto_model: str = setting('./models/autoencoder', 'folder with the runs of stage 1')
 
     # Training
@@ -40,4 +45,5 @@ class Args:
     save_minutes: float = setting(10.0, 'save the state to resume from every so many minutes', above=0)
     save_fusion_model: str = setting('./models/transfuse', 'folder for the folders of the runs')
     tensorboard: bool = setting(False, 'also write TensorBoard files (needs: pip install tensorboardX)')
-    resume: Optional[str] = setting(None, 'go on with an interrupted run: its folder, or nothing for the newest', alone='newest')
+    resume: Optional[str] = setting(None, 'go on with an interrupted run: its folder, or nothing for the newest',
+                                    alone='newest')

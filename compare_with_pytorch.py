@@ -38,6 +38,9 @@ class Settings:
     batch_2: int = setting(8, 'pairs per step of stage 2', minimum=1)
     encoders: str = setting('shared', 'the encoders of stage 2: PyTorch\'s on all sides, so that its losses show that '
                             'stage alone, or each side\'s own', choices=tuple(training.ENCODERS))
+    ssim_val_range: Optional[float] = setting(None, 'value range in SSIM, on all sides; none: inferred as in the '
+                                              'original, whose gradient is then mere rounding on dark or flat images',
+                                              above=0)
     metrics: List[str] = setting(['all'], 'metrics of the results, by their names')
     repeats: int = setting(10, 'rounds that are timed', minimum=1)
     small: bool = setting(False, 'a short trial: ' + ', '.join(f'{name} {value}' for name, value in SMALL.items()) +
@@ -56,7 +59,7 @@ def main():
     check_original(settings.original)
     print(describe(settings))
     setup = Setup(Path(settings.original).resolve(), Path(settings.work).resolve(), settings.cuda,
-                  settings.threads or os.cpu_count())
+                  settings.threads or os.cpu_count(), settings.ssim_val_range)
     out = Path(settings.out)
     batches = write_training_data(settings, setup)
     pairing, pairs = write_test_data(settings, setup)
@@ -72,7 +75,8 @@ def main():
         forward.compare(setup, initial, batches, pairs[:FORWARD_PAIRS], out, note)
     if 'training' in settings.parts:
         how = (f'Batches of {settings.batch_1} (stage 1) and {settings.batch_2} (stage 2); '
-               f'{training.ENCODERS[settings.encoders]}. {note}')
+               f'{training.ENCODERS[settings.encoders]}; value range in SSIM: {settings.ssim_val_range or "inferred"}. '
+               f'{note}')
         try:
             training.train(setup, initial, batches, settings.encoders, out / 'training')
         finally:  # also what was done before Ctrl-C

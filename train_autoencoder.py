@@ -6,6 +6,8 @@
 
 Settings: args_auto.py. What a run writes: tools/training_run.py.
 """
+from tqdm import tqdm
+
 from args_auto import Args
 from network.precision import use_mixed_precision
 from tools.errors import UserError, run_script
@@ -24,14 +26,14 @@ LOSSES = ('recon_loss', 'ssim_loss', 'total_loss')
 def main():
     settings, resumed = read_settings(Args, __doc__, runs='save_auto_model')
     if len(settings.w) != 2:
-        raise UserError(f'setting w must be two numbers, the weights of the reconstruction and of the SSIM loss, not {settings.w}')
+        raise UserError('setting w must be two numbers, the weights of the reconstruction and of the SSIM loss')
     folder = resumed or new_run_folder(settings.save_auto_model, settings.type_flag)
     print(describe(settings))
 
     listing = list_images_of(settings.path, settings.type_flag, settings.train_num, settings.train_num_from)
     print(listing.report)
     batches = Batches(listing.items, settings.batch, (settings.Height, settings.Width), settings.seed, settings.workers,
-                      settings.cache, settings.augment)
+                      settings.cache, settings.augment, report=tqdm.write)
 
     device = use_device(settings.cuda)
     use_mixed_precision(settings.mixed_precision, device)

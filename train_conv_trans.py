@@ -6,6 +6,8 @@
 
 Settings: args_trans.py. What a run writes: tools/training_run.py.
 """
+from tqdm import tqdm
+
 from args_trans import Args
 from network.loss import Gradient_loss, Order_loss
 from network.precision import use_mixed_precision
@@ -26,14 +28,15 @@ LOSSES = ('pix_loss', 'gra_loss', 'total_loss')
 def main():
     settings, resumed = read_settings(Args, __doc__, runs='save_fusion_model')
     folder = resumed or new_run_folder(settings.save_fusion_model, 'fuse')
-    encoder_files = find_encoders(settings.resume_model_auto_ir, settings.resume_model_auto_vi, settings.save_auto_model, resumed)
+    encoder_files = find_encoders(settings.resume_model_auto_ir, settings.resume_model_auto_vi,
+                                  settings.save_auto_model, run_folder=resumed)
     print(describe(settings))
     print('encoders:', *encoder_files)
 
     listing = list_pairs(settings.path, settings.train_num, settings.train_num_from)
     print(listing.report)
     batches = Batches(listing.items, settings.batch, (settings.Height, settings.Width), settings.seed, settings.workers,
-                      settings.cache, settings.augment)
+                      settings.cache, settings.augment, report=tqdm.write)
 
     device = use_device(settings.cuda)
     use_mixed_precision(settings.mixed_precision, device)
@@ -45,8 +48,9 @@ def main():
     gradient_loss, order_loss = Gradient_loss(), Order_loss()
     metadata = {'kind': 'fusion', 'variant': settings.variant,
                 'encoders': {'ir': encoders[0].fingerprint, 'vi': encoders[1].fingerprint}}
+    weights_file = 'fusetrans_epoch_{epoch}.safetensors'
 
-    with TrainingRun(folder, model, optimizer, batches, LOSSES, settings, 'fusetrans_epoch_{epoch}.safetensors', metadata) as run:
+    with TrainingRun(folder, model, optimizer, batches, LOSSES, settings, weights_file, metadata) as run:
         save_encoders(encoders, folder)
         for epoch in range(run.epoch, settings.epochs):
             optimizer.lr = learning_rate(settings.lr, epoch)

@@ -18,10 +18,10 @@ class JittorSide(Trainer):
 
     no_grad = staticmethod(jt.no_grad)
 
-    def __init__(self, cuda, threads):
+    def __init__(self, cuda, threads, ssim_val_range):
         if use_device(cuda) != ('cuda' if cuda else 'cpu'):
             raise SystemExit('Jittor finds no usable GPU')
-        self.cuda, self.threads = cuda, threads
+        self.cuda, self.threads, self.ssim_val_range = cuda, threads, ssim_val_range
 
     def versions(self):
         return {'framework': f'Jittor {jt.__version__}', 'device': 'CUDA' if self.cuda else 'CPU',
@@ -80,8 +80,8 @@ class JittorSide(Trainer):
             np.save(out, fused)
 
     def auto_encoder(self, path, train_flag):
-        # The original infers the value range in msssim. Like for like, so does this.
-        return build_auto_encoder(load_weights(path).arrays, path, train_flag=train_flag, ssim_val_range=None)
+        return build_auto_encoder(load_weights(path).arrays, path, train_flag=train_flag,
+                                  ssim_val_range=self.ssim_val_range)
 
     def fusion_network(self, path, train_flag):
         return build_fusion(arrays=load_weights(path).arrays, path=path, train_flag=train_flag)

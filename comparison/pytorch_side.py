@@ -5,6 +5,7 @@ Runs in a process of its own, where `network`, `tools`, … are the original's. 
 import platform
 import sys
 import types
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ FUSION = dict(en_out_channels1=32, out_channels=1, part_out=128, img_size=32, pa
               depth_cross=1, n_heads=16, qkv_bias=True, mlp_ratio=4, p=0., attn_p=0.)
 
 
-def import_original(path):
+def import_original(path, ssim_val_range):
     """What is needed of the original, from a checkout of it: its classes, and its rule for the learning rate."""
     unused = types.ModuleType('timm.models.layers')  # imported by name there, and never used
     unused.DropPath = unused.to_2tuple = unused.trunc_normal_ = None
@@ -30,12 +31,14 @@ def import_original(path):
     sys.modules.update({**packages, unused.__name__: unused})
     # The original's `network` has no __init__.py, so ours would be preferred to it wherever it stands on the path.
     sys.path[:] = [path] + [entry for entry in sys.path if Path(entry).resolve() != REPOSITORY]
+    from network import net_autoencoder
     from network.loss import Gradient_loss, Order_loss
-    from network.net_autoencoder import Auto_Encoder_single
     from network.net_conv_trans import Trans_FuseNet
     from tools.utils import adjust_learning_rate
+    if ssim_val_range is not None:  # its msssim has this argument, its auto-encoder does not pass it on
+        net_autoencoder.ssim_loss = partial(net_autoencoder.ssim_loss, val_range=ssim_val_range)
     return types.SimpleNamespace(
-        Auto_Encoder_single=Auto_Encoder_single, Trans_FuseNet=Trans_FuseNet, Gradient_loss=Gradient_loss,
+        Auto_Encoder_single=net_autoencoder.Auto_Encoder_single, Trans_FuseNet=Trans_FuseNet, Gradient_loss=Gradient_loss,
         Order_loss=Order_loss, adjust_learning_rate=adjust_learning_rate)
 
 
@@ -44,7 +47,7 @@ class PyTorchSide(Trainer):
 
     no_grad = staticmethod(torch.no_grad)
 
-    def __init__(self, original, cuda, threads, other_rounding):
+    def __init__(self, original, cuda, threads, ssim_val_range, other_rounding):
         if cuda and not torch.cuda.is_available():
             raise SystemExit('PyTorch finds no usable GPU')
         torch.set_num_threads(threads)
@@ -52,7 +55,7 @@ class PyTorchSide(Trainer):
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.enabled = torch.backends.mkldnn.enabled = not other_rounding
         self.device = torch.device('cuda' if cuda else 'cpu')
-        self.original = import_original(original)
+        self.original = import_original(original, ssim_val_range)
 
     def versions(self):
         device = torch.cuda.get_device_name() if self.device.type == 'cuda' else 'CPU'

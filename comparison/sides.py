@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 from tools.errors import UserError
 
@@ -21,11 +21,15 @@ SECONDS_TO_END = 5
 
 
 class Setup(NamedTuple):
-    """original: a checkout of the PyTorch original. work: folder for what they exchange. threads: of a side."""
+    """original: a checkout of the PyTorch original. work: folder for what the sides exchange. threads: of a side.
+
+    ssim_val_range: the range of the values in msssim, as for network.loss.msssim; None: inferred, as the original does.
+    """
     original: Path
     work: Path
     cuda: bool
     threads: int
+    ssim_val_range: Optional[float] = None
 
 
 class Answer(NamedTuple):
@@ -55,7 +59,7 @@ class Side:
     def __init__(self, side, setup):
         self.name = NAMES[side]
         self.log = setup.work / f'{side}.log'
-        arguments = {'cuda': setup.cuda, 'threads': setup.threads}
+        arguments = {'cuda': setup.cuda, 'threads': setup.threads, 'ssim_val_range': setup.ssim_val_range}
         if side != JITTOR:
             arguments.update(original=str(setup.original), other_rounding=side == FLOOR)
             # On the CPU another number of threads adds up in another order; on a GPU it is the algorithms that change.

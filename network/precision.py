@@ -1,14 +1,16 @@
 """Mixed precision: convolutions and matrix products compute in float16, all else stays float32.
 
-Those two take nearly all the time, and take float16 well. What does not — min–max normalisation, divisions by sums (1e-6 is zero in
-float16), losses, SSIM (squares overflow beyond 65504), means and variances, the optimiser — never meets a float16 value, since results
-are converted back at once; nor do the weights, which are converted for each use. The switch is Jittor's own flag.
+Those two take nearly all the time, and take float16 well. What does not never meets a float16 value, since results are
+converted back at once: min–max normalisation, divisions by sums (1e-6 is zero in float16), losses, SSIM (squares
+overflow beyond 65504), means and variances, the optimiser. Nor do the weights, which are converted for each use.
+The switch is Jittor's own flag.
 """
 from tools.runtime import jt, nn
 
 OFF = 0
-# Jittor's flag amp_level: float16 stays float16, nothing else becomes it, and a gradient has the type of its value. (At 4 to 6 Jittor
-# itself turns float32 into float16, losses and optimiser included, but not the weights, and so fails in the first convolution.)
+# Jittor's flag amp_level: float16 stays float16, nothing else becomes it, and a gradient has the type of its value.
+# (At 4 to 6 Jittor itself turns float32 into float16, losses and optimiser included, but not the weights, so that the
+# operands of a convolution differ in type, which it cannot compute.)
 MIXED = 3
 
 
@@ -30,7 +32,8 @@ class Conv2d(nn.Conv2d):
     """nn.Conv2d that follows mixed precision; with bias and without groups or dilation."""
 
     def execute(self, x):
-        out = in_float16(lambda x, weight: nn.conv2d(x, weight, stride=self.stride, padding=self.padding), x, self.weight)
+        options = {'stride': self.stride, 'padding': self.padding}
+        out = in_float16(lambda *operands: nn.conv2d(*operands, **options), x, self.weight)
         return out + self.bias.broadcast(out.shape, [0, 2, 3])
 
 

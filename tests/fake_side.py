@@ -6,7 +6,7 @@ from comparison.worker import AUTOENCODER_LOSSES, FUSION_LOSSES, serve
 
 
 class FakeSide:
-    def __init__(self, cuda, threads, original=None, other_rounding=False):
+    def __init__(self, cuda, threads, ssim_val_range, original=None, other_rounding=False):
         self.threads, self.other_rounding = threads, other_rounding
 
     def process(self):

@@ -307,7 +307,7 @@ def test_curves_of_nothing_write_nothing(tmp_path):
 @pytest.fixture(scope='module')
 def jittor_side():
     from comparison.jittor_side import JittorSide
-    return JittorSide(cuda=False, threads=2)
+    return JittorSide(cuda=False, threads=2, ssim_val_range=None)
 
 
 @pytest.fixture(scope='module')

@@ -1,4 +1,4 @@
-"""The two trained encoders that the fusion network works on: finding their files, loading them, keeping copies beside it."""
+"""The two trained encoders that the fusion network works on: finding their files, loading them, keeping copies."""
 import re
 from pathlib import Path
 from typing import Any, Dict, NamedTuple
@@ -37,8 +37,9 @@ def load_encoder(path, modality, train_flag=True):
 def find_encoders(ir, vi, runs_folder, run_folder=None):
     """The weights files of the infrared and of the visible auto-encoder, to train the fusion network with.
 
-    ir, vi: each a weights file, a run folder of stage 1 (its last epoch is taken), or None (the newest run under runs_folder).
-    run_folder: of a fusion run that goes on; its own copies are taken then. UserError if one cannot be found.
+    ir, vi: each a weights file, a run folder of stage 1 (its last epoch is taken), or None (the newest run under
+    runs_folder). run_folder: of a fusion run that goes on; its own copies are taken then.
+    UserError if one cannot be found.
     """
     if run_folder is not None:
         return [_copy(run_folder, modality) for modality in MODALITIES]
@@ -54,7 +55,8 @@ def save_encoders(encoders, run_folder):
     """Put copies of the encoders into a fusion run's folder, so that it holds all that fusing needs."""
     for encoder, modality in zip(encoders, MODALITIES):
         if encoder.path != _copy(run_folder, modality):
-            save_weights(_copy(run_folder, modality), encoder.arrays, {'kind': 'auto_encoder', 'modality': modality, **encoder.metadata})
+            metadata = {'kind': 'auto_encoder', 'modality': modality, **encoder.metadata}
+            save_weights(_copy(run_folder, modality), encoder.arrays, metadata)
 
 
 def find_encoder(given, modality, runs_folder):
@@ -62,7 +64,8 @@ def find_encoder(given, modality, runs_folder):
     if given is not None and Path(given).is_file():
         return Path(given)
     if given is not None and not Path(given).is_dir():
-        raise UserError(f'the auto-encoder {given} does not exist: give a weights file or a run folder of train_autoencoder.py')
+        raise UserError(f'the auto-encoder {given} does not exist: give a weights file or a run folder of '
+                        'train_autoencoder.py')
     folders = [Path(given)] if given is not None else sorted(Path(runs_folder).glob(f'{modality}_*'), reverse=True)
     for folder in folders:
         files = sorted(folder.glob(f'auto_encoder_epoch_*_{modality}.*'), key=_epoch)

@@ -7,7 +7,7 @@ from tools.runtime import jt
 
 
 def reached_by(loss, parameters):
-    """Which of the parameters the gradient of `loss` reaches, a list of bool (PyTorch: whose `.grad` would not be None).
+    """Which of the parameters the gradient of `loss` reaches, a list of bool (in PyTorch, whose `.grad` is not None).
 
     Jittor does not tell: it gives zeros for the others. So this walks its graph backward from the loss.
     """
@@ -34,12 +34,12 @@ def _id(node):
 class Adam:
     """Adam with L2 weight decay (added to the gradient), as torch.optim.Adam computes it.
 
-    Jittor's adds eps before the bias correction of the second moment, so that it acts up to 31.6 times larger in the first steps,
-    and lets weights decay that the loss does not reach; here, as in PyTorch, those are left alone.
+    Jittor's adds eps before the bias correction of the second moment, so that it acts up to 31.6 times larger in the
+    first steps, and lets weights decay that the loss does not reach; here, as in PyTorch, those are left alone.
     """
 
     def __init__(self, parameters, lr, weight_decay=0.0, betas=(0.9, 0.999), eps=1e-8):
-        """parameters: the Vars to train (those that require no gradient are passed over). Raises TypeError for anything but Vars."""
+        """parameters: the Vars to train; those that require no gradient are passed over. TypeError for other things."""
         parameters = list(parameters)
         for parameter in parameters:
             if not isinstance(parameter, jt.Var):

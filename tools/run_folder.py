@@ -13,15 +13,16 @@ SETTINGS = 'settings.json'
 DEEP_STRIDE = 8  # pixels per deep feature
 SEEDS = 2 ** 32
 # What may be given beside --resume: it changes where and how fast a run goes on, not what it computes.
-MAY_CHANGE = ('epochs', 'cuda', 'workers', 'cache', 'step', 'save_minutes', 'tensorboard', 'save_auto_model', 'save_fusion_model')
+MAY_CHANGE = ('epochs', 'cuda', 'workers', 'cache', 'step', 'save_minutes', 'tensorboard', 'save_auto_model',
+              'save_fusion_model')
 
 
 def read_settings(cls, description, runs):
     """The checked settings of a training script, and the folder of the run that it goes on with, None for a new one.
 
     cls: the script's dataclass. runs: the name of the setting that says where runs are.
-    With --resume, settings that are not given are those that the run was started with. UserError if one is given that would make
-    it another run.
+    With --resume, settings that are not given are those that the run was started with. UserError if one is given that
+    would make it another run.
     """
     settings, folder = parse_settings(cls, description), None
     if settings.resume is not None:
@@ -30,8 +31,8 @@ def read_settings(cls, description, runs):
         settings = parse_settings(cls, description, defaults=saved)
         changed = [name for name in saved if name not in MAY_CHANGE and getattr(settings, name) != saved[name]]
         if changed:
-            raise UserError(f'--resume {folder}: {", ".join(changed)} cannot change within a run, only {", ".join(MAY_CHANGE)} can: '
-                            'leave it out, or start a new run')
+            raise UserError(f'--resume {folder}: {", ".join(changed)} cannot change within a run, only '
+                            f'{", ".join(MAY_CHANGE)} can: leave it out, or start a new run')
     _check(settings)
     return settings, folder
 
@@ -54,7 +55,10 @@ def new_run_folder(parent, prefix):
 
 
 def find_run(runs, which):
-    """The run folder `which`, or with 'newest' the one below `runs` whose state was saved last. UserError if there is none."""
+    """The run folder `which`, or with 'newest' the one below `runs` whose state was saved last.
+
+    UserError if there is none.
+    """
     if which != NEWEST:
         if not (Path(which) / SETTINGS).is_file():
             raise UserError(f'--resume {which} is not the folder of a training run (it has no {SETTINGS})')

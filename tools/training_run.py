@@ -54,15 +54,15 @@ class TrainingRun:
             run.finish()
 
     folder: of the run; if it exists, model and optimizer take its newest state and the run goes on from there.
-    loss_names: of the losses in the outputs, the total last. settings: the script's dataclass. weights_file: its name, with
-    `{epoch}` in it. metadata: goes into the weights files.
+    loss_names: of the losses in the outputs, the total last. settings: the script's dataclass.
+    weights_file: its name, with `{epoch}` in it. metadata: goes into the weights files.
 
     A first Ctrl-C ends the loop after the step in progress, with the state saved; a second one ends at once.
 
-    A resumed run gives bit for bit the losses and weights of an uninterrupted one, on one machine's CPU with the same number of
-    threads. Nothing random happens after the initial weights but the order of the data (and what `augment` does), which follows
-    from seed, epoch and place in it. So the state is the weights, the optimiser's moments and the place in the data; the losses so
-    far are in the CSV file, which resuming cuts off where the state was saved.
+    A resumed run gives bit for bit the losses and weights of an uninterrupted one, on one machine's CPU with the same
+    number of threads. Nothing random happens after the initial weights but the order of the data (and what `augment`
+    does), which follows from seed, epoch and place in it. So the state is the weights, the optimiser's moments and the
+    place in the data; the losses so far are in the CSV file, which resuming cuts off where the state was saved.
     """
 
     def __init__(self, folder, model, optimizer, batches, loss_names, settings, weights_file, metadata):
@@ -105,12 +105,12 @@ class TrainingRun:
             from tensorboardX import SummaryWriter
             self.writer = SummaryWriter(str(self.folder), purge_step=self._steps_before() + self.step + 1)
         if self.epoch < self.settings.epochs:
-            print(f'training on the {"GPU" if jt.flags.use_cuda else "CPU"}: {len(self.batches)} steps per epoch, from epoch '
-                  f'{self.epoch + 1} step {self.step + 1}; all goes to {self.folder}; the first step ever takes minutes, while '
-                  'Jittor compiles', flush=True)
+            print(f'training on the {"GPU" if jt.flags.use_cuda else "CPU"}: {len(self.batches)} steps per epoch, from '
+                  f'epoch {self.epoch + 1} step {self.step + 1}; all goes to {self.folder}; the first step ever takes '
+                  'minutes, while Jittor compiles', flush=True)
         else:
-            print(f'{self.folder} is finished: {self.epoch} epochs are done; to train on, give a larger number: --epochs '
-                  f'{self.epoch + 1}')
+            print(f'{self.folder} is finished: {self.epoch} epochs are done; to train on, give a larger number: '
+                  f'--epochs {self.epoch + 1}')
         self.previous_handler = signal.signal(signal.SIGINT, self._interrupt)
         self.saved_at = self.flushed_at = time.monotonic()
         return self
@@ -120,6 +120,9 @@ class TrainingRun:
         for open_one in (self.bar, self.writer, self.lock):
             if open_one is not None:
                 open_one.close()
+        if self.stopping and isinstance(error, RuntimeError):
+            # In a terminal, Ctrl-C ends the compiler too that Jittor may be waiting for, which it takes for an error.
+            raise KeyboardInterrupt from error
 
     def _interrupt(self, number, frame):
         if self.stopping:
@@ -129,14 +132,17 @@ class TrainingRun:
 
     def batches_of(self, epoch):
         """The batches of an epoch that are still to do, with a progress bar on a terminal."""
-        self.bar = tqdm(self.batches.epoch(epoch, self.step), f'epoch {epoch + 1}/{self.settings.epochs}', len(self.batches),
-                        initial=self.step, unit='step', disable=None)
+        self.bar = tqdm(self.batches.epoch(epoch, self.step), f'epoch {epoch + 1}/{self.settings.epochs}',
+                        len(self.batches), initial=self.step, unit='step', disable=None)
         yield from self.bar
 
     def after_step(self, outputs, batch):
-        """Note the losses of a step; write them, save the state and stop when it is time to. UserError if a loss is not finite."""
+        """Note the losses of a step; write them, save the state and stop when it is time to.
+
+        UserError if losses or weights are not finite.
+        """
         losses = jt.concat([outputs[name].reshape(1) for name in self.loss_names]).stop_grad()
-        # What is left to compute would be fused with what comes next, the following step or the saving, which rounds otherwise.
+        # What is left to compute would be fused with what comes next, a step or the saving, and be rounded otherwise.
         jt.sync_all()
         self.pending.append((losses, batch.paths))
         self.paths = batch.paths
@@ -149,7 +155,7 @@ class TrainingRun:
             self._stop_if_asked()
 
     def after_epoch(self, samples):
-        """Save weights, state and a sample picture. samples: (N, 1, H, W) Vars or arrays, shown side by side for some N."""
+        """Save weights, state and a sample picture: some of the `samples`, each (N, 1, H, W), side by side."""
         self._flush()
         weights = weights_of(self.model)
         self._check_finite(weights)
@@ -204,14 +210,15 @@ class TrainingRun:
         rate, lr = images / elapsed, self.optimizer.lr
         rows = ''
         for step, losses in enumerate(values, self._steps_before() + first + 1):
-            rows += ','.join([str(step), str(self.epoch + 1), f'{lr:g}', *(f'{loss:.9g}' for loss in losses), f'{rate:.4g}']) + '\n'
+            rows += f'{step},{self.epoch + 1},{lr:g},{",".join(f"{loss:.9g}" for loss in losses)},{rate:.4g}\n'
             if self.writer:
                 for name, loss in zip(self.loss_names, losses):
                     self.writer.add_scalar(name, loss, step)
         means, last, total = np.mean(values, axis=0), first + len(values), len(self.batches)
         # The original's line format, which plot_loss_curves.py reads.
-        line = ' - '.join([time.ctime(), f'Epoch {self.epoch + 1}/{self.settings.epochs}', f'Batch {last}/{total}', f'lr:{lr:.6f}',
-                           *(f'{name.replace("_", " ")}: {loss:.6f}' for name, loss in zip(self.loss_names, means))])
+        named = (f'{name.replace("_", " ")}: {loss:.6f}' for name, loss in zip(self.loss_names, means))
+        line = ' - '.join([time.ctime(), f'Epoch {self.epoch + 1}/{self.settings.epochs}', f'Batch {last}/{total}',
+                           f'lr:{lr:.6f}', *named])
         self._append(self.csv_path, rows)
         self._append(self.log_path, line + '\n')
         self.last_losses = self._named(values[-1])
@@ -241,9 +248,10 @@ class TrainingRun:
 
     def _refuse(self, what, step, paths):
         files = ', '.join(str(path) for item in paths for path in item)
-        raise UserError(f'training has gone bad in epoch {self.epoch + 1}, step {step}: {what}. Images of that batch: {files}. '
-                        f'Last good weights: {self.last_weights or "none, this was the first epoch"}. Nothing was saved since; '
-                        'a smaller lr may help')
+        raise UserError(f'training has gone bad in epoch {self.epoch + 1}, step {step}: {what}. '
+                        f'Images of that batch: {files}. '
+                        f'Last good weights: {self.last_weights or "none, this was the first epoch"}. '
+                        'Nothing was saved since; a smaller lr may help')
 
     def save_state(self):
         """Save everything that resuming needs; the losses so far are checked and written first."""
@@ -255,8 +263,9 @@ class TrainingRun:
             with open(path, 'rb') as file:
                 os.fsync(file.fileno())
         save_state(self.folder, arrays, {
-            'epoch': self.epoch, 'step': self.step, 'seconds': self.seconds, 'images': self.images, 'data': self._data_digest(),
+            'epoch': self.epoch, 'step': self.step, 'seconds': self.seconds, 'images': self.images,
             'last_weights': self.last_weights and self.last_weights.name, 'last_losses': self.last_losses,
+            'data': self._data_digest(),
             'broken': {str(path): reason for path, reason in self.batches.broken.items()},
             'csv_bytes': self.csv_path.stat().st_size, 'log_bytes': self.log_path.stat().st_size})
         self.saved_at = time.monotonic()
@@ -264,20 +273,24 @@ class TrainingRun:
     def _restore(self):
         arrays, place = load_state(self.folder)
         if place['data'] != self._data_digest():
-            raise UserError(f'{self.folder} cannot go on: the training images found are not those that it was started with (put them '
-                            'back as they were, or start a new run)')
-        self.model.load_state_dict({name[len('model/'):]: array for name, array in arrays.items() if name.startswith('model/')})
+            raise UserError(f'{self.folder} cannot go on: the training images found are not those that it was started '
+                            'with (put them back as they were, or start a new run)')
+        self.model.load_state_dict({name[len('model/'):]: array for name, array in arrays.items()
+                                    if name.startswith('model/')})
         self.optimizer.load_state(arrays)
         jt.sync_all()  # as after a step
-        self.epoch, self.step, self.seconds, self.images = (place[name] for name in ('epoch', 'step', 'seconds', 'images'))
-        self.last_losses, self.last_weights = place['last_losses'], place['last_weights'] and self.folder / place['last_weights']
+        self.epoch, self.step = place['epoch'], place['step']
+        self.seconds, self.images, self.last_losses = place['seconds'], place['images'], place['last_losses']
+        self.last_weights = place['last_weights'] and self.folder / place['last_weights']
         self.batches.broken.update((Path(path), reason) for path, reason in place['broken'].items())
         for path, size in ((self.csv_path, place['csv_bytes']), (self.log_path, place['log_bytes'])):
             if not path.is_file() or path.stat().st_size < size:
-                raise UserError(f'{path} lacks lines that were there when the state was saved: put it back, or start a new run')
+                raise UserError(f'{path} lacks lines that were there when the state was saved: put it back, or start '
+                                'a new run')
             os.truncate(path, size)  # the steps after the saved state are done again
         save_settings(self.settings, self.folder)  # with what was given beside --resume
 
     def _data_digest(self):
-        order = [self.batches.seed, self.batches.batch_size, [[str(path) for path in item] for item in self.batches.items]]
+        items = [[str(path) for path in item] for item in self.batches.items]
+        order = [self.batches.seed, self.batches.batch_size, items]
         return hashlib.sha256(json.dumps(order).encode()).hexdigest()
