@@ -760,16 +760,16 @@ def encoders(tmp_path_factory):
 
 
 def test_stage_2_interrupted_and_resumed_in_another_process(tmp_path, database, encoders, monkeypatch):
-    arguments = ['--path', str(database), *encoders, '--batch', '1', '--train_num', '2', '--epochs', '1', '--step', '1']
+    arguments = ['--path', str(database), *encoders, '--batch', '1', '--train_num', '6', '--epochs', '1', '--step', '1']
     main(monkeypatch, train_conv_trans, *arguments, '--save_fusion_model', tmp_path / 'whole')
     whole = the_run(tmp_path / 'whole')
     with Script('train_conv_trans.py', *arguments, '--save_fusion_model', tmp_path / 'parts') as script:
-        script.wait_for('Batch 1/2')
+        script.wait_for('Batch 1/6')
         script.process.send_signal(signal.SIGINT)
         code, out, errors = script.end()
     folder = the_run(tmp_path / 'parts')
     assert code == 130 and f'--resume {folder}' in out and 'Traceback' not in errors
-    assert len(rows(folder)) == 1 + 1
+    assert 1 < len(rows(folder)) < 1 + 6
     main(monkeypatch, train_conv_trans, '--resume', folder)
     assert_same_run(folder, whole)
     assert read_image(folder / 'samples' / 'epoch_1.png').shape == (256, 3 * 256)
