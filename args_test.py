@@ -1,4 +1,4 @@
-"""Settings of test_conv_trans.py and test_color_image.py. Change the defaults here, or say --test_set all and the like."""
+"""Settings of test_conv_trans.py and test_color_image.py. Change the defaults here or on the command line."""
 from dataclasses import dataclass
 from typing import List, Optional
 

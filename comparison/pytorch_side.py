@@ -38,8 +38,8 @@ def import_original(path, ssim_val_range):
     if ssim_val_range is not None:  # its msssim has this argument, its auto-encoder does not pass it on
         net_autoencoder.ssim_loss = partial(net_autoencoder.ssim_loss, val_range=ssim_val_range)
     return types.SimpleNamespace(
-        Auto_Encoder_single=net_autoencoder.Auto_Encoder_single, Trans_FuseNet=Trans_FuseNet, Gradient_loss=Gradient_loss,
-        Order_loss=Order_loss, adjust_learning_rate=adjust_learning_rate)
+        Auto_Encoder_single=net_autoencoder.Auto_Encoder_single, Trans_FuseNet=Trans_FuseNet,
+        Gradient_loss=Gradient_loss, Order_loss=Order_loss, adjust_learning_rate=adjust_learning_rate)
 
 
 class PyTorchSide(Trainer):

@@ -96,7 +96,8 @@ class Side:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # a command that a dead process has not taken
+            self.process.stdin.close()
         self.replies.close()
 
 

@@ -55,13 +55,14 @@ def write_set(folder, sizes=((40, 56), (33, 47)), colour=False):
     return folder
 
 
-def sources(tmp_path):
+def sources():
     """Test sets in gray and in colour: made here and, where the machine has them, real ones."""
     gray, colour = make_scene(3, 48, 60), make_scene(4, 40, 48)
     sets = [('scenes', *gray), ('colour scenes', *colour)]
     if SHARED_DATA:
         for name, number in (('21_pairs_tno', 10), ('M3FD_Fusion', 0)):
-            pair = pair_folders(SHARED_DATA / 'images' / name / 'ir', SHARED_DATA / 'images' / name / 'vis').pairs[number]
+            folder = SHARED_DATA / 'images' / name
+            pair = pair_folders(folder / 'ir', folder / 'vis').pairs[number]
             corner = slice(0, 90), slice(0, 121)
             sets.append((name, read_gray(pair.ir)[corner], read_image(pair.vis)[corner]))
     return sets
@@ -85,7 +86,7 @@ def test_a_gray_test_set(fuse, fuser, tmp_path, capsys):
 
 
 def test_all_sources_in_both_scripts(fuse, fuser, tmp_path):
-    for name, ir, vis in sources(tmp_path):
+    for name, ir, vis in sources():
         folder = tmp_path / name
         write_image(folder / 'ir' / 'a.png', ir)
         write_image(folder / 'vis' / 'a.png', vis)
@@ -175,7 +176,8 @@ def test_contact_sheet(fuse, tmp_path):
     assert sheet.shape == (label + 40 + label + 20, 3 * 360 + 2 * gap, 3)
     first = sheet[label:label + 40]
     shown = [first[:, start:start + 360, 0] for start in (0, 360 + gap, 2 * (360 + gap))]
-    files = [tmp_path / 'images/some/ir/IR1.png', tmp_path / 'images/some/vis/VIS1.png', out / 'results_transfuse_IR1.png']
+    some = tmp_path / 'images' / 'some'
+    files = [some / 'ir' / 'IR1.png', some / 'vis' / 'VIS1.png', out / 'results_transfuse_IR1.png']
     for picture, file in zip(shown, files):
         assert np.array_equal(picture, read_image(file))
     assert sheet[:label].min() < 100  # the names
@@ -198,8 +200,8 @@ def test_bad_files_are_named_and_the_rest_is_done(fuse, tmp_path, capsys):
     assert [path.name for path in out.iterdir() if 'partial' in path.name] == []
     told = capsys.readouterr()
     problems = told.err[told.err.index('problems (5)'):]
-    for expected in ('IR2.png is cut off', 'VIS3.png is not an image', 'IR4.png is empty', 'IR5.png is all black; fused',
-                     'IR6.png is 32×25, ', 'VIS6.png is 32×24 (--resize'):
+    for expected in ('IR2.png is cut off', 'VIS3.png is not an image', 'IR4.png is empty',
+                     'IR5.png is all black; fused', 'IR6.png is 32×25, ', 'VIS6.png is 32×24 (--resize'):
         assert expected in problems
     assert 'IR8.png' in told.out and '1 without a partner' in told.out
 
@@ -268,10 +270,12 @@ def test_without_weights(fuse, tmp_path, monkeypatch):
 @pytest.mark.parametrize('script', ['test_conv_trans.py', 'test_color_image.py'])
 def test_the_command_line(script, tmp_path):
     def run(*arguments):
-        return subprocess.run([sys.executable, str(REPOSITORY / script), *arguments], cwd=tmp_path, capture_output=True, text=True)
+        command = [sys.executable, str(REPOSITORY / script), *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     wrong = run('--ir', 'nowhere', '--vis', 'nowhere', '--model', 'nowhere')
     assert wrong.returncode == 1
-    assert wrong.stderr.strip().splitlines()[-1] == 'error: model nowhere does not exist: give a run folder or a weights file'
+    last_line = wrong.stderr.strip().splitlines()[-1]
+    assert last_line == 'error: model nowhere does not exist: give a run folder or a weights file'
     assert 'Traceback' not in wrong.stderr
     unknown = run('--modle', 'x')
     assert unknown.returncode == 1 and '--modle' in unknown.stderr

@@ -641,7 +641,7 @@ class Script:
     def __init__(self, script, *arguments):
         command = [sys.executable, script, '--cuda', 'false', *map(str, arguments)]
         self.process = subprocess.Popen(command, cwd=REPOSITORY, text=True, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE)
+                                        stderr=subprocess.PIPE, start_new_session=True)
         self.lines = []
 
     def wait_for(self, text):
@@ -651,6 +651,10 @@ class Script:
             if text in line:
                 return
         raise AssertionError(f'it ended without saying {text}: {"".join(self.lines)}{self.process.stderr.read()}')
+
+    def ctrl_c(self):
+        """As in a terminal: every process of the script gets the signal."""
+        os.killpg(self.process.pid, signal.SIGINT)
 
     def end(self):
         """Its exit code, output and errors."""
@@ -680,7 +684,7 @@ def test_stage_1_interrupted_and_resumed_in_other_processes(tmp_path, database, 
     arguments = ('--path', database, *SMALL, '--epochs', 2, '--save_auto_model', tmp_path)
     with Script('train_autoencoder.py', *arguments) as script:
         script.wait_for('Batch 2/4')
-        script.process.send_signal(signal.SIGINT)
+        script.ctrl_c()
         code, out, errors = script.end()
     folder = the_run(tmp_path)
     assert code == 130 and f'stopped; go on with: python train_autoencoder.py --resume {folder}' in out
@@ -765,7 +769,7 @@ def test_stage_2_interrupted_and_resumed_in_another_process(tmp_path, database, 
     whole = the_run(tmp_path / 'whole')
     with Script('train_conv_trans.py', *arguments, '--save_fusion_model', tmp_path / 'parts') as script:
         script.wait_for('Batch 1/6')
-        script.process.send_signal(signal.SIGINT)
+        script.ctrl_c()
         code, out, errors = script.end()
     folder = the_run(tmp_path / 'parts')
     assert code == 130 and f'--resume {folder}' in out and 'Traceback' not in errors

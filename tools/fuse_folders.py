@@ -103,7 +103,7 @@ def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options:
 
 
 def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) -> List[str]:
-    """Fuse pairs of files into `folder`, and return what went wrong, a line each; the other pairs are done all the same.
+    """Fuse pairs of files into `folder`, and return what went wrong, a line each; the other pairs are done anyway.
 
     Reading, fusing and writing overlap. Raises UserError if a result cannot be written.
     """

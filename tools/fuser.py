@@ -71,7 +71,7 @@ class Fuser:
 
 
 def return_memory():
-    """Give freed memory back to the system; Jittor and glibc keep it, in pieces that other sizes of images do not fit."""
+    """Give freed memory back to the system; Jittor and glibc keep it in pieces that other image sizes do not fit."""
     jt.gc()
     trim = getattr(ctypes.CDLL(None), 'malloc_trim', None) if sys.platform == 'linux' else None
     if trim is not None:

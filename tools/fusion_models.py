@@ -51,7 +51,7 @@ def load_fusion_model(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=R
 
     model: a run folder of train_conv_trans.py, or a fusion network's weights file, ours or the PyTorch original's;
     None: the newest run in the folder `runs`, else the weights that come with the repository.
-    auto_ir, auto_vi: the encoders' files; None: those beside the fusion network. epoch: of a run folder; None: the last.
+    auto_ir, auto_vi: the encoders' files; None: those beside the fusion network. epoch: of a run; None: the last.
     Raises UserError if something is missing, damaged, of the wrong kind, or does not belong together.
     """
     files = find_files(model, auto_ir, auto_vi, epoch, runs)

@@ -8,6 +8,7 @@
         state_7.bin                         what `--resume` goes on from
         summary.txt
 """
+import atexit
 import fcntl
 import hashlib
 import json
@@ -111,6 +112,7 @@ class TrainingRun:
         else:
             print(f'{self.folder} is finished: {self.epoch} epochs are done; to train on, give a larger number: '
                   f'--epochs {self.epoch + 1}')
+        _end_compile_workers()
         self.previous_handler = signal.signal(signal.SIGINT, self._interrupt)
         self.saved_at = self.flushed_at = time.monotonic()
         return self
@@ -294,3 +296,16 @@ class TrainingRun:
         items = [[str(path) for path in item] for item in self.batches.items]
         order = [self.batches.seed, self.batches.batch_size, items]
         return hashlib.sha256(json.dumps(order).encode()).hexdigest()
+
+
+def _end_compile_workers():
+    """End the processes that Jittor starts at its import, for compiling itself, and keeps.
+
+    A Ctrl-C in the terminal reaches them too. They die of it holding a lock, for which Jittor waits forever when the
+    program ends.
+    """
+    import jittor_utils  # here, since tools.runtime has to prepare for it
+    if jittor_utils.pool_size:
+        jittor_utils.pool_cleanup()
+        atexit.unregister(jittor_utils.pool_cleanup)
+        jittor_utils.pool_size = 0  # should it need them again, it starts new ones
