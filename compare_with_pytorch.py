@@ -38,9 +38,10 @@ class Settings:
     batch_2: int = setting(8, 'pairs per step of stage 2', minimum=1)
     encoders: str = setting('shared', 'the encoders of stage 2: PyTorch\'s on all sides, so that its losses show that '
                             'stage alone, or each side\'s own', choices=tuple(training.ENCODERS))
-    ssim_val_range: Optional[float] = setting(None, 'value range in SSIM, on all sides; none: inferred as in the '
-                                              'original, whose gradient is then mere rounding on dark or flat images',
-                                              above=0)
+    # Inferred, the range is 1 for dark images of 0…127, and the original's SSIM divides by differences that are mere
+    # rounding there: at the start of training its gradient can be thousands of times the one that float64 gives.
+    ssim_val_range: Optional[float] = setting(255.0, 'value range in SSIM, on all sides; none: inferred, as the original '
+                                              'calls it', above=0)
     metrics: List[str] = setting(['all'], 'metrics of the results, by their names')
     repeats: int = setting(10, 'rounds that are timed', minimum=1)
     small: bool = setting(False, 'a short trial: ' + ', '.join(f'{name} {value}' for name, value in SMALL.items()) +

@@ -1,4 +1,6 @@
 """What the tests share."""
+import contextlib
+import resource
 import sys
 from pathlib import Path
 
@@ -9,3 +11,14 @@ _shared = REPOSITORY.parent / 'shared' / 'data'
 SHARED_DATA = _shared if _shared.is_dir() else None  # real images, where the machine has them
 
 sys.path.insert(0, str(REPOSITORY))
+
+
+@contextlib.contextmanager
+def full_disk(size=1024):
+    """No file may grow beyond so many bytes, what the tests print into a file included: not for longer than it must be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

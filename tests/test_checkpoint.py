@@ -6,7 +6,6 @@ import io
 import os
 import pickle
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from conftest import REFERENCE, REPOSITORY
+from conftest import REFERENCE, REPOSITORY, full_disk
 from convert_checkpoint import convert
 from tools.checkpoint import check_fits, load_state, load_weights, recognise, save_state, save_weights
 from tools.errors import UserError
@@ -452,24 +451,12 @@ def test_our_file_cut_off_anywhere_is_refused(tmp_path):
             load_weights(tmp_path / 'w')
 
 
-@pytest.fixture
-def full_disk():
-    """No file may grow beyond a kilobyte."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def fill():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1024, hard))
-    yield fill
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize('save', [lambda path, arrays: save_weights(path, arrays, {}), write_torch],
                          ids=['ours', 'pytorch'])
-def test_full_disk_leaves_the_old_weights(tmp_path, full_disk, save):
+def test_full_disk_leaves_the_old_weights(tmp_path, save):
     path = tmp_path / 'w.model'
     save(path, {'a': FOUR})
-    full_disk()
-    with pytest.raises(UserError, match='cannot write .*w.model'):
+    with full_disk(), pytest.raises(UserError, match='cannot write .*w.model'):
         save(path, {'a': np.zeros(10_000)})
     assert_same(load_weights(path).arrays, {'a': FOUR})
     assert [path.name for path in tmp_path.iterdir()] == ['w.model']
@@ -531,11 +518,10 @@ def test_without_a_whole_state_nothing_is_loaded(tmp_path):
     assert ['state_2.bin' in str(record[0].message), 'state_1.bin' in str(record[1].message)] == [True, True]
 
 
-def test_full_disk_leaves_the_old_state(tmp_path, full_disk):
+def test_full_disk_leaves_the_old_state(tmp_path):
     save_steps(tmp_path, 3)
     before = sorted(path.name for path in tmp_path.iterdir())
-    full_disk()
-    with pytest.raises(UserError, match='cannot write .*state_4.bin'):
+    with full_disk(), pytest.raises(UserError, match='cannot write .*state_4.bin'):
         save_state(tmp_path, {'a': np.zeros(10_000)}, {'step': 4})
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     assert_state(tmp_path, 3)

@@ -1,11 +1,11 @@
 """Training runs: settings, stopping and going on, numbers that go bad, what is written, mixed precision."""
+import contextlib
 import errno
 import io
 import os
 import pty
 import random
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -21,7 +21,7 @@ import args_trans
 import tools.training_run
 import train_autoencoder
 import train_conv_trans
-from conftest import REPOSITORY
+from conftest import REPOSITORY, full_disk
 from network import precision
 from network.loss import Gradient_loss, Order_loss
 from tools.checkpoint import load_state, load_weights, save_weights
@@ -340,26 +340,17 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path, items, step):
 
 # ---- a full disk
 
-@pytest.fixture
-def full_disk():
-    """A function that lets no file grow beyond so many bytes from then on."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize('size, file', [(1000, 'state_3.bin'), (100, 'losses.csv')])
-def test_a_full_disk_is_an_error_and_the_state_before_stays(tmp_path, items, whole, full_disk, size, file):
+def test_a_full_disk_is_an_error_and_the_state_before_stays(tmp_path, items, whole, size, file):
     """1000 bytes: enough for the losses, too few for a state."""
     folder = tmp_path / 'run'
-
-    def fill(run, outputs):
-        if (run.epoch, run.step) == (0, 1):
-            full_disk(size)
-            os.kill(os.getpid(), signal.SIGINT)
-    with pytest.raises(UserError, match=f'cannot write .*{file}: {os.strerror(errno.EFBIG)}'):
-        tiny_run(folder, items, fill, save_minutes=1e-9)
-    full_disk(resource.RLIM_INFINITY)
+    with contextlib.ExitStack() as until_the_run_ends:
+        def fill(run, outputs):
+            if (run.epoch, run.step) == (0, 1):
+                until_the_run_ends.enter_context(full_disk(size))
+                os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(UserError, match=f'cannot write .*{file}: {os.strerror(errno.EFBIG)}'):
+            tiny_run(folder, items, fill, save_minutes=1e-9)
     assert load_state(folder).metadata['step'] == 1
     assert not list(folder.glob('.*partial*'))
     tiny_run(folder, items)
@@ -665,7 +656,8 @@ class Script:
         return self
 
     def __exit__(self, *_):
-        self.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # its children too, which would keep the pipes open
         self.process.communicate()
 
 
@@ -728,8 +720,8 @@ def test_stage_1_shows_a_bar_on_a_terminal(tmp_path, database):
         except OSError:  # the other side is closed
             break
     os.close(ours)
-    assert process.wait(WAIT) == 0
     shown = shown.decode()
+    assert process.wait(WAIT) == 0, shown
     assert re.search(r'epoch 1/1: +\d+%', shown) and re.search(r'loss \d+\.\d{3}, lr 0.0001, \d+\.\d images/s', shown)
     assert 'Epoch 1/1' not in shown
 
