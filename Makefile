@@ -32,8 +32,8 @@ demo: setup
 	@echo "== 2/6 Stage 1: an auto-encoder for each modality"
 	$(RUN) train_autoencoder.py --type_flag ir --path $(DEMO)/database --epochs 2 --save_auto_model $(DEMO)/models/autoencoder
 	$(RUN) train_autoencoder.py --type_flag vi --path $(DEMO)/database --epochs 2 --save_auto_model $(DEMO)/models/autoencoder
-	@echo "== 3/6 Stage 2: the fusion network"
-	$(RUN) train_conv_trans.py --path $(DEMO)/database --epochs 2 --batch 4 --save_auto_model $(DEMO)/models/autoencoder --save_fusion_model $(DEMO)/models/transfuse
+	@echo "== 3/6 Stage 2: the fusion network, with settings for a short run (README: Short runs)"
+	$(RUN) train_conv_trans.py --path $(DEMO)/database --train_num 60 --train_num_from spread --epochs 3 --batch 1 --lr 0.02 --weight_decay 1000 --save_auto_model $(DEMO)/models/autoencoder --save_fusion_model $(DEMO)/models/transfuse
 	@echo "== 4/6 Fusing the gray and the colour test set"
 	$(RUN) test_conv_trans.py --ir $(DEMO)/images/scenes_gray/ir --vis $(DEMO)/images/scenes_gray/vis --models $(DEMO)/models/transfuse --output $(DEMO)/output --overwrite --contact_sheet
 	$(RUN) test_color_image.py --ir $(DEMO)/images/scenes_color/ir --vis $(DEMO)/images/scenes_color/vis --models $(DEMO)/models/transfuse --output $(DEMO)/output --overwrite --contact_sheet

@@ -1,5 +1,7 @@
 """Settings: what the command line and the defaults may say, what is refused and how, and what --help tells."""
 import dataclasses
+import sys
+import warnings
 from typing import List, Optional
 
 import pytest
@@ -236,6 +238,16 @@ def test_a_script_ends_with_an_exit_code_and_a_line(main, code, errors, capsys):
         run_script(main)
     assert end.value.code == code
     assert capsys.readouterr() == ('', errors)
+
+
+def test_a_warning_in_a_script_is_one_line(capsys, monkeypatch):
+    monkeypatch.setattr(warnings, 'formatwarning', warnings.formatwarning)  # so that it is put back
+    with warnings.catch_warnings(), pytest.raises(SystemExit):
+        warnings.simplefilter('always')
+        # pytest catches what is shown; this is what Python shows otherwise
+        monkeypatch.setattr(warnings, 'showwarning', lambda *warning: sys.stderr.write(warnings.formatwarning(*warning)))
+        run_script(lambda: warnings.warn('no usable GPU'))
+    assert capsys.readouterr().err == 'warning: no usable GPU\n'
 
 
 def test_a_mistake_in_the_program_keeps_its_traceback():

@@ -1,5 +1,6 @@
 """Errors that the user can mend, and how a script shows them."""
 import sys
+import warnings
 
 INTERRUPTED = 130  # the shell's exit code for Ctrl-C
 
@@ -11,8 +12,10 @@ class UserError(Exception):
 def run_script(main):
     """Run `main()` as a script, and end the program.
 
-    The exit code is what it returns (None is 0); 1 after a UserError, printed as `error: …`; 130 after Ctrl-C.
+    The exit code is what it returns (None is 0); 1 after a UserError, printed as `error: …`; 130 after Ctrl-C. Warnings
+    are printed as `warning: …`, without the line of code that gives them.
     """
+    warnings.formatwarning = lambda message, *_, **__: f'warning: {message}\n'
     try:
         code = main()
     except UserError as error:
