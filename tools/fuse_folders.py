@@ -108,16 +108,16 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) 
     Reading, fusing and writing overlap. Raises UserError if a result cannot be written.
     """
     files = {pair: result_files(pair, folder, options) for pair in pairs}
-    todo = [pair for pair in pairs if options.overwrite or not all(path.exists() for path in files[pair].values())]
-    if len(todo) < len(pairs):
-        print(f'{len(pairs) - len(todo)} are there already and stay as they are (--overwrite makes them anew)')
+    remaining = [pair for pair in pairs if options.overwrite or not all(path.exists() for path in files[pair].values())]
+    if len(remaining) < len(pairs):
+        print(f'{len(pairs) - len(remaining)} are there already and stay as they are (--overwrite makes them anew)')
     problems, seconds, started = [], [], time.perf_counter()
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        reading = deque(reader.submit(read_pair, pair, options) for pair in todo[:PAIRS_AHEAD])
+        reading = deque(reader.submit(read_pair, pair, options) for pair in remaining[:PAIRS_AHEAD])
         writing = deque()
-        for number, pair in enumerate(tqdm(todo, desc=folder.name, unit='image')):
-            if number + PAIRS_AHEAD < len(todo):
-                reading.append(reader.submit(read_pair, todo[number + PAIRS_AHEAD], options))
+        for number, pair in enumerate(tqdm(remaining, desc=folder.name, unit='image')):
+            if number + PAIRS_AHEAD < len(remaining):
+                reading.append(reader.submit(read_pair, remaining[number + PAIRS_AHEAD], options))
             try:
                 ir, vis, doubts = reading.popleft().result()
                 problems += doubts
