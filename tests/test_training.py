@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import types
 
@@ -148,6 +149,13 @@ def test_interrupted_after_every_step(tmp_path, items, whole):
         interrupted(folder, items, ctrl_c_in(step))
     tiny_run(folder, items)
     assert_same_run(folder, whole)
+
+
+def test_an_interrupted_run_leaves_no_thread_behind(tmp_path, items):
+    with pytest.raises(SystemExit) as kept:  # as long as it is, so are the frames of the loop
+        tiny_run(tmp_path / 'run', items, ctrl_c_in(1))
+    assert kept.value.code == 130
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith('loader')]
 
 
 def test_ctrl_c_in_the_last_step_lets_the_run_finish(tmp_path, items, whole):

@@ -75,7 +75,7 @@ class TrainingRun:
         self.last_weights, self.last_losses = None, ''
         self.seconds, self.images = 0.0, 0  # of the whole run, resumed parts included
         self.csv_path, self.log_path = self.folder / 'losses.csv', self.folder / 'train.log'
-        self.bar = self.writer = None
+        self.feed = self.bar = self.writer = None
         self.stopping = False
         resume = self.folder.is_dir()
         self._lock_folder()
@@ -119,7 +119,9 @@ class TrainingRun:
 
     def __exit__(self, kind, error, trace):
         signal.signal(signal.SIGINT, self.previous_handler)
-        for open_one in (self.bar, self.writer, self.lock):
+        # The feed ends its threads here, not when the garbage collector finds it: that may be in the middle of starting a
+        # thread, which then waits for itself.
+        for open_one in (self.feed, self.bar, self.writer, self.lock):
             if open_one is not None:
                 open_one.close()
         if self.stopping and isinstance(error, RuntimeError):
@@ -134,8 +136,9 @@ class TrainingRun:
 
     def batches_of(self, epoch):
         """The batches of an epoch that are still to do, with a progress bar on a terminal."""
-        self.bar = tqdm(self.batches.epoch(epoch, self.step), f'epoch {epoch + 1}/{self.settings.epochs}',
-                        len(self.batches), initial=self.step, unit='step', disable=None)
+        self.feed = self.batches.epoch(epoch, self.step)
+        self.bar = tqdm(self.feed, f'epoch {epoch + 1}/{self.settings.epochs}', len(self.batches), initial=self.step,
+                        unit='step', disable=None)
         yield from self.bar
 
     def after_step(self, outputs, batch):
