@@ -10,6 +10,7 @@ from network.transformer_cam import cross_encoder
 EPSILON = 1e-6
 MAX_VALUE = 255
 BOX = 3  # side of the averaging filters in the fusion weights
+BLOCK = 8  # channels that are added up before the blocks are
 IR_SHALLOW_SHARE = 0.5  # the infrared shallow features enter with half their weight
 
 
@@ -55,16 +56,18 @@ class UniformFilter(nn.Module):
         self.weight = (jt.ones((channels, channels, BOX, BOX)) / BOX ** 2).stop_grad()
 
     def execute(self, x):
-        return self._neighbours(x.sum(1, keepdims=True)).sum([4, 5, 6]) * self.weight[0, 0, 0, 0]
-
-    def in_convolution_order(self, x):
-        """The same, adding up channels, rows and columns in one reduction as a convolution does: slower, but rounded alike."""
-        return self._neighbours(x).sum([4, 5, 6]) * self.weight[0, 0, 0, 0]
-
-    @staticmethod
-    def _neighbours(x):
         n, c, h, w = x.shape
-        return x.reindex([n, 1, h, w, c, BOX, BOX], ['i0', 'i4', f'i2+i5-{BOX // 2}', f'i3+i6-{BOX // 2}'])
+        total = x.sum(1, keepdims=True)
+        neighbours = total.reindex([n, 1, h, w, BOX, BOX], ['i0', '0', f'i2+i4-{BOX // 2}', f'i3+i5-{BOX // 2}'])
+        return neighbours.sum([4, 5]) * self.weight[0, 0, 0, 0]
+
+    def as_convolution(self, x):
+        """The same, weighted and added up in blocks of channels, as PyTorch's convolution does: slower, but rounded alike."""
+        n, c, h, w = x.shape
+        blocks = x.reshape(n, c // BLOCK, BLOCK, h, w)
+        neighbours = blocks.reindex([n, c // BLOCK, h, w, BLOCK, BOX, BOX],
+                                    ['i0', 'i1', 'i4', f'i2+i5-{BOX // 2}', f'i3+i6-{BOX // 2}'])
+        return (neighbours * self.weight[0, 0, 0, 0]).sum([4, 5, 6]).sum(1, keepdims=True)
 
 
 class Weight(nn.Module):
@@ -84,7 +87,7 @@ class Weight(nn.Module):
         The sums can cancel, which multiplies their rounding error: any other order of adding up (float64 too) gives visibly
         other batch statistics than the original's.
         """
-        return self._shares(self.conv_de.in_convolution_order(ir), self.conv_de.in_convolution_order(vi))
+        return self._shares(self.conv_de.as_convolution(ir), self.conv_de.as_convolution(vi))
 
     @staticmethod
     def _shares(ir, vi):
