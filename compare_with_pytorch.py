@@ -20,11 +20,15 @@ from comparison.sides import JITTOR, SIDES, Setup, check_original, open_sides
 from tools.errors import UserError, run_script
 from tools.kaist import list_pairs
 from tools.pairing import pair_folders
+from tools.run_folder import save_settings, saved_settings
 from tools.settings import describe, parse_settings, setting
 
 FORWARD_PAIRS = 3  # test pairs that the forward part fuses
 SMALL = dict(steps=4, batch_2=1, repeats=2)  # a trial of everything, in minutes
 SMALL_TEST_PAIRS = 2
+# What training depends on, so that a run can go on only if these are what they were.
+TRAINED_WITH = ('original', 'data', 'steps', 'batch_1', 'batch_2', 'encoders', 'ssim_val_range', 'seed', 'cuda', 'threads',
+                'out')
 
 
 @dataclass
@@ -38,6 +42,7 @@ class Settings:
     batch_2: int = setting(8, 'pairs per step of stage 2', minimum=1)
     encoders: str = setting('shared', 'the encoders of stage 2: PyTorch\'s on all sides, so that its losses show that '
                             'stage alone, or each side\'s own', choices=tuple(training.ENCODERS))
+    resume: bool = setting(False, 'training goes on after the networks that an interrupted run has finished')
     # Inferred, the range is 1 for dark images of 0…127, and the original's SSIM divides by differences that are mere
     # rounding there: at the start of training its gradient can be thousands of times the one that float64 gives.
     ssim_val_range: Optional[float] = setting(255.0, 'value range in SSIM, on all sides; none: inferred, as the original '
@@ -48,7 +53,8 @@ class Settings:
                           f', {SMALL_TEST_PAIRS} test pairs')
     seed: int = setting(2024, 'of the initial weights and of the order of the images', minimum=0)
     cuda: bool = setting(False, 'compute on the GPU, both sides')
-    threads: int = setting(0, 'threads of each side; 0: one for each core', minimum=0)
+    threads: int = setting(0, 'threads of each side while it works alone; in training, where all work at once, it has '
+                           'half of them; 0: one for each core', minimum=0)
     out: str = setting('./results/comparison', 'the folder for tables and figures')
     work: str = setting('./output/comparison', 'the folder for what passes between the processes, and for fused images')
 
@@ -58,6 +64,8 @@ def main():
     if settings.small:
         settings = dataclasses.replace(settings, **SMALL)
     check_original(settings.original)
+    if settings.resume:
+        check_resume(settings)
     print(describe(settings))
     setup = Setup(Path(settings.original).resolve(), Path(settings.work).resolve(), settings.cuda,
                   settings.threads or os.cpu_count(), settings.ssim_val_range)
@@ -68,26 +76,45 @@ def main():
     print('starting PyTorch and Jittor, which compiles for some minutes the first time')
     initial = weights_folder(setup, 'initial')
     with open_sides(SIDES, setup) as sides:
-        note = conditions({name: side.ask('versions').result for name, side in sides.items()}, setup.original)
+        note = conditions(sides, setup.original)
         sides[JITTOR].ask('write_initial_weights', seed=settings.seed, **initial)
     print(note)
 
     if 'forward' in settings.parts:
         forward.compare(setup, initial, batches, pairs[:FORWARD_PAIRS], out, note)
     if 'training' in settings.parts:
-        how = (f'Batches of {settings.batch_1} (stage 1) and {settings.batch_2} (stage 2); '
-               f'{training.ENCODERS[settings.encoders]}; value range in SSIM: {settings.ssim_val_range or "inferred"}. '
-               f'{note}')
-        try:
-            training.train(setup, initial, batches, settings.encoders, out / 'training')
-        finally:  # also what was done before Ctrl-C
-            curves.write_curves(out, out / 'training', how)
+        train(settings, setup, initial, batches, out)
     if 'results' in settings.parts:
         results.compare(setup, pairing, pairs, settings.metrics, out, note)
     if 'speed' in settings.parts:
         sizes = speed.FUSED_SIZES[:1] if settings.small else speed.FUSED_SIZES
         speed.compare(setup, initial, batches, pairs[0], sizes, settings.repeats, out, note)
     print(f'tables and figures: {out / "README.md"}')
+
+
+def check_resume(settings):
+    """UserError unless the training before was the one that these settings would start."""
+    saved = saved_settings(settings.work)
+    changed = [name for name in TRAINED_WITH if getattr(settings, name) != saved.get(name)]
+    if changed:
+        raise UserError(f'--resume: the training in {settings.work} had other values of {", ".join(changed)}')
+
+
+def train(settings, setup, initial, batches, out):
+    """The part training."""
+    folder = out / 'training'
+    if not settings.resume:
+        training.remove_earlier(setup, folder)
+        save_settings(settings, setup.work)
+    setup = setup._replace(threads=max(1, setup.threads // 2))  # the floor has one, whatever the others have
+    with open_sides(SIDES, setup) as sides:
+        note = (f'Batches of {settings.batch_1} (stage 1) and {settings.batch_2} (stage 2); '
+                f'{training.ENCODERS[settings.encoders]}; value range in SSIM: {settings.ssim_val_range or "inferred"}. '
+                f'{conditions(sides, setup.original)}')
+        try:
+            training.train(setup, sides, initial, batches, settings.encoders, folder)
+        finally:  # also what was done before Ctrl-C
+            curves.write_curves(out, folder, note)
 
 
 def write_training_data(settings, setup):

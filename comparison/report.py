@@ -28,13 +28,13 @@ def percent(ratio, signed=False):
     return f'{100 * ratio:{"+" if signed else ""}.3g} %'
 
 
-def conditions(versions, original):
-    """A paragraph on what was compared and where. versions: {side: what it says}. original: its checkout."""
-    one = next(iter(versions.values()))
-    sides = '; '.join(f'{side["framework"]} ({side["device"]}, threads: {side["threads"]})'
-                      for side in versions.values())
+def conditions(sides, original):
+    """A paragraph on what is compared and where. sides: {name: comparison.sides.Side}. original: its checkout."""
+    versions = [side.ask('versions').result for side in sides.values()]
+    one = versions[0]
+    compared = '; '.join(f'{side["framework"]} ({side["device"]}, threads: {side["threads"]})' for side in versions)
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2 ** 30
-    return (f'Compared: {sides}. Machine: {_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory, '
+    return (f'Compared: {compared}. Machine: {_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory, '
             f'{platform.system()}. Python {one["Python"]}, numpy {one["numpy"]}. The original: {_commit(original)}.')
 
 

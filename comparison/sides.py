@@ -75,11 +75,19 @@ class Side:
         self.replies = os.fdopen(receiving)
 
     def ask(self, method, **arguments):
-        """Have the side run a method -> Answer. Raises SideError if it fails, UserError if the whole process ended."""
+        """Have the side run a method -> Answer. Raises as `answer` does."""
+        self.tell(method, **arguments)
+        return self.answer(method)
+
+    def tell(self, method, **arguments):
+        """Have the side begin a method. Its `answer` must be taken before it is told another."""
         paths_as_text = {name: str(value) if isinstance(value, Path) else value for name, value in arguments.items()}
-        with contextlib.suppress(BrokenPipeError):  # said below
+        with contextlib.suppress(BrokenPipeError):  # `answer` says it
             self.process.stdin.write(json.dumps([method, paths_as_text]) + '\n')
             self.process.stdin.flush()
+
+    def answer(self, method):
+        """Wait for the method that was told -> Answer. Raises SideError if it fails, UserError if the process ended."""
         line = self.replies.readline()
         if not line:
             lines = self.log.read_text(errors='replace').splitlines() or ['it said nothing']

@@ -7,8 +7,9 @@ from typing import NamedTuple, Tuple
 from tqdm import tqdm
 
 from comparison.inputs import MODALITIES, weights_folder
-from comparison.sides import FLOOR, JITTOR, NAMES, PYTORCH, SIDES, open_sides
+from comparison.sides import FLOOR, JITTOR, NAMES, PYTORCH, SIDES
 from comparison.worker import AUTOENCODER_LOSSES, FUSION_LOSSES
+from tools.files import whole_file
 
 ENCODERS = {
     'shared': 'stage 2 on the encoders that PyTorch has trained in stage 1',
@@ -40,25 +41,36 @@ def start_stage(side, stage, weights):
                  modality=MODALITIES.index(stage.network))
 
 
-def train(setup, initial, batches, encoders, folder):
-    """Train the three networks on each side.
+def remove_earlier(setup, folder):
+    """Remove what an earlier training wrote, which an interrupted one must not be mixed with."""
+    for name in SIDES:
+        for key, stage in STAGES.items():
+            for path in (csv_path(folder, key, name), weights_folder(setup, name)[stage.network]):
+                if path.is_file():
+                    path.unlink()
 
-    initial: {network: file}. batches: {network: BatchFile}.
+
+def train(setup, sides, initial, batches, encoders, folder):
+    """Train the three networks on all sides, but for those that are trained already.
+
+    sides: {name: comparison.sides.Side}, all of them. initial: {network: file}. batches: {network: BatchFile}.
     encoders: those that stage 2 goes on with, one of ENCODERS; if shared, its losses show that stage alone.
     Writes STAGE_SIDE.csv into `folder`, a line after each step, and the trained weights to the `weights_folder`s.
     """
-    for old in folder.glob('*.csv'):  # an interrupted run must not be mixed with the one before
-        old.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    with open_sides(SIDES, setup) as sides:
-        for key, stage in STAGES.items():
-            if stage.network == 'fusion' and encoders == 'shared':
-                _share_encoders(setup)
-            for name, side in sides.items():
-                start_stage(side, stage, {**weights_folder(setup, name), stage.network: initial[stage.network]})
-            _train_stage(sides, key, stage, batches[stage.network], folder)
-            for name, side in sides.items():
-                side.ask('save', path=weights_folder(setup, name)[stage.network])
+    for key, stage in STAGES.items():
+        weights = {name: weights_folder(setup, name) for name in sides}
+        if all(of_side[stage.network].is_file() for of_side in weights.values()):
+            print(f'{stage.title}: trained already')
+            continue
+        if stage.network == 'fusion' and encoders == 'shared':
+            _share_encoders(setup)
+        for name, side in sides.items():
+            start_stage(side, stage, {**weights[name], stage.network: initial[stage.network]})
+        _train_stage(sides, key, stage, batches[stage.network], folder)
+        for name, side in sides.items():
+            with whole_file(weights[name][stage.network]) as temporary:
+                side.ask('save', path=temporary)
 
 
 def csv_path(folder, key, side):
@@ -77,14 +89,16 @@ def _train_stage(sides, key, stage, batches, folder):
     try:
         writers = {name: csv.writer(file, lineterminator='\n') for name, file in files.items()}
         for writer in writers.values():
-            writer.writerow(['step', 'epoch', 'lr', *stage.losses, 'seconds'])
+            writer.writerow(['step', 'epoch', 'lr', *stage.losses])
         progress = tqdm(batches.epochs, stage.title, unit='step')
         for step, epoch in enumerate(progress):
             totals = {}
+            for side in sides.values():  # all at once: what counts here is what they compute, not how fast
+                side.tell('step', batches=batches.path, index=step, epoch=epoch - 1)
             for name, side in sides.items():
-                result, seconds = side.ask('step', batches=batches.path, index=step, epoch=epoch - 1)
+                result = side.answer('step').result
                 losses = [f'{result[loss]:.9g}' for loss in stage.losses]
-                writers[name].writerow([step + 1, epoch, f'{result["lr"]:g}', *losses, f'{seconds:.4f}'])
+                writers[name].writerow([step + 1, epoch, f'{result["lr"]:g}', *losses])
                 files[name].flush()
                 totals[NAMES[name]] = f'{result["total_loss"]:.6g}'
             progress.set_postfix(totals)

@@ -1,8 +1,12 @@
 """A side of the comparison without any framework, for test_comparison.py; its losses follow a formula."""
 import os
+import time
 from pathlib import Path
 
+from comparison.sides import SIDES
 from comparison.worker import AUTOENCODER_LOSSES, FUSION_LOSSES, serve
+
+SECONDS_TO_WAIT = 30
 
 
 class FakeSide:
@@ -30,7 +34,18 @@ class FakeSide:
     def step(self, batches, index, epoch):
         if self.network == 'fusion' and index == 3 and Path(batches).name == 'stops':
             self.die()
+        if Path(batches).name == 'together':
+            self.wait_for_others(Path(batches).parent, f'{self.network} {index}')
         return {'lr': 1 / (1 + epoch), **{loss: 100 - index + 0.01 * self.other_rounding for loss in self.losses}}
+
+    def wait_for_others(self, folder, step):
+        """Return once all sides are at the step; TimeoutError if that takes long."""
+        Path(folder, f'{step} {os.getpid()}').touch()
+        deadline = time.monotonic() + SECONDS_TO_WAIT
+        while len(list(folder.glob(f'{step} *'))) < len(SIDES):
+            if time.monotonic() > deadline:
+                raise TimeoutError('the others have not come')
+            time.sleep(0.01)
 
     def save(self, path):
         Path(path).write_text(f'{self.network} of {"floor" if self.other_rounding else "first"} from ({self.given})')

@@ -2,6 +2,7 @@
 import ast
 import contextlib
 import csv
+import dataclasses
 import os
 import subprocess
 import sys
@@ -15,11 +16,13 @@ import pytest
 from comparison import curves, forward, inputs, results, sides, speed, training
 from comparison.report import markdown_table, percent, write_part
 from comparison.sides import FLOOR, JITTOR, PYTORCH, Setup, SideError, check_original, open_sides
+from compare_with_pytorch import Settings, check_resume
 from conftest import REPOSITORY
 from tools.errors import UserError
 from tools.evaluation import Fidelity
 from tools.loader import Batches
 from tools.pairing import Pair
+from tools.run_folder import save_settings
 
 
 # Curves
@@ -260,12 +263,18 @@ def batch_files(steps, epochs, name='batches'):
     return dict.fromkeys(inputs.NETWORKS, inputs.BatchFile(Path(name), 2, epoch_of_step))
 
 
+def train(fake, batches, out, encoders='shared'):
+    with open_sides(sides.SIDES, fake) as opened:
+        training.train(fake, opened, initial_weights(fake), batches, encoders, out / 'training')
+
+
 @pytest.mark.parametrize('encoders', list(training.ENCODERS))
 def test_training_hands_on_weights_and_writes_each_step(fake, tmp_path, encoders):
     out = tmp_path / 'out'
     (out / 'training').mkdir(parents=True)
     (out / 'training' / 'stage_2_jittor.csv').write_text('of an earlier run')
-    training.train(fake, initial_weights(fake), batch_files(6, epochs=3), encoders, out / 'training')
+    training.remove_earlier(fake, out / 'training')
+    train(fake, batch_files(6, epochs=3), out, encoders)
 
     weights = {side: inputs.weights_folder(fake, side) for side in sides.SIDES}
     encoder = 'encoder 0 of first from (initial ir)'
@@ -288,13 +297,45 @@ def test_training_hands_on_weights_and_writes_each_step(fake, tmp_path, encoders
         assert all((out / f'{name}{suffix}').stat().st_size > 1000 for suffix in ('.png', '.svg'))
 
 
-def test_an_interrupted_training_is_not_lost(fake, tmp_path):
+def test_an_interrupted_training_is_not_lost_and_goes_on(fake, tmp_path):
     out = tmp_path / 'out'
     with pytest.raises(UserError, match='ended: the last words'):
-        training.train(fake, initial_weights(fake), batch_files(6, epochs=1, name='stops'), 'shared', out / 'training')
+        train(fake, batch_files(6, epochs=1, name='stops'), out)
     curves.write_curves(out, out / 'training', '')
     report = (out / 'training.md').read_text(encoding='utf-8')
     assert '| Visible auto-encoder | total loss | 6 |' in report and '| Fusion network | total loss | 3 |' in report
+
+    train(fake, batch_files(5, epochs=1), out)
+    curves.write_curves(out, out / 'training', '')
+    report = (out / 'training.md').read_text(encoding='utf-8')
+    assert '| Visible auto-encoder | total loss | 6 |' in report, 'what was trained to the end is kept'
+    assert '| Fusion network | total loss | 5 |' in report, 'what was not is trained anew'
+
+
+def test_a_new_training_keeps_nothing_of_the_one_before(fake, tmp_path):
+    out = tmp_path / 'out'
+    train(fake, batch_files(6, epochs=1), out)
+    training.remove_earlier(fake, out / 'training')
+    assert not list((out / 'training').iterdir())
+    train(fake, batch_files(5, epochs=1), out)
+    assert all(len(path.read_text().splitlines()) == 1 + 5 for path in (out / 'training').iterdir())
+
+
+def test_all_sides_train_at_once(fake, tmp_path):
+    folder = tmp_path / 'steps'
+    folder.mkdir()
+    train(fake, batch_files(2, epochs=1, name=folder / 'together'), tmp_path / 'out')
+    assert len(list(folder.iterdir())) == len(sides.SIDES) * len(training.STAGES) * 2
+
+
+def test_training_goes_on_only_with_the_same_settings(tmp_path):
+    settings = Settings(original='a', work=str(tmp_path), parts=['training'])
+    with pytest.raises(UserError, match='cannot read'):
+        check_resume(settings)
+    save_settings(settings, tmp_path)
+    check_resume(dataclasses.replace(settings, parts=['training', 'speed'], resume=True))
+    with pytest.raises(UserError, match='other values of batch_2, seed'):
+        check_resume(dataclasses.replace(settings, batch_2=1, seed=7))
 
 
 def test_curves_of_nothing_write_nothing(tmp_path):

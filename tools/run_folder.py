@@ -27,7 +27,7 @@ def read_settings(cls, description, runs):
     settings, folder = parse_settings(cls, description), None
     if settings.resume is not None:
         folder = find_run(getattr(settings, runs), settings.resume)
-        saved = _saved_settings(folder)
+        saved = saved_settings(folder)
         settings = parse_settings(cls, description, defaults=saved)
         changed = [name for name in saved if name not in MAY_CHANGE and getattr(settings, name) != saved[name]]
         if changed:
@@ -38,7 +38,7 @@ def read_settings(cls, description, runs):
 
 
 def save_settings(settings, folder):
-    """Write the settings into a run folder, for `read_settings`."""
+    """Write the settings into a folder, to be known when a run is resumed."""
     values = {name: value for name, value in vars(settings).items() if name != 'resume'}
     with whole_file(Path(folder) / SETTINGS) as temporary:
         temporary.write_text(json.dumps(values, indent=2) + '\n', encoding='utf-8')
@@ -69,8 +69,9 @@ def find_run(runs, which):
     return states[-1].parent
 
 
-def _saved_settings(folder):
-    path = folder / SETTINGS
+def saved_settings(folder):
+    """{name: value} that `save_settings` wrote into a folder. UserError if it cannot be read."""
+    path = Path(folder) / SETTINGS
     try:
         saved = json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError) as error:
