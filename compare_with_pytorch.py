@@ -120,8 +120,7 @@ def train(settings, setup, initial, batches, out):
 def write_training_data(settings, setup):
     """The batches of both stages, {network: BatchFile}."""
     steps = settings.steps if 'training' in settings.parts else 1
-    needed = steps * max(settings.batch_1, settings.batch_2)
-    listing = list_pairs(settings.data, needed, 'spread')
+    listing = list_pairs(settings.data)  # all: the batches are drawn from all sequences
     print(listing.report)
     stage_1, stage_2 = (write_batches(setup.work / f'batches_{number}.npy', listing.items, batch, steps, settings.seed)
                         for number, batch in ((1, settings.batch_1), (2, settings.batch_2)))

@@ -6,6 +6,14 @@ from network.loss import msssim
 MAX_VALUE = 255  # images enter and leave with values 0…255
 
 
+def to_unit_range(x):
+    """0…255 → 0…1, rounded as a division is.
+
+    In float32 the compiler multiplies by 1/255 instead, which puts half of the 256 gray levels off by one bit.
+    """
+    return (x.float64() / MAX_VALUE).float32()
+
+
 class Dense_ConvLayer(ConvLayer):
     """A convolution whose output is appended to its input: (N, C, H, W) → (N, C + out, H, W)."""
 
@@ -77,11 +85,11 @@ class Auto_Encoder_single(nn.Module):
 
     def execute(self, x):
         """Features of x: shallow (N, 32, H, W) and deep (N, 128, H//8, W//8)."""
-        return self.fea_encoder1(x / MAX_VALUE)
+        return self.fea_encoder1(to_unit_range(x))
 
     def shallow(self, x):
         """The shallow features alone."""
-        return self.fea_encoder1.conv1(x / MAX_VALUE)
+        return self.fea_encoder1.conv1(to_unit_range(x))
 
     def reconstruct(self, x):
         """{'recons1': the reconstruction (N, 1, H, W) of x, 0…255}."""
