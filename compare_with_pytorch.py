@@ -5,7 +5,7 @@
     python compare_with_pytorch.py --original ../CrossFuse
 
 Both frameworks run in processes of their own, from the same initial weights, on the same images in the same order. A
-second run of PyTorch, which differs in rounding only, shows how far two equal programs drift apart.
+second run of PyTorch (or several: --floors), which differs in rounding only, shows how far equal programs drift apart.
 """
 import dataclasses
 import os
@@ -16,7 +16,7 @@ from typing import List, Optional
 from comparison import curves, forward, results, speed, training
 from comparison.inputs import weights_folder, write_batches, write_pairs
 from comparison.report import PARTS, conditions
-from comparison.sides import JITTOR, SIDES, Setup, check_original, open_sides
+from comparison.sides import FLOORS, JITTOR, SIDES, Setup, check_original, open_sides, sides_with
 from tools.errors import UserError, run_script
 from tools.kaist import list_pairs
 from tools.pairing import pair_folders
@@ -27,8 +27,8 @@ FORWARD_PAIRS = 3  # test pairs that the forward part fuses
 SMALL = dict(steps=4, batch_2=1, repeats=2)  # a trial of everything, in minutes
 SMALL_TEST_PAIRS = 2
 # What training depends on, so that a run can go on only if these are what they were.
-TRAINED_WITH = ('original', 'data', 'steps', 'batch_1', 'batch_2', 'encoders', 'ssim_val_range', 'seed', 'cuda', 'threads',
-                'out')
+TRAINED_WITH = ('original', 'data', 'train_num', 'steps', 'batch_1', 'batch_2', 'lr_2', 'weight_decay_2', 'encoders',
+                'ssim_val_range', 'seed', 'cuda', 'threads', 'out')
 
 
 @dataclass
@@ -36,13 +36,21 @@ class Settings:
     original: Optional[str] = setting(None, 'a checkout of github.com/hli1221/CrossFuse')
     parts: List[str] = setting(list(PARTS), 'which parts to do', choices=PARTS)
     data: List[str] = setting(['./database'], 'folders with training images in KAIST\'s layout')
+    train_num: int = setting(20000, 'number of pairs to train on, spread over all sequences; fewer if there are not as '
+                                    'many', minimum=1)
     test: str = setting('./images/21_pairs_tno', 'a folder with the test images, in ir/ and vis/')
     steps: int = setting(300, 'training steps of each network', minimum=1)
     batch_1: int = setting(2, 'images per step of stage 1', minimum=1)
     batch_2: int = setting(8, 'pairs per step of stage 2', minimum=1)
+    lr_2: float = setting(training.STAGES['stage_2'].lr, 'learning rate of the first two epochs of stage 2; a tenth of '
+                          'it afterwards', above=0)
+    weight_decay_2: float = setting(training.STAGES['stage_2'].weight_decay, 'L2 weight decay of stage 2', minimum=0)
     encoders: str = setting('shared', 'the encoders of stage 2: PyTorch\'s on all sides, so that its losses show that '
                             'stage alone, or each side\'s own', choices=tuple(training.ENCODERS))
-    resume: bool = setting(False, 'training goes on after the networks that an interrupted run has finished')
+    floors: int = setting(1, 'how many further runs of PyTorch, which round otherwise, are trained beside: the '
+                             'more, the better is their spread known', choices=tuple(range(1, len(FLOORS) + 1)))
+    resume: bool = setting(False, 'training goes on after the networks that an interrupted run has finished; more '
+                                  'floors can be added')
     # Inferred, the range is 1 for dark images of 0…127, and the original's SSIM divides by differences that are mere
     # rounding there: at the start of training its gradient can be thousands of times the one that float64 gives.
     ssim_val_range: Optional[float] = setting(255.0, 'value range in SSIM, on all sides; none: inferred, as the original '
@@ -85,7 +93,7 @@ def main():
     if 'training' in settings.parts:
         train(settings, setup, initial, batches, out)
     if 'results' in settings.parts:
-        results.compare(setup, pairing, pairs, settings.metrics, out, note)
+        results.compare(setup, sides_with(settings.floors), pairing, pairs, settings.metrics, out, note)
     if 'speed' in settings.parts:
         sizes = speed.FUSED_SIZES[:1] if settings.small else speed.FUSED_SIZES
         speed.compare(setup, initial, batches, pairs[0], sizes, settings.repeats, out, note)
@@ -107,20 +115,26 @@ def train(settings, setup, initial, batches, out):
         training.remove_earlier(setup, folder)
         save_settings(settings, setup.work)
     setup = setup._replace(threads=max(1, setup.threads // 2))  # the floor has one, whatever the others have
-    with open_sides(SIDES, setup) as sides:
-        note = (f'Batches of {settings.batch_1} (stage 1) and {settings.batch_2} (stage 2); '
-                f'{training.ENCODERS[settings.encoders]}; value range in SSIM: {settings.ssim_val_range or "inferred"}. '
-                f'{conditions(sides, setup.original)}')
+    with open_sides(sides_with(settings.floors), setup) as sides:
+        note = (f'Batches of {settings.batch_1} (stage 1) and {settings.batch_2} (stage 2); learning rate of stage 2 '
+                f'{settings.lr_2:g}, weight decay {settings.weight_decay_2:g}; {training.ENCODERS[settings.encoders]}; '
+                f'value range in SSIM: {settings.ssim_val_range or "inferred"}. {conditions(sides, setup.original)}')
         try:
-            training.train(setup, sides, initial, batches, settings.encoders, folder)
+            training.train(setup, sides, stages_of(settings), initial, batches, settings.encoders, folder)
         finally:  # also what was done before Ctrl-C
             curves.write_curves(out, folder, note)
+
+
+def stages_of(settings):
+    """The stages as the settings train them."""
+    stage_2 = training.STAGES['stage_2']._replace(lr=settings.lr_2, weight_decay=settings.weight_decay_2)
+    return {**training.STAGES, 'stage_2': stage_2}
 
 
 def write_training_data(settings, setup):
     """The batches of both stages, {network: BatchFile}."""
     steps = settings.steps if 'training' in settings.parts else 1
-    listing = list_pairs(settings.data)  # all: the batches are drawn from all sequences
+    listing = list_pairs(settings.data, settings.train_num, 'spread')
     print(listing.report)
     stage_1, stage_2 = (write_batches(setup.work / f'batches_{number}.npy', listing.items, batch, steps, settings.seed)
                         for number, batch in ((1, settings.batch_1), (2, settings.batch_2)))

@@ -1,12 +1,12 @@
 """Part 2's numbers and figures, from the CSV files that the training wrote."""
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 import seaborn
 from matplotlib.figure import Figure
 
 from comparison.report import markdown_table, percent, write_part
-from comparison.sides import FLOOR, JITTOR, NAMES, PYTORCH, SIDES
+from comparison.sides import FLOOR, FLOORS, JITTOR, NAMES, PYTORCH, sides_with
 from comparison.training import STAGES, csv_path
 from tools.files import whole_file
 from tools.loss_curves import LOSSES, read_runs
@@ -19,29 +19,41 @@ LAST_SHARE = 10  # the end of a curve is its last tenth
 
 
 class Agreement(NamedTuple):
-    """How two curves compare with PyTorch's. Differences are relative: (curve − PyTorch's) / PyTorch's."""
+    """How a curve of Jittor's compares with PyTorch's, and PyTorch's with one another. Differences are relative."""
     steps: int
     end: float             # mean loss over the last tenth, PyTorch
-    end_jittor: float      # difference there
-    end_floor: float
+    end_jittor: float      # difference there, with its sign
+    end_floor: float       # without
     median_jittor: float   # median over the steps of the size of the difference
     median_floor: float
     largest_jittor: float
     largest_floor: float
     within: float          # share of the steps within the bound
     within_alone: float    # the same, with the floor taken at the step alone
+    within_floor: Optional[float]  # as `within`, of the floor for which it is lowest, the others being its floors
 
 
-def agreement(pytorch, jittor, floor):
-    """Compare three curves, arrays of a loss per step -> Agreement."""
-    size, rounding = np.abs(jittor / pytorch - 1), np.abs(floor / pytorch - 1)
+def agreement(pytorch, jittor, floors):
+    """Compare curves, arrays of a loss per step, floors a list of such -> Agreement."""
+    size, rounding = difference(jittor, pytorch), spread([pytorch, *floors])
     alone = np.maximum(ALLOWED_TIMES_FLOOR * rounding, ALLOWED_DIFFERENCE)
     last = slice(-max(1, len(pytorch) // LAST_SHARE), None)
-    end, end_jittor, end_floor = (curve[last].mean() for curve in (pytorch, jittor, floor))
+    end, end_jittor, *end_floors = (curve[last].mean() for curve in (pytorch, jittor, *floors))
     return Agreement(
-        steps=len(pytorch), end=end, end_jittor=end_jittor / end - 1, end_floor=end_floor / end - 1,
+        steps=len(pytorch), end=end, end_jittor=end_jittor / end - 1, end_floor=spread([end, *end_floors]),
         median_jittor=np.median(size), median_floor=np.median(rounding), largest_jittor=size.max(),
-        largest_floor=rounding.max(), within=np.mean(size <= bound(rounding)), within_alone=np.mean(size <= alone))
+        largest_floor=rounding.max(), within=np.mean(size <= bound(rounding)), within_alone=np.mean(size <= alone),
+        within_floor=_within_of_floors(pytorch, floors))
+
+
+def difference(curve, pytorch):
+    """The size of the relative difference from PyTorch's curve at each step."""
+    return np.abs(curve / pytorch - 1)
+
+
+def spread(runs):
+    """The floor: the largest difference of any two runs of PyTorch, relative to the first. runs: numbers or arrays."""
+    return np.ptp(runs, axis=0) / np.abs(runs[0])
 
 
 def bound(rounding):
@@ -55,6 +67,13 @@ def bound(rounding):
     return np.maximum(ALLOWED_TIMES_FLOOR * around, ALLOWED_DIFFERENCE)
 
 
+def _within_of_floors(pytorch, floors):
+    if len(floors) == 1:
+        return None
+    others = [[pytorch, *floors[:index], *floors[index + 1:]] for index in range(len(floors))]
+    return min(np.mean(difference(floor, pytorch) <= bound(spread(rest))) for floor, rest in zip(floors, others))
+
+
 def write_curves(out, folder, note):
     """Write the tables and figures of what training wrote into `folder`, be it interrupted. note: how it came about."""
     runs = {key: read_stage(folder, key) for key in STAGES if csv_path(folder, key, FLOOR).is_file()}
@@ -62,8 +81,8 @@ def write_curves(out, folder, note):
     rows = []
     for key, of_stage in runs.items():
         for loss in (loss for loss in LOSSES if loss in of_stage[PYTORCH].losses):
-            curves = (of_stage[side].losses[loss].to_numpy() for side in SIDES)
-            rows.append([STAGES[key].title, LOSSES[loss], *agreement(*curves)])
+            pytorch, jittor, *floors = (run.losses[loss].to_numpy() for run in of_stage.values())
+            rows.append([STAGES[key].title, LOSSES[loss], *agreement(pytorch, jittor, floors)])
         draw(STAGES[key].title, loss_panels(list(of_stage.values())), Style(), out / f'curves_{key}')
     if rows:
         draw_differences(out / 'differences', runs)
@@ -72,7 +91,8 @@ def write_curves(out, folder, note):
 
 def read_stage(folder, key):
     """{side: tools.loss_curves.Run} of a stage, cut to the steps that all sides have done; empty if there are none."""
-    paths = {side: csv_path(folder, key, side) for side in SIDES}
+    paths = {side: csv_path(folder, key, side) for side in sides_with(len(FLOORS))}
+    paths = {side: path for side, path in paths.items() if path.is_file()}
     steps = min(len(path.read_text(encoding='utf-8').splitlines()) - 1 for path in paths.values())
     if steps < 1:
         return {}
@@ -86,36 +106,39 @@ def describe(rows, runs, note):
     for stage, loss, *numbers in rows:
         one = Agreement(*numbers)
         cells.append([stage, loss, one.steps, f'{one.end:.6g}', percent(one.end_jittor, True),
-                      percent(one.end_floor, True), percent(one.median_jittor), percent(one.median_floor),
+                      percent(one.end_floor), percent(one.median_jittor), percent(one.median_floor),
                       percent(one.largest_jittor), percent(one.largest_floor), percent(one.within),
-                      percent(one.within_alone)])
+                      percent(one.within_alone), '' if one.within_floor is None else percent(one.within_floor)])
     table = markdown_table(
         ['stage', 'loss', 'steps', 'PyTorch, last tenth', 'Jittor there', 'floor there', 'Jittor, median step', 'floor',
-         'Jittor, largest', 'floor', 'steps within the bound', '… floor of that step alone'], cells, texts=2)
+         'Jittor, largest', 'floor', 'steps within the bound', '… with the floor of that step alone',
+         '… of a floor in Jittor\'s place'], cells, texts=2)
     figures = [f'![{STAGES[key].title}](curves_{key}.png)\n' for key in runs]
     return (
         f'## Training: the losses step by step\n\n{table}\n'
-        f'Differences are relative to the PyTorch run. The bound at a step: {ALLOWED_TIMES_FLOOR} times the floor, or '
-        f'{percent(ALLOWED_DIFFERENCE)} where that is more, the floor being the largest difference of the two PyTorch '
-        f'runs within {FLOOR_REACH} steps. The losses of each step: `training/`. {note}\n\n'
-        '![How far the runs are from PyTorch at each step](differences.png)\n\n' + '\n'.join(figures))
+        'Differences are relative to the first PyTorch run; the floor is the largest of any two of the PyTorch runs. '
+        f'The bound at a step: {ALLOWED_TIMES_FLOOR} times the largest floor within {FLOOR_REACH} steps, or '
+        f'{percent(ALLOWED_DIFFERENCE)} where that is more. Last column: of a PyTorch run, the others being its floor; '
+        f'the lowest share. The losses of each step: `training/`. {note}\n\n'
+        '![How far the runs are from each other at each step](differences.png)\n\n' + '\n'.join(figures))
 
 
 def draw_differences(path, runs):
-    """Write path.png and .svg: the size of the total loss's difference at each step, with the floor and the bound."""
+    """Write path.png and .svg: the difference in total loss at each step, with the floor and the bound."""
     colours = seaborn.color_palette('colorblind')
     with seaborn.axes_style('whitegrid'), seaborn.plotting_context('paper'):
         figure = Figure(figsize=(8.5, 2.8), layout='constrained')
         panels = figure.subplots(1, len(runs), squeeze=False)[0]
         for axes, (key, of_stage) in zip(panels, runs.items()):
-            losses = {side: run.losses['total'] for side, run in of_stage.items()}
-            sizes = {side: (losses[side] / losses[PYTORCH] - 1).abs() for side in (FLOOR, JITTOR)}
-            allowed = bound(sizes[FLOOR].to_numpy())
-            axes.plot(losses[PYTORCH].index, 100 * allowed, color='0.5', linestyle='--', linewidth=1, label='bound')
-            for colour, (side, size) in zip(colours, sizes.items()):
-                axes.plot(100 * size, color=colour, linewidth=0.9, label=NAMES[side])
+            steps = of_stage[PYTORCH].losses.index
+            pytorch, jittor, *floors = (run.losses['total'].to_numpy() for run in of_stage.values())
+            rounding = spread([pytorch, *floors])
+            axes.plot(steps, 100 * bound(rounding), color='0.5', linestyle='--', linewidth=1, label='bound')
+            axes.plot(steps, 100 * rounding, color=colours[0], linewidth=0.9, label='PyTorch from itself')
+            axes.plot(steps, 100 * difference(jittor, pytorch), color=colours[1], linewidth=0.9,
+                      label='Jittor from PyTorch')
             axes.set(title=STAGES[key].title, xlabel='step', yscale='log')
-        panels[0].set_ylabel('total loss: difference\nfrom PyTorch (%)')
+        panels[0].set_ylabel('total loss: difference (%)')
         figure.legend(*panels[0].get_legend_handles_labels(), loc='outside lower center', ncols=3, frameon=False)
         for suffix, metadata in (('.png', {}), ('.svg', {'Date': None})):  # a date would make each file differ
             with whole_file(path.with_suffix(suffix)) as temporary:

@@ -5,6 +5,7 @@ from typing import List, NamedTuple
 import cv2
 import numpy as np
 
+from tools.checkpoint import load_weights, save_weights
 from tools.errors import UserError
 from tools.images import read_gray
 from tools.loader import Batches
@@ -41,6 +42,17 @@ def write_batches(path, items, batch, steps, seed):
             arrays[step] = fed.arrays
     arrays.flush()
     return BatchFile(path, batch, epochs)
+
+
+def write_rounded_otherwise(path, source, seed):
+    """Write the weights in the file `source` to `path` with the last bit of every number drawn anew."""
+    random = np.random.RandomState(seed)
+    arrays = load_weights(source).arrays
+    for array in arrays.values():
+        if array.dtype == np.float32:  # not the counters
+            bits = array.view(np.int32)
+            bits[array != 0] ^= random.randint(0, 2, np.count_nonzero(array), np.int32)
+    save_weights(path, arrays, {})
 
 
 def write_pairs(folder, pairs):

@@ -3,7 +3,7 @@ import platform
 
 import numpy as np
 
-from comparison.worker import MIB, WEIGHT_DECAY, Trainer, process_peak_memory, read_batch, read_pair, serve
+from comparison.worker import MIB, Trainer, process_peak_memory, read_batch, read_pair, serve
 from network.loss import Gradient_loss, Order_loss
 from network.strips import Networks, fuse_in_strips
 from tools.checkpoint import load_weights, save_weights
@@ -89,8 +89,8 @@ class JittorSide(Trainer):
     def fusion_losses(self):
         return [Gradient_loss(1), Order_loss(1)]
 
-    def adam(self, model, lr):
-        return Adam(model.parameters(), lr, weight_decay=WEIGHT_DECAY)
+    def adam(self, model, lr, weight_decay):
+        return Adam(model.parameters(), lr, weight_decay=weight_decay)
 
     def _vars(self, array):
         return [jt.array(modality) for modality in array]

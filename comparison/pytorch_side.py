@@ -12,7 +12,7 @@ import numpy as np
 import safetensors.numpy
 import torch
 
-from comparison.worker import MIB, WEIGHT_DECAY, Trainer, process_peak_memory, read_batch, read_pair, serve
+from comparison.worker import MIB, Trainer, process_peak_memory, read_batch, read_pair, serve
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -120,9 +120,9 @@ class PyTorchSide(Trainer):
     def fusion_losses(self):
         return [loss(1).to(self.device) for loss in (self.original.Gradient_loss, self.original.Order_loss)]
 
-    def adam(self, model, lr):
+    def adam(self, model, lr, weight_decay):
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        return torch.optim.Adam(trained, lr, weight_decay=WEIGHT_DECAY)
+        return torch.optim.Adam(trained, lr, weight_decay=weight_decay)
 
     def _load(self, model, path):
         arrays = safetensors.numpy.load_file(path)

@@ -12,8 +12,9 @@ TITLE = """# CrossFuse in Jittor beside the PyTorch original
 
 Written by `compare_with_pytorch.py`: both frameworks in processes of their own, from the same initial weights, on the
 same images in the same order. *Other rounding* is a second run of the PyTorch original that differs from the first in
-rounding only (one thread and no oneDNN on the CPU, no cuDNN on a GPU). It is the **floor**: no program can be expected
-to be closer to PyTorch than PyTorch is to itself.
+rounding only (one thread and no oneDNN on the CPU, no cuDNN on a GPU); further ones begin with weights that differ in
+the last bit as well. How far the PyTorch runs are from each other is the **floor**: no program can be expected to be
+closer to PyTorch than PyTorch is to itself.
 """
 
 

@@ -4,9 +4,10 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from comparison.curves import spread
 from comparison.inputs import weights_folder
 from comparison.report import markdown_table, percent, write_part
-from comparison.sides import FLOOR, JITTOR, NAMES, PYTORCH, SIDES, SideError, open_sides
+from comparison.sides import NAMES, PYTORCH, SideError, open_sides
 from tools.errors import UserError
 from tools.evaluation import compare_folders, score_methods, select_metrics
 from tools.images import write_image
@@ -16,7 +17,8 @@ PREFIX = 'results_crossfuse_'  # by which tools.pairing knows fused images
 
 
 class Row(NamedTuple):
-    """A metric's mean over the images for PyTorch's weights, and the relative differences of the two others."""
+    """A metric's mean over the images for PyTorch's weights; how far Jittor's is from it, and PyTorch's runs from
+    each other, both relative."""
     metric: str
     pytorch: float
     jittor: float
@@ -33,30 +35,30 @@ class Fidelity(NamedTuple):
     identical_pixels: float
 
 
-def compare(setup, pairing, pairs, metrics, out, note):
+def compare(setup, names, pairing, pairs, metrics, out, note):
     """Fuse test pairs with each side's trained weights and write the tables.
 
-    pairing: of the source images. pairs: their PairFiles. metrics: names as the evaluation takes them.
-    note: on what is compared.
+    names: of the sides, PyTorch's and Jittor's first. pairing: of the source images. pairs: their PairFiles.
+    metrics: names as the evaluation takes them. note: on what is compared.
     """
-    missing = [path for side in SIDES for path in weights_folder(setup, side).values() if not path.is_file()]
+    missing = [path for side in names for path in weights_folder(setup, side).values() if not path.is_file()]
     if missing:
         raise UserError(f'there are no trained weights yet ({missing[0]}): run the part training first')
-    folders = {side: setup.work / 'fused' / side for side in SIDES}
+    folders = {side: setup.work / 'fused' / side for side in names}
     left_out = _fuse(setup, pairs, folders)
-    scores = score_methods({NAMES[side]: folders[side] for side in SIDES}, pairing, DEFAULT_PROTOCOL,
+    scores = score_methods({NAMES[side]: folders[side] for side in names}, pairing, DEFAULT_PROTOCOL,
                            select_metrics(DEFAULT_PROTOCOL, metrics))
     rows = rows_of([metric.name for metric in scores.metrics], scores.values)
     fidelities = [fidelity_of(NAMES[side], compare_folders(folders[side], folders[PYTORCH])[0])
-                  for side in (JITTOR, FLOOR)]
+                  for side in names if side != PYTORCH]
     note = ' '.join([*(f'Left out: {text}.' for text in left_out), note])
     write_part(out, 'results', Row._fields, rows, describe(rows, fidelities, note))
 
 
 def rows_of(names, values):
-    """A Row for each metric. values: (PyTorch, Jittor, floor) × images × metrics; NaN where an image has no score."""
-    pytorch, jittor, floor = np.nanmean(values, axis=1)
-    return [Row(*row) for row in zip(names, pytorch, jittor / pytorch - 1, floor / pytorch - 1)]
+    """A Row for each metric. values: (PyTorch, Jittor, floors) × images × metrics; NaN where an image has no score."""
+    pytorch, jittor, *floors = np.nanmean(values, axis=1)
+    return [Row(*row) for row in zip(names, pytorch, jittor / pytorch - 1, spread([pytorch, *floors]))]
 
 
 def fidelity_of(side, results):
@@ -69,12 +71,13 @@ def fidelity_of(side, results):
 def describe(rows, fidelities, note):
     """The rows as Markdown."""
     metrics = markdown_table(['metric', 'PyTorch', 'Jittor differs by', 'floor'], [
-        [row.metric, f'{row.pytorch:.5g}', percent(row.jittor, True), percent(row.floor, True)] for row in rows])
+        [row.metric, f'{row.pytorch:.5g}', percent(row.jittor, True), percent(row.floor)] for row in rows])
     images = markdown_table(
         ['beside PyTorch\'s fused images', 'images', 'mean PSNR', 'worst PSNR', 'largest difference', 'same pixels'],
         [[one.side, one.images, f'{one.mean_psnr:.2f} dB', f'{one.worst_psnr:.2f} dB',
           f'{one.largest_difference:.0f} gray levels', percent(one.identical_pixels)] for one in fidelities])
-    return f'## Results: test images fused with the weights that each side has trained\n\n{metrics}\n{images}\n{note}\n'
+    return (f'## Results: test images fused with the weights that each side has trained\n\n{metrics}\n'
+            f'Floor: the largest difference of any two of the PyTorch runs.\n\n{images}\n{note}\n')
 
 
 def _fuse(setup, pairs, folders):
@@ -83,7 +86,7 @@ def _fuse(setup, pairs, folders):
     for folder in folders.values():
         for old in folder.glob(f'{PREFIX}*'):
             old.unlink()
-    with open_sides(SIDES, setup) as sides:
+    with open_sides(folders, setup) as sides:
         for name, side in sides.items():
             side.ask('start_fusing', **weights_folder(setup, name))
         for pair in tqdm(pairs, 'fusing', unit='pair'):

@@ -11,10 +11,14 @@ from typing import Any, NamedTuple, Optional
 from tools.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-JITTOR, PYTORCH, FLOOR = 'jittor', 'pytorch', 'floor'
-SIDES = (PYTORCH, JITTOR, FLOOR)
-NAMES = {PYTORCH: 'PyTorch', JITTOR: 'Jittor', FLOOR: 'PyTorch, other rounding'}
-MODULES = {PYTORCH: 'comparison.pytorch_side', JITTOR: 'comparison.jittor_side', FLOOR: 'comparison.pytorch_side'}
+JITTOR, PYTORCH = 'jittor', 'pytorch'
+FLOORS = ('floor', 'floor_2', 'floor_3')  # further runs of PyTorch, which round otherwise
+FLOOR = FLOORS[0]
+SIDES = (PYTORCH, JITTOR, FLOOR)  # what parts without training compare
+NAMES = {PYTORCH: 'PyTorch', JITTOR: 'Jittor', FLOOR: 'PyTorch, other rounding',
+         **{name: f'PyTorch, other rounding {number}' for number, name in enumerate(FLOORS[1:], 2)}}
+MODULES = {PYTORCH: 'comparison.pytorch_side', JITTOR: 'comparison.jittor_side',
+           **dict.fromkeys(FLOORS, 'comparison.pytorch_side')}
 NEEDED_FILES = ('network/net_autoencoder.py', 'network/net_conv_trans.py', 'network/transformer_cam.py',
                 'network/loss.py', 'pytorch_msssim/__init__.py', 'tools/utils.py', 'args_auto.py', 'args_trans.py')
 SECONDS_TO_END = 5
@@ -42,6 +46,11 @@ class SideError(UserError):
     """A side's method failed; its process goes on."""
 
 
+def sides_with(floors):
+    """The names of the sides with so many runs of PyTorch that round otherwise."""
+    return (PYTORCH, JITTOR, *FLOORS[:floors])
+
+
 def check_original(path):
     """Raise UserError unless `path` is a checkout of the original and PyTorch is installed."""
     if path is None:
@@ -61,9 +70,9 @@ class Side:
         self.log = setup.work / f'{side}.log'
         arguments = {'cuda': setup.cuda, 'threads': setup.threads, 'ssim_val_range': setup.ssim_val_range}
         if side != JITTOR:
-            arguments.update(original=str(setup.original), other_rounding=side == FLOOR)
+            arguments.update(original=str(setup.original), other_rounding=side in FLOORS)
             # On the CPU another number of threads adds up in another order; on a GPU it is the algorithms that change.
-            arguments['threads'] = 1 if side == FLOOR else setup.threads
+            arguments['threads'] = 1 if side in FLOORS else setup.threads
         receiving, sending = os.pipe()
         with open(self.log, 'w') as log:
             self.process = subprocess.Popen(

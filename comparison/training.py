@@ -6,8 +6,8 @@ from typing import NamedTuple, Tuple
 
 from tqdm import tqdm
 
-from comparison.inputs import MODALITIES, weights_folder
-from comparison.sides import FLOOR, JITTOR, NAMES, PYTORCH, SIDES
+from comparison.inputs import MODALITIES, weights_folder, write_rounded_otherwise
+from comparison.sides import FLOORS, PYTORCH, sides_with
 from comparison.worker import AUTOENCODER_LOSSES, FUSION_LOSSES
 from tools.files import whole_file
 
@@ -18,57 +18,60 @@ ENCODERS = {
 
 
 class Stage(NamedTuple):
-    """network: which of the three it trains. lr: the paper's learning rate."""
+    """network: which of the three it trains. lr, weight_decay: the paper's."""
     title: str
     network: str
-    lr: float
     losses: Tuple[str, ...]
+    lr: float
+    weight_decay: float = 0.9
 
 
 STAGES = {
-    'stage_1_ir': Stage('Infrared auto-encoder', 'ir', 1e-4, AUTOENCODER_LOSSES),
-    'stage_1_vi': Stage('Visible auto-encoder', 'vi', 1e-4, AUTOENCODER_LOSSES),
-    'stage_2': Stage('Fusion network', 'fusion', 1e-3, FUSION_LOSSES),
+    'stage_1_ir': Stage('Infrared auto-encoder', 'ir', AUTOENCODER_LOSSES, 1e-4),
+    'stage_1_vi': Stage('Visible auto-encoder', 'vi', AUTOENCODER_LOSSES, 1e-4),
+    'stage_2': Stage('Fusion network', 'fusion', FUSION_LOSSES, 1e-3),
 }
 
 
 def start_stage(side, stage, weights):
     """Have a side begin a stage. weights: {network: file}, of its network and, in stage 2, of the encoders."""
+    optimizer = {'lr': stage.lr, 'weight_decay': stage.weight_decay}
     if stage.network == 'fusion':
-        side.ask('start_fusion', lr=stage.lr, **weights)
+        side.ask('start_fusion', **weights, **optimizer)
     else:
-        side.ask('start_autoencoder', lr=stage.lr, weights=weights[stage.network],
-                 modality=MODALITIES.index(stage.network))
+        side.ask('start_autoencoder', weights=weights[stage.network], modality=MODALITIES.index(stage.network),
+                 **optimizer)
 
 
 def remove_earlier(setup, folder):
     """Remove what an earlier training wrote, which an interrupted one must not be mixed with."""
-    for name in SIDES:
+    for name in sides_with(len(FLOORS)):
         for key, stage in STAGES.items():
             for path in (csv_path(folder, key, name), weights_folder(setup, name)[stage.network]):
                 if path.is_file():
                     path.unlink()
 
 
-def train(setup, sides, initial, batches, encoders, folder):
-    """Train the three networks on all sides, but for those that are trained already.
+def train(setup, sides, stages, initial, batches, encoders, folder):
+    """Train the three networks on all sides, but for what a side has trained already.
 
-    sides: {name: comparison.sides.Side}, all of them. initial: {network: file}. batches: {network: BatchFile}.
+    sides: {name: comparison.sides.Side}. stages: as STAGES. initial: {network: file}. batches: {network: BatchFile}.
     encoders: those that stage 2 goes on with, one of ENCODERS; if shared, its losses show that stage alone.
     Writes STAGE_SIDE.csv into `folder`, a line after each step, and the trained weights to the `weights_folder`s.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for key, stage in STAGES.items():
+    for key, stage in stages.items():
         weights = {name: weights_folder(setup, name) for name in sides}
-        if all(of_side[stage.network].is_file() for of_side in weights.values()):
+        untrained = {name: side for name, side in sides.items() if not weights[name][stage.network].is_file()}
+        if not untrained:
             print(f'{stage.title}: trained already')
             continue
         if stage.network == 'fusion' and encoders == 'shared':
-            _share_encoders(setup)
-        for name, side in sides.items():
-            start_stage(side, stage, {**weights[name], stage.network: initial[stage.network]})
-        _train_stage(sides, key, stage, batches[stage.network], folder)
-        for name, side in sides.items():
+            _share_encoders(weights)
+        for name, side in untrained.items():
+            start_stage(side, stage, {**weights[name], stage.network: _initial(setup, name, initial[stage.network])})
+        _train_stage(untrained, key, stage, batches[stage.network], folder)
+        for name, side in untrained.items():
             with whole_file(weights[name][stage.network]) as temporary:
                 side.ask('save', path=temporary)
 
@@ -78,10 +81,20 @@ def csv_path(folder, key, side):
     return Path(folder, f'{key}_{side}.csv')
 
 
-def _share_encoders(setup):
-    for side in (JITTOR, FLOOR):
-        for modality in MODALITIES:
-            shutil.copy(weights_folder(setup, PYTORCH)[modality], weights_folder(setup, side)[modality])
+def _share_encoders(weights):
+    for name in weights:
+        if name != PYTORCH:
+            for modality in MODALITIES:
+                shutil.copy(weights[PYTORCH][modality], weights[name][modality])
+
+
+def _initial(setup, side, weights):
+    """The file of weights that a side begins with. Floors after the first, which compute alike, have others."""
+    if side not in FLOORS[1:]:
+        return weights
+    path = setup.work / f'initial_{side}.safetensors'
+    write_rounded_otherwise(path, weights, seed=FLOORS.index(side))
+    return path
 
 
 def _train_stage(sides, key, stage, batches, folder):
@@ -100,7 +113,7 @@ def _train_stage(sides, key, stage, batches, folder):
                 losses = [f'{result[loss]:.9g}' for loss in stage.losses]
                 writers[name].writerow([step + 1, epoch, f'{result["lr"]:g}', *losses])
                 files[name].flush()
-                totals[NAMES[name]] = f'{result["total_loss"]:.6g}'
+                totals[name] = f'{result["total_loss"]:.6g}'
             progress.set_postfix(totals)
     finally:
         for file in files.values():

@@ -13,7 +13,6 @@ import numpy as np
 
 AUTOENCODER_LOSSES = ('total_loss', 'recon_loss', 'ssim_loss')
 FUSION_LOSSES = ('total_loss', 'pix_loss', 'gra_loss')
-WEIGHT_DECAY = 0.9
 MIB = 2 ** 20
 
 
@@ -62,19 +61,20 @@ class Trainer:
     """How a stage begins, the same in both frameworks. A subclass has what differs:
 
     auto_encoder(path, train_flag) and fusion_network(path, train_flag), made with the weights in a file;
-    fusion_losses(), L_gra and L_pix; adam(model, lr); no_grad, the framework's context manager.
+    fusion_losses(), L_gra and L_pix; adam(model, lr, weight_decay); no_grad, the framework's context manager.
     """
 
-    def start_autoencoder(self, weights, modality, lr):
+    def start_autoencoder(self, weights, modality, lr, weight_decay):
         """Stage 1. weights: file of the initial weights. modality: 0 infrared, 1 visible."""
         model = self.auto_encoder(weights, train_flag=True)
 
         def features(images):
             return dict(zip(('shallow features', 'deep features'), model(images[modality])))
 
-        self._start(model, AUTOENCODER_LOSSES, lr, lambda images: model.train_module(images[modality]), features)
+        self._start(model, AUTOENCODER_LOSSES, lr, weight_decay,
+                    lambda images: model.train_module(images[modality]), features)
 
-    def start_fusion(self, ir, vi, fusion, lr):
+    def start_fusion(self, ir, vi, fusion, lr, weight_decay):
         """Stage 2. ir, vi, fusion: files of weights, of the trained encoders and the initial ones of the network."""
         encoders = self.encoders(ir, vi, train_flag=True)
         model = self.fusion_network(fusion, train_flag=True)
@@ -85,7 +85,7 @@ class Trainer:
                 (ir_sh, ir_de), (vi_sh, vi_de) = (encoder(x) for encoder, x in zip(encoders, images))
             return model.train_module(*images, ir_sh, vi_sh, ir_de, vi_de, False, *losses)
 
-        self._start(model, FUSION_LOSSES, lr, forward, features=lambda images: {})
+        self._start(model, FUSION_LOSSES, lr, weight_decay, forward, features=lambda images: {})
 
     def encoders(self, ir, vi, train_flag):
         """The encoders of both modalities, frozen."""
@@ -94,8 +94,8 @@ class Trainer:
             encoder.eval()
         return encoders
 
-    def _start(self, model, losses, lr, forward, features):
+    def _start(self, model, losses, lr, weight_decay, forward, features):
         model.train()
         self.model, self.losses, self.lr = model, losses, lr
         self.forward, self.features = forward, features  # of images, one batch per modality: outputs, features by name
-        self.optimizer = self.adam(model, lr)
+        self.optimizer = self.adam(model, lr, weight_decay)

@@ -24,10 +24,10 @@ class FakeSide:
         print('the last words')
         os._exit(3)
 
-    def start_autoencoder(self, weights, modality, lr):
+    def start_autoencoder(self, weights, modality, lr, weight_decay):
         self.network, self.losses, self.given = f'encoder {modality}', AUTOENCODER_LOSSES, Path(weights).read_text()
 
-    def start_fusion(self, ir, vi, fusion, lr):
+    def start_fusion(self, ir, vi, fusion, lr, weight_decay):
         self.network, self.losses = 'fusion', FUSION_LOSSES
         self.given = ' + '.join(Path(path).read_text() for path in (ir, vi, fusion))
 

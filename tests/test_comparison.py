@@ -16,8 +16,9 @@ import pytest
 from comparison import curves, forward, inputs, results, sides, speed, training
 from comparison.report import markdown_table, percent, write_part
 from comparison.sides import FLOOR, JITTOR, PYTORCH, Setup, SideError, check_original, open_sides
-from compare_with_pytorch import Settings, check_resume
+from compare_with_pytorch import Settings, check_resume, stages_of
 from conftest import REPOSITORY
+from tools.checkpoint import load_weights, save_weights
 from tools.errors import UserError
 from tools.evaluation import Fidelity
 from tools.loader import Batches
@@ -29,7 +30,7 @@ from tools.run_folder import save_settings
 
 def test_equal_curves_agree():
     curve = np.linspace(900, 100, 50)
-    found = curves.agreement(curve, curve, curve)
+    found = curves.agreement(curve, curve, [curve])
     assert found.steps == 50 and found.within == found.within_alone == 1
     assert found.end == pytest.approx(curve[-5:].mean())
     assert found[2:8] == (0, 0, 0, 0, 0, 0)
@@ -37,12 +38,29 @@ def test_equal_curves_agree():
 
 def test_a_biased_curve_is_out_of_bound_where_pytorch_agrees_with_itself():
     curve = np.linspace(900, 100, 50)
-    found = curves.agreement(curve, 1.01 * curve, curve)
+    found = curves.agreement(curve, 1.01 * curve, [curve])
     assert found.within == 0
     assert found.end_jittor == pytest.approx(0.01) and found.median_jittor == pytest.approx(0.01)
-    assert curves.agreement(curve, 1.0009 * curve, curve).within == 1, 'a tenth of a percent is always allowed'
-    assert curves.agreement(curve, 1.01 * curve, 0.996 * curve).within == 1, 'and three times the floor'
-    assert curves.agreement(curve, 1.01 * curve, 0.997 * curve).within == 0
+    assert curves.agreement(curve, 1.0009 * curve, [curve]).within == 1, 'a tenth of a percent is always allowed'
+    assert curves.agreement(curve, 1.01 * curve, [0.996 * curve]).within == 1, 'and three times the floor'
+    assert curves.agreement(curve, 1.01 * curve, [0.997 * curve]).within == 0
+
+
+def test_the_floor_is_the_largest_difference_of_any_two_pytorch_runs():
+    assert curves.spread([200.0, 202.0, 199.0]) == pytest.approx(0.015)
+    curve = np.linspace(900, 100, 50)
+    found = curves.agreement(curve, 1.02 * curve, [1.004 * curve, 0.996 * curve])
+    assert found.median_floor == pytest.approx(0.008) and found.end_floor == pytest.approx(0.008)
+    assert found.within == 1 and curves.agreement(curve, 1.02 * curve, [1.004 * curve]).within == 0
+
+
+def test_each_pytorch_run_is_measured_as_jittor_is():
+    curve = np.full(100, 500.0)
+    far = np.where(np.arange(100) < 30, 1.02, 1.004) * curve
+    found = curves.agreement(curve, curve, [1.004 * curve, 0.997 * curve, far])
+    assert found.within == 1
+    assert found.within_floor == pytest.approx(0.7), '2 % is more than three times 0.7 %, which the others differ by'
+    assert curves.agreement(curve, curve, [far]).within_floor is None
 
 
 def test_the_floor_is_taken_around_a_step():
@@ -52,7 +70,8 @@ def test_the_floor_is_taken_around_a_step():
     assert list(np.flatnonzero(allowed > curves.ALLOWED_DIFFERENCE)) == list(range(20, 41))
     assert allowed[25] == pytest.approx(0.06)
     curve = np.full(60, 500.0)
-    found = curves.agreement(curve, np.where(np.arange(60) == 28, 1.05, 1) * curve, (1 + rounding) * curve)
+    found = curves.agreement(curve, np.where(np.arange(60) == 28, 1.05, 1) * curve,
+                             [(1 + rounding) * curve])
     assert found.within == 1 and found.within_alone == pytest.approx(59 / 60)
 
 
@@ -82,12 +101,12 @@ def test_results_rows_and_fidelity():
                        [[7.07, 50.0], [5.05, 30.0], [np.nan, np.nan]],
                        [[7.0, 49.0], [5.0, 30.0], [np.nan, np.nan]]])
     en, sd = results.rows_of(['EN', 'SD'], values)
-    assert en == ('EN', 6, pytest.approx(0.01), 0) and sd == ('SD', 40, 0, pytest.approx(-0.0125))
+    assert en == ('EN', 6, pytest.approx(0.01), 0) and sd == ('SD', 40, 0, pytest.approx(0.0125))
     images = [Fidelity('a', 40.0, 0.99, 3.0, 0.5), Fidelity('b', 30.0, 0.98, 7.0, 0.7)]
     found = results.fidelity_of('Jittor', images)
     assert found == ('Jittor', 2, 35, 30, 7, pytest.approx(0.6))
     text = results.describe([en, sd], [found], '')
-    assert '| EN | 6 | +1 % | +0 % |' in text and '| Jittor | 2 | 35.00 dB | 30.00 dB | 7 gray levels | 60 % |' in text
+    assert '| EN | 6 | +1 % | 0 % |' in text and '| Jittor | 2 | 35.00 dB | 30.00 dB | 7 gray levels | 60 % |' in text
 
 
 def test_ratio_is_that_of_the_rounds():
@@ -112,6 +131,21 @@ def test_the_report_holds_the_parts_that_were_done(tmp_path):
 
 
 # Inputs
+
+def test_other_rounding_of_weights_changes_last_bits_only(tmp_path):
+    random = np.random.RandomState(0)
+    arrays = {'weight': random.randn(40, 50).astype(np.float32), 'bias': np.zeros(8, np.float32),
+              'num_batches_tracked': np.array([3], np.int32)}
+    save_weights(tmp_path / 'first.safetensors', arrays, {})
+    for seed in (1, 2):
+        inputs.write_rounded_otherwise(tmp_path / f'{seed}.safetensors', tmp_path / 'first.safetensors', seed)
+    one, two = (load_weights(tmp_path / f'{seed}.safetensors').arrays for seed in (1, 2))
+    changed = one['weight'] != arrays['weight']
+    assert 0.4 < changed.mean() < 0.6
+    np.testing.assert_allclose(one['weight'], arrays['weight'], rtol=np.finfo(np.float32).eps)
+    assert np.mean(one['weight'] != two['weight']) > 0.4
+    assert np.array_equal(one['bias'], arrays['bias']) and one['num_batches_tracked'] == 3
+
 
 def write_gray(path, image):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -191,7 +225,7 @@ def test_pytorch_process_imports_nothing_of_ours():
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
     """A Setup whose sides are all tests/fake_side.py."""
-    monkeypatch.setattr(sides, 'MODULES', dict.fromkeys(sides.SIDES, 'tests.fake_side'))
+    monkeypatch.setattr(sides, 'MODULES', dict.fromkeys(sides.MODULES, 'tests.fake_side'))
     return Setup(tmp_path / 'original', tmp_path / 'work', cuda=False, threads=2)
 
 
@@ -263,9 +297,9 @@ def batch_files(steps, epochs, name='batches'):
     return dict.fromkeys(inputs.NETWORKS, inputs.BatchFile(Path(name), 2, epoch_of_step))
 
 
-def train(fake, batches, out, encoders='shared'):
-    with open_sides(sides.SIDES, fake) as opened:
-        training.train(fake, opened, initial_weights(fake), batches, encoders, out / 'training')
+def train(fake, batches, out, encoders='shared', floors=1):
+    with open_sides(sides.sides_with(floors), fake) as opened:
+        training.train(fake, opened, training.STAGES, initial_weights(fake), batches, encoders, out / 'training')
 
 
 @pytest.mark.parametrize('encoders', list(training.ENCODERS))
@@ -292,7 +326,7 @@ def test_training_hands_on_weights_and_writes_each_step(fake, tmp_path, encoders
 
     curves.write_curves(out, out / 'training', 'A note.')
     report = (out / 'training.md').read_text(encoding='utf-8')
-    assert '| Fusion network | pixel loss | 6 | 95 | +0 % | +0.0105 % |' in report and 'A note.' in report
+    assert '| Fusion network | pixel loss | 6 | 95 | +0 % | 0.0105 % |' in report and 'A note.' in report
     for name in ('differences', 'curves_stage_1_ir', 'curves_stage_1_vi', 'curves_stage_2'):
         assert all((out / f'{name}{suffix}').stat().st_size > 1000 for suffix in ('.png', '.svg'))
 
@@ -312,6 +346,22 @@ def test_an_interrupted_training_is_not_lost_and_goes_on(fake, tmp_path):
     assert '| Fusion network | total loss | 5 |' in report, 'what was not is trained anew'
 
 
+def test_floors_can_be_added_to_a_training(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, 'write_rounded_otherwise', lambda path, source, seed: path.write_text(
+        f'{source.read_text()} rounded {seed}'))
+    out = tmp_path / 'out'
+    train(fake, batch_files(6, epochs=1), out)
+    written = {path: path.stat().st_mtime_ns for path in (out / 'training').iterdir()}
+    train(fake, batch_files(6, epochs=1), out, floors=3)
+    assert {path: path.stat().st_mtime_ns for path in written} == written, 'what was trained is not trained again'
+    assert len(list((out / 'training').iterdir())) == len(training.STAGES) * 5
+
+    begun_with = [inputs.weights_folder(fake, name)['fusion'].read_text().split(' + ')[-1] for name in sides.FLOORS]
+    assert begun_with == ['initial fusion)', 'initial fusion rounded 1)', 'initial fusion rounded 2)']
+    curves.write_curves(out, out / 'training', '')
+    assert '| Fusion network | pixel loss | 6 |' in (out / 'training.md').read_text(encoding='utf-8')
+
+
 def test_a_new_training_keeps_nothing_of_the_one_before(fake, tmp_path):
     out = tmp_path / 'out'
     train(fake, batch_files(6, epochs=1), out)
@@ -326,6 +376,21 @@ def test_all_sides_train_at_once(fake, tmp_path):
     folder.mkdir()
     train(fake, batch_files(2, epochs=1, name=folder / 'together'), tmp_path / 'out')
     assert len(list(folder.iterdir())) == len(sides.SIDES) * len(training.STAGES) * 2
+
+
+def test_stage_2_is_trained_with_the_settings_given():
+    stages = stages_of(Settings(lr_2=0.02, weight_decay_2=1000.0))
+    asked = []
+
+    class Recording:
+        @staticmethod
+        def ask(method, **arguments):
+            asked.append((method, arguments['lr'], arguments['weight_decay']))
+
+    for stage in stages.values():
+        training.start_stage(Recording, stage, dict.fromkeys(inputs.NETWORKS, 'weights'))
+    assert asked == [('start_autoencoder', 1e-4, 0.9)] * 2 + [('start_fusion', 0.02, 1000)]
+    assert stages_of(Settings()) == training.STAGES
 
 
 def test_training_goes_on_only_with_the_same_settings(tmp_path):
