@@ -45,13 +45,16 @@ def write_batches(path, items, batch, steps, seed):
 
 
 def write_rounded_otherwise(path, source, seed):
-    """Write the weights in the file `source` to `path` with the last bit of every number drawn anew."""
+    """Write the initial weights in the file `source` to `path` with the last bits drawn anew.
+
+    Only of arrays that were drawn at random, in which hardly any number comes twice: fixed filters, counters, zeros and
+    ones stay as they are.
+    """
     random = np.random.RandomState(seed)
     arrays = load_weights(source).arrays
     for array in arrays.values():
-        if array.dtype == np.float32:  # not the counters
-            bits = array.view(np.int32)
-            bits[array != 0] ^= random.randint(0, 2, np.count_nonzero(array), np.int32)
+        if array.dtype == np.float32 and np.unique(array).size > max(1, array.size / 2):
+            array.view(np.int32)[...] ^= random.randint(0, 2, array.shape, np.int32)
     save_weights(path, arrays, {})
 
 
