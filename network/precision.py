@@ -6,6 +6,7 @@ overflow beyond 65504), means and variances, the optimiser. Nor do the weights, 
 The switch is Jittor's own flag.
 """
 from tools.runtime import jt, nn
+from network.cpu_convolution import CPUConvolution, computes_on_cpu
 
 OFF = 0
 # Jittor's flag amp_level: float16 stays float16, nothing else becomes it, and a gradient has the type of its value.
@@ -28,39 +29,13 @@ def in_float16(operation, *operands):
     return operation(*(operand.float16() for operand in operands)).float32()
 
 
-class _CPUConvolution(jt.Function):
-    """A convolution with stride 1 on the CPU: (N, C, H, W) and weights (O, C, K, K) → (N, O, H', W').
-
-    For Jittor's own, oneDNN adds up all C·K·K products in one chain, with two to three times the rounding error of
-    PyTorch's. The gradient of a convolution it adds up in blocks, in the same time, and with its weights turned round
-    that is a convolution too.
-    """
-
-    def __init__(self, padding):
-        self.padding = padding
-
-    def execute(self, x, weight):
-        self.operands = x, weight
-        turned = weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)
-        (height, width), (padding_h, padding_w) = weight.shape[2:], self.padding
-        size = (x.shape[2] + 2 * padding_h - height + 1, x.shape[3] + 2 * padding_w - width + 1)
-        return jt.mkl_ops.mkl_conv_backward_x(turned, x, *size, 1, 1, height - 1 - padding_h, width - 1 - padding_w, 1, 1, 1)
-
-    def grad(self, gradient):
-        x, weight = self.operands
-        options = (1, 1, *self.padding, 1, 1, 1)  # strides, paddings, dilations, groups
-        return (jt.mkl_ops.mkl_conv_backward_x(weight, gradient, *x.shape[2:], *options),
-                jt.mkl_ops.mkl_conv_backward_w(x, gradient, *weight.shape[2:], *options))
-
-
 class Conv2d(nn.Conv2d):
     """nn.Conv2d that follows mixed precision; with stride 1 and bias, without groups or dilation."""
 
     def execute(self, x):
-        if jt.mkl_ops and not jt.flags.use_cuda and jt.flags.amp_level != MIXED:
-            out = _CPUConvolution(self.padding)(x, self.weight)
-        else:
-            out = in_float16(lambda *operands: nn.conv2d(*operands, padding=self.padding), x, self.weight)
+        if computes_on_cpu() and jt.flags.amp_level != MIXED:
+            return CPUConvolution(self.padding)(x, self.weight, self.bias)
+        out = in_float16(lambda *operands: nn.conv2d(*operands, padding=self.padding), x, self.weight)
         return out + self.bias.broadcast(out.shape, [0, 2, 3])
 
 

@@ -1,4 +1,6 @@
 """Rounding errors that are no larger than PyTorch's: the networks' fusion weights multiply them."""
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -42,3 +44,38 @@ def test_gray_levels_are_divided_as_by_numpy():
     levels = np.arange(256, dtype=np.float32)
     found = to_unit_range(jt.array(levels)).numpy()
     assert found.dtype == np.float32 and np.array_equal(found, levels / np.float32(255))
+
+
+def in_blocks_of_16(x, weight, bias):
+    """A convolution without padding as PyTorch's adds it up on processors with AVX-512: in chains of fused multiply–adds
+    over 16 channels each, the bias after the first."""
+    n, channels, h, w = x.shape
+    size = weight.shape[2]
+    out = np.zeros((n, weight.shape[0], h - size + 1, w - size + 1), np.float32)
+    for start in range(0, channels, 16):
+        chain = np.zeros_like(out)
+        for row, column, channel in np.ndindex(size, size, 16):
+            channel += start
+            seen = x[:, channel, None, row:row + out.shape[2], column:column + out.shape[3]].astype(np.float64)
+            # The product of two float32 is exact in float64, so that the sum is rounded as by a fused multiply–add,
+            # but for ties.
+            chain = (chain + seen * weight[None, :, channel, row, column, None, None].astype(np.float64)).astype(np.float32)
+        out += chain
+        if not start:
+            out += bias[:, None, None]
+    return out
+
+
+def has_avx512():
+    cpu = Path('/proc/cpuinfo')
+    return cpu.is_file() and 'avx512dq' in cpu.read_text()
+
+
+@pytest.mark.skipif(not has_avx512(), reason='this processor lacks AVX-512, on others oneDNN adds up otherwise')
+@pytest.mark.parametrize('channels', [16, 48])
+def test_convolution_is_rounded_as_pytorchs(channels):
+    layer = Conv2d(channels, 32, 3)
+    x = np.random.RandomState(0).randn(1, channels, 12, 35).astype(np.float32)
+    found = layer(jt.array(x)).numpy()
+    expected = in_blocks_of_16(x, layer.weight.numpy(), layer.bias.numpy())
+    assert np.mean(found == expected) > 0.999

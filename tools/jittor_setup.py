@@ -9,6 +9,7 @@ This module imports nothing but Python's own, so that it can speak before the re
 """
 import ctypes
 import fcntl
+import functools
 import json
 import os
 import platform
@@ -150,6 +151,12 @@ def place_onednn(folder):
             _copy_onednn(folder / 'mkl' / ONEDNN_FOLDER)
     except OSError as error:
         raise UserError(f'cannot put oneDNN into {folder / "mkl"}: {error.strerror or error}') from error
+
+
+@functools.lru_cache(maxsize=None)
+def onednn_folder():
+    """Where Jittor's oneDNN is, with include/ and lib/."""
+    return next((cache_folder() / 'mkl').glob('dnnl*/'))
 
 
 def _copy_onednn(target):
