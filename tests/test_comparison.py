@@ -79,14 +79,14 @@ def test_the_floor_is_taken_around_a_step():
 
 def test_largest_differences():
     pytorch = {'out': np.array([1.0, -4.0]), 'gradient a': np.array([10.0, 2.0]), 'gradient b': np.array([100.0]),
-               'gradient zero': np.array([1e-9])}
+               'gradient zero': np.array([1e-9]), 'gradient unknown': np.array([3.0])}
     jittor = {'out': np.array([1.0, -4.5]), 'gradient a': np.array([10.0, 2.2]), 'gradient b': np.array([101.0]),
-              'gradient zero': np.array([-1e-9])}
-    floor = {name: array * 1.0 for name, array in pytorch.items()}
+              'gradient zero': np.array([-1e-9]), 'gradient unknown': np.array([4.0])}
+    floor = {**pytorch, 'gradient unknown': np.array([2.5])}
     rows = forward.rows_of('Stage', pytorch, jittor, floor)
     assert rows[0] == ('Stage', 'out', 4.0, 0.5, 0.0)
     worst, = forward.summed_up('gradients', rows[1:])
-    assert worst.quantity == 'gradients of 3 (a)', 'the zero one is rounding, b is closer'
+    assert worst.quantity == 'gradients of 4 (a)', 'two are rounding, b is closer'
     text = forward.describe(rows, 'A note.')
     assert '| Stage | out | 4 | 0.5 | 1.2e-01 | 0 | 0.0e+00 |' in text and text.endswith('A note.\n')
 
