@@ -1,4 +1,6 @@
-"""The convolution on the CPU, by oneDNN, which rounds bit for bit as PyTorch's."""
+"""The convolution on the CPU, by oneDNN, with PyTorch's rounding: bit for bit, wherever PyTorch too computes it by oneDNN
+(with one thread, it gives 1×1 kernels to another library).
+"""
 from tools.jittor_setup import onednn_folder
 from tools.runtime import jt
 
