@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from network import net_conv_trans
 from network.net_autoencoder import to_unit_range
 from network.precision import Conv2d
 from tools.runtime import jt, nn
@@ -25,6 +26,17 @@ def test_convolution(kernel_size, padding):
     assert found.shape == expected.shape
     error = np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected ** 2))
     assert error < 1e-6
+
+
+@pytest.mark.parametrize('on_cpu', [True, False])
+def test_local_means_by_either_way(on_cpu, monkeypatch):
+    monkeypatch.setattr(net_conv_trans, 'computes_on_cpu', lambda: on_cpu)
+    x = np.random.RandomState(0).randn(2, 128, 9, 14).astype(np.float32)
+    found = net_conv_trans.UniformFilter(128).as_convolution(jt.array(x)).numpy()
+    padded = np.pad(x.astype(np.float64), [(0, 0), (0, 0), (1, 1), (1, 1)])
+    expected = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3)).sum((1, 4, 5))[:, None] / 9
+    assert found.shape == expected.shape == (2, 1, 9, 14)
+    assert np.abs(found - expected).max() < 1e-6 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize('padding', [0, 1])
