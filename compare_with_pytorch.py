@@ -6,6 +6,7 @@
 
 Both frameworks run in processes of their own, from the same initial weights, on the same images in the same order. A
 second run of PyTorch (or several: --floors), which differs in rounding only, shows how far equal programs drift apart.
+Where they drift far, single runs say little: --jittors trains several of Jittor too, so that means can be compared.
 """
 import dataclasses
 import os
@@ -16,7 +17,7 @@ from typing import List, Optional
 from comparison import curves, forward, results, speed, training
 from comparison.inputs import weights_folder, write_batches, write_pairs
 from comparison.report import PARTS, conditions
-from comparison.sides import FLOORS, JITTOR, SIDES, Setup, check_original, open_sides, sides_with
+from comparison.sides import FLOORS, JITTOR, JITTORS, SIDES, Setup, check_original, open_sides, sides_with
 from tools.errors import UserError, run_script
 from tools.kaist import list_pairs
 from tools.pairing import pair_folders
@@ -49,8 +50,10 @@ class Settings:
                             'stage alone, or each side\'s own', choices=tuple(training.ENCODERS))
     floors: int = setting(1, 'how many further runs of PyTorch, which round otherwise, are trained beside: the '
                              'more, the better is their spread known', choices=tuple(range(1, len(FLOORS) + 1)))
+    jittors: int = setting(1, 'how many runs of Jittor are trained; the further ones begin with weights that differ '
+                              'in the last bit', choices=tuple(range(1, len(JITTORS) + 1)))
     resume: bool = setting(False, 'training goes on after the networks that an interrupted run has finished; more '
-                                  'floors can be added')
+                                  'floors and runs of Jittor can be added')
     # Inferred, the range is 1 for dark images of 0…127, and the original's SSIM divides by differences that are mere
     # rounding there: at the start of training its gradient can be thousands of times the one that float64 gives.
     ssim_val_range: Optional[float] = setting(255.0, 'value range in SSIM, on all sides; none: inferred, as the original '
@@ -93,7 +96,8 @@ def main():
     if 'training' in settings.parts:
         train(settings, setup, initial, batches, out)
     if 'results' in settings.parts:
-        results.compare(setup, sides_with(settings.floors), pairing, pairs, settings.metrics, out, note)
+        names = sides_with(settings.floors, settings.jittors)
+        results.compare(setup, names, pairing, pairs, settings.metrics, out, note)
     if 'speed' in settings.parts:
         sizes = speed.FUSED_SIZES[:1] if settings.small else speed.FUSED_SIZES
         speed.compare(setup, initial, batches, pairs[0], sizes, settings.repeats, out, note)
@@ -115,7 +119,7 @@ def train(settings, setup, initial, batches, out):
         training.remove_earlier(setup, folder)
         save_settings(settings, setup.work)
     setup = setup._replace(threads=max(1, setup.threads // 2))  # the floor has one, whatever the others have
-    with open_sides(sides_with(settings.floors), setup) as sides:
+    with open_sides(sides_with(settings.floors, settings.jittors), setup) as sides:
         note = (f'Batches of {settings.batch_1} (stage 1) and {settings.batch_2} (stage 2); learning rate of stage 2 '
                 f'{settings.lr_2:g}, weight decay {settings.weight_decay_2:g}; {training.ENCODERS[settings.encoders]}; '
                 f'value range in SSIM: {settings.ssim_val_range or "inferred"}. {conditions(sides, setup.original)}')

@@ -6,7 +6,7 @@ import seaborn
 from matplotlib.figure import Figure
 
 from comparison.report import markdown_table, percent, write_part
-from comparison.sides import FLOOR, FLOORS, JITTOR, NAMES, PYTORCH, sides_with
+from comparison.sides import FLOOR, FLOORS, JITTORS, NAMES, PYTORCH, sides_with
 from comparison.training import STAGES, csv_path
 from tools.files import whole_file
 from tools.loss_curves import LOSSES, read_runs
@@ -19,7 +19,10 @@ LAST_SHARE = 10  # the end of a curve is its last tenth
 
 
 class Agreement(NamedTuple):
-    """How a curve of Jittor's compares with PyTorch's, and PyTorch's with one another. Differences are relative."""
+    """How curves of Jittor's compare with PyTorch's, and PyTorch's with one another. Differences are relative.
+
+    Of several runs of Jittor, the first; for `within` and `within_alone`, that for which they are lowest.
+    """
     steps: int
     end: float             # mean loss over the last tenth, PyTorch
     end_jittor: float      # difference there, with its sign
@@ -33,17 +36,18 @@ class Agreement(NamedTuple):
     within_floor: Optional[float]  # as `within`, of the floor for which it is lowest, the others being its floors
 
 
-def agreement(pytorch, jittor, floors):
-    """Compare curves, arrays of a loss per step, floors a list of such -> Agreement."""
-    size, rounding = difference(jittor, pytorch), spread([pytorch, *floors])
+def agreement(pytorch, jittors, floors):
+    """Compare curves, arrays of a loss per step, jittors and floors lists of such -> Agreement."""
+    sizes, rounding = [difference(jittor, pytorch) for jittor in jittors], spread([pytorch, *floors])
+    size = sizes[0]
     alone = np.maximum(ALLOWED_TIMES_FLOOR * rounding, ALLOWED_DIFFERENCE)
     last = slice(-max(1, len(pytorch) // LAST_SHARE), None)
-    end, end_jittor, *end_floors = (curve[last].mean() for curve in (pytorch, jittor, *floors))
+    end, end_jittor, *end_floors = (curve[last].mean() for curve in (pytorch, jittors[0], *floors))
     return Agreement(
         steps=len(pytorch), end=end, end_jittor=end_jittor / end - 1, end_floor=spread([end, *end_floors]),
         median_jittor=np.median(size), median_floor=np.median(rounding), largest_jittor=size.max(),
-        largest_floor=rounding.max(), within=np.mean(size <= bound(rounding)), within_alone=np.mean(size <= alone),
-        within_floor=_within_of_floors(pytorch, floors))
+        largest_floor=rounding.max(), within=np.mean(sizes <= bound(rounding), axis=1).min(),
+        within_alone=np.mean(sizes <= alone, axis=1).min(), within_floor=_within_of_floors(pytorch, floors))
 
 
 def difference(curve, pytorch):
@@ -81,8 +85,7 @@ def write_curves(out, folder, note):
     rows = []
     for key, of_stage in runs.items():
         for loss in (loss for loss in LOSSES if loss in of_stage[PYTORCH].losses):
-            pytorch, jittor, *floors = (run.losses[loss].to_numpy() for run in of_stage.values())
-            rows.append([STAGES[key].title, LOSSES[loss], *agreement(pytorch, jittor, floors)])
+            rows.append([STAGES[key].title, LOSSES[loss], *agreement(*curves_of(of_stage, loss))])
         draw(STAGES[key].title, loss_panels(list(of_stage.values())), Style(), out / f'curves_{key}')
     if rows:
         draw_differences(out / 'differences', runs)
@@ -91,13 +94,20 @@ def write_curves(out, folder, note):
 
 def read_stage(folder, key):
     """{side: tools.loss_curves.Run} of a stage, cut to the steps that all sides have done; empty if there are none."""
-    paths = {side: csv_path(folder, key, side) for side in sides_with(len(FLOORS))}
+    paths = {side: csv_path(folder, key, side) for side in sides_with(len(FLOORS), len(JITTORS))}
     paths = {side: path for side, path in paths.items() if path.is_file()}
     steps = min(len(path.read_text(encoding='utf-8').splitlines()) - 1 for path in paths.values())
     if steps < 1:
         return {}
     runs = {side: read_runs(path)[0] for side, path in paths.items()}
     return {side: run._replace(name=NAMES[side], losses=run.losses.iloc[:steps]) for side, run in runs.items()}
+
+
+def curves_of(of_stage, loss):
+    """A loss of what `read_stage` returns: (PyTorch's curve, list of Jittor's, list of the floors')."""
+    losses = {side: run.losses[loss].to_numpy() for side, run in of_stage.items()}
+    jittors, floors = ([losses[side] for side in sides if side in losses] for sides in (JITTORS, FLOORS))
+    return losses[PYTORCH], jittors, floors
 
 
 def describe(rows, runs, note):
@@ -119,7 +129,8 @@ def describe(rows, runs, note):
         'Differences are relative to the first PyTorch run; the floor is the largest of any two of the PyTorch runs. '
         f'The bound at a step: {ALLOWED_TIMES_FLOOR} times the largest floor within {FLOOR_REACH} steps, or '
         f'{percent(ALLOWED_DIFFERENCE)} where that is more. Last column: of a PyTorch run, the others being its floor; '
-        f'the lowest share. The losses of each step: `training/`. {note}\n\n'
+        'the lowest share. Of several runs of Jittor, the first; for the shares, the one with the lowest. '
+        f'The losses of each step: `training/`. {note}\n\n'
         '![How far the runs are from each other at each step](differences.png)\n\n' + '\n'.join(figures))
 
 
@@ -131,11 +142,11 @@ def draw_differences(path, runs):
         panels = figure.subplots(1, len(runs), squeeze=False)[0]
         for axes, (key, of_stage) in zip(panels, runs.items()):
             steps = of_stage[PYTORCH].losses.index
-            pytorch, jittor, *floors = (run.losses['total'].to_numpy() for run in of_stage.values())
+            pytorch, jittors, floors = curves_of(of_stage, 'total')
             rounding = spread([pytorch, *floors])
             axes.plot(steps, 100 * bound(rounding), color='0.5', linestyle='--', linewidth=1, label='bound')
             axes.plot(steps, 100 * rounding, color=colours[0], linewidth=0.9, label='PyTorch from itself')
-            axes.plot(steps, 100 * difference(jittor, pytorch), color=colours[1], linewidth=0.9,
+            axes.plot(steps, 100 * difference(jittors[0], pytorch), color=colours[1], linewidth=0.9,
                       label='Jittor from PyTorch')
             axes.set(title=STAGES[key].title, xlabel='step', yscale='log')
         panels[0].set_ylabel('total loss: difference (%)')

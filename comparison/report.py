@@ -12,9 +12,9 @@ TITLE = """# CrossFuse in Jittor beside the PyTorch original
 
 Written by `compare_with_pytorch.py`: both frameworks in processes of their own, from the same initial weights, on the
 same images in the same order. *Other rounding* is a second run of the PyTorch original that differs from the first in
-rounding only (one thread and no oneDNN on the CPU, no cuDNN on a GPU); further ones begin with weights that differ in
-the last bit as well. How far the PyTorch runs are from each other is the **floor**: no program can be expected to be
-closer to PyTorch than PyTorch is to itself.
+rounding only (one thread and no oneDNN on the CPU, no cuDNN on a GPU); further ones, and further runs of Jittor,
+begin with weights that differ in the last bit. How far the PyTorch runs are from each other is the **floor**: no
+program can be expected to be closer to PyTorch than PyTorch is to itself.
 """
 
 
@@ -33,7 +33,8 @@ def conditions(sides, original):
     """A paragraph on what is compared and where. sides: {name: comparison.sides.Side}. original: its checkout."""
     versions = [side.ask('versions').result for side in sides.values()]
     one = versions[0]
-    compared = '; '.join(f'{side["framework"]} ({side["device"]}, threads: {side["threads"]})' for side in versions)
+    described = [f'{side["framework"]} ({side["device"]}, threads: {side["threads"]})' for side in versions]
+    compared = '; '.join(dict.fromkeys(described))  # runs that compute alike once
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2 ** 30
     return (f'Compared: {compared}. Machine: {_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory, '
             f'{platform.system()}. Python {one["Python"]}, numpy {one["numpy"]}. The original: {_commit(original)}.')

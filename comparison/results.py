@@ -7,7 +7,7 @@ from tqdm import tqdm
 from comparison.curves import spread
 from comparison.inputs import weights_folder
 from comparison.report import markdown_table, percent, write_part
-from comparison.sides import NAMES, PYTORCH, SideError, open_sides
+from comparison.sides import JITTORS, NAMES, PYTORCH, SideError, open_sides
 from tools.errors import UserError
 from tools.evaluation import compare_folders, score_methods, select_metrics
 from tools.images import write_image
@@ -17,12 +17,16 @@ PREFIX = 'results_crossfuse_'  # by which tools.pairing knows fused images
 
 
 class Row(NamedTuple):
-    """A metric's mean over the images for PyTorch's weights; how far Jittor's is from it, and PyTorch's runs from
-    each other, both relative."""
+    """A metric's means over the images, for the weights of each run. Differences are relative."""
     metric: str
     pytorch: float
-    jittor: float
-    floor: float
+    jittor: float           # difference of the first Jittor run from the first PyTorch run
+    floor: float            # the largest of any two of the PyTorch runs
+    all_jittor: float       # difference of the mean of all Jittor runs from that of all PyTorch runs
+    pytorch_lowest: float   # of the PyTorch runs
+    pytorch_highest: float
+    jittor_lowest: float
+    jittor_highest: float
 
 
 class Fidelity(NamedTuple):
@@ -38,7 +42,7 @@ class Fidelity(NamedTuple):
 def compare(setup, names, pairing, pairs, metrics, out, note):
     """Fuse test pairs with each side's trained weights and write the tables.
 
-    names: of the sides, PyTorch's and Jittor's first. pairing: of the source images. pairs: their PairFiles.
+    names: of the sides, PyTorch's first. pairing: of the source images. pairs: their PairFiles.
     metrics: names as the evaluation takes them. note: on what is compared.
     """
     missing = [path for side in names for path in weights_folder(setup, side).values() if not path.is_file()]
@@ -48,17 +52,21 @@ def compare(setup, names, pairing, pairs, metrics, out, note):
     left_out = _fuse(setup, pairs, folders)
     scores = score_methods({NAMES[side]: folders[side] for side in names}, pairing, DEFAULT_PROTOCOL,
                            select_metrics(DEFAULT_PROTOCOL, metrics))
-    rows = rows_of([metric.name for metric in scores.metrics], scores.values)
+    is_jittor = [side in JITTORS for side in names]
+    rows = rows_of([metric.name for metric in scores.metrics], scores.values, np.array(is_jittor))
     fidelities = [fidelity_of(NAMES[side], compare_folders(folders[side], folders[PYTORCH])[0])
                   for side in names if side != PYTORCH]
     note = ' '.join([*(f'Left out: {text}.' for text in left_out), note])
     write_part(out, 'results', Row._fields, rows, describe(rows, fidelities, note))
 
 
-def rows_of(names, values):
-    """A Row for each metric. values: (PyTorch, Jittor, floors) × images × metrics; NaN where an image has no score."""
-    pytorch, jittor, *floors = np.nanmean(values, axis=1)
-    return [Row(*row) for row in zip(names, pytorch, jittor / pytorch - 1, spread([pytorch, *floors]))]
+def rows_of(names, values, is_jittor):
+    """A Row for each metric. values: sides × images × metrics; NaN where an image has no score. is_jittor: (sides,)."""
+    means = np.nanmean(values, axis=1)
+    pytorch, jittor = means[~is_jittor], means[is_jittor]  # runs × metrics
+    return [Row(*row) for row in zip(names, pytorch[0], jittor[0] / pytorch[0] - 1, spread(pytorch),
+                                     jittor.mean(axis=0) / pytorch.mean(axis=0) - 1, pytorch.min(axis=0),
+                                     pytorch.max(axis=0), jittor.min(axis=0), jittor.max(axis=0))]
 
 
 def fidelity_of(side, results):
@@ -70,14 +78,18 @@ def fidelity_of(side, results):
 
 def describe(rows, fidelities, note):
     """The rows as Markdown."""
-    metrics = markdown_table(['metric', 'PyTorch', 'Jittor differs by', 'floor'], [
-        [row.metric, f'{row.pytorch:.5g}', percent(row.jittor, True), percent(row.floor)] for row in rows])
+    metrics = markdown_table(
+        ['metric', 'PyTorch', 'Jittor differs by', 'floor', 'mean of the Jittor runs', 'PyTorch runs', 'Jittor runs'],
+        [[row.metric, f'{row.pytorch:.5g}', percent(row.jittor, True), percent(row.floor), percent(row.all_jittor, True),
+          f'{row.pytorch_lowest:.5g} … {row.pytorch_highest:.5g}', f'{row.jittor_lowest:.5g} … {row.jittor_highest:.5g}']
+         for row in rows])
     images = markdown_table(
         ['beside PyTorch\'s fused images', 'images', 'mean PSNR', 'worst PSNR', 'largest difference', 'same pixels'],
         [[one.side, one.images, f'{one.mean_psnr:.2f} dB', f'{one.worst_psnr:.2f} dB',
           f'{one.largest_difference:.0f} gray levels', percent(one.identical_pixels)] for one in fidelities])
     return (f'## Results: test images fused with the weights that each side has trained\n\n{metrics}\n'
-            f'Floor: the largest difference of any two of the PyTorch runs.\n\n{images}\n{note}\n')
+            'Floor: the largest difference of any two of the PyTorch runs. Mean of the Jittor runs: from that of the '
+            f'PyTorch runs.\n\n{images}\n{note}\n')
 
 
 def _fuse(setup, pairs, folders):

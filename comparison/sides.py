@@ -11,14 +11,16 @@ from typing import Any, NamedTuple, Optional
 from tools.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-JITTOR, PYTORCH = 'jittor', 'pytorch'
+PYTORCH = 'pytorch'
 FLOORS = ('floor', 'floor_2', 'floor_3')  # further runs of PyTorch, which round otherwise
-FLOOR = FLOORS[0]
+JITTORS = ('jittor', 'jittor_2', 'jittor_3', 'jittor_4')  # as many runs as of PyTorch
+FLOOR, JITTOR = FLOORS[0], JITTORS[0]
 SIDES = (PYTORCH, JITTOR, FLOOR)  # what parts without training compare
 NAMES = {PYTORCH: 'PyTorch', JITTOR: 'Jittor', FLOOR: 'PyTorch, other rounding',
-         **{name: f'PyTorch, other rounding {number}' for number, name in enumerate(FLOORS[1:], 2)}}
-MODULES = {PYTORCH: 'comparison.pytorch_side', JITTOR: 'comparison.jittor_side',
-           **dict.fromkeys(FLOORS, 'comparison.pytorch_side')}
+         **{name: f'PyTorch, other rounding {number}' for number, name in enumerate(FLOORS[1:], 2)},
+         **{name: f'Jittor, other rounding {number}' for number, name in enumerate(JITTORS[1:], 2)}}
+MODULES = {**dict.fromkeys((PYTORCH, *FLOORS), 'comparison.pytorch_side'),
+           **dict.fromkeys(JITTORS, 'comparison.jittor_side')}
 NEEDED_FILES = ('network/net_autoencoder.py', 'network/net_conv_trans.py', 'network/transformer_cam.py',
                 'network/loss.py', 'pytorch_msssim/__init__.py', 'tools/utils.py', 'args_auto.py', 'args_trans.py')
 SECONDS_TO_END = 5
@@ -46,9 +48,9 @@ class SideError(UserError):
     """A side's method failed; its process goes on."""
 
 
-def sides_with(floors):
-    """The names of the sides with so many runs of PyTorch that round otherwise."""
-    return (PYTORCH, JITTOR, *FLOORS[:floors])
+def sides_with(floors, jittors):
+    """The names of the sides with so many runs of PyTorch that round otherwise, and so many of Jittor."""
+    return (PYTORCH, *JITTORS[:jittors], *FLOORS[:floors])
 
 
 def check_original(path):
@@ -69,7 +71,7 @@ class Side:
         self.name = NAMES[side]
         self.log = setup.work / f'{side}.log'
         arguments = {'cuda': setup.cuda, 'threads': setup.threads, 'ssim_val_range': setup.ssim_val_range}
-        if side != JITTOR:
+        if side not in JITTORS:
             arguments.update(original=str(setup.original), other_rounding=side in FLOORS)
             # On the CPU another number of threads adds up in another order; on a GPU it is the algorithms that change.
             arguments['threads'] = 1 if side in FLOORS else setup.threads

@@ -7,7 +7,7 @@ from typing import NamedTuple, Tuple
 from tqdm import tqdm
 
 from comparison.inputs import MODALITIES, weights_folder, write_rounded_otherwise
-from comparison.sides import FLOORS, PYTORCH, sides_with
+from comparison.sides import FLOORS, JITTORS, PYTORCH, sides_with
 from comparison.worker import AUTOENCODER_LOSSES, FUSION_LOSSES
 from tools.files import whole_file
 
@@ -45,7 +45,7 @@ def start_stage(side, stage, weights):
 
 def remove_earlier(setup, folder):
     """Remove what an earlier training wrote, which an interrupted one must not be mixed with."""
-    for name in sides_with(len(FLOORS)):
+    for name in sides_with(len(FLOORS), len(JITTORS)):
         for key, stage in STAGES.items():
             for path in (csv_path(folder, key, name), weights_folder(setup, name)[stage.network]):
                 if path.is_file():
@@ -89,11 +89,12 @@ def _share_encoders(weights):
 
 
 def _initial(setup, side, weights):
-    """The file of weights that a side begins with. Floors after the first, which compute alike, have others."""
-    if side not in FLOORS[1:]:
+    """The file of weights that a side begins with. All but the first of the sides that compute alike have others."""
+    number = next((runs.index(side) for runs in (FLOORS, JITTORS) if side in runs), 0)
+    if number == 0:
         return weights
     path = setup.work / f'initial_{side}.safetensors'
-    write_rounded_otherwise(path, weights, seed=FLOORS.index(side))
+    write_rounded_otherwise(path, weights, seed=number)
     return path
 
 

@@ -30,7 +30,7 @@ from tools.run_folder import save_settings
 
 def test_equal_curves_agree():
     curve = np.linspace(900, 100, 50)
-    found = curves.agreement(curve, curve, [curve])
+    found = curves.agreement(curve, [curve], [curve])
     assert found.steps == 50 and found.within == found.within_alone == 1
     assert found.end == pytest.approx(curve[-5:].mean())
     assert found[2:8] == (0, 0, 0, 0, 0, 0)
@@ -38,29 +38,37 @@ def test_equal_curves_agree():
 
 def test_a_biased_curve_is_out_of_bound_where_pytorch_agrees_with_itself():
     curve = np.linspace(900, 100, 50)
-    found = curves.agreement(curve, 1.01 * curve, [curve])
+    found = curves.agreement(curve, [1.01 * curve], [curve])
     assert found.within == 0
     assert found.end_jittor == pytest.approx(0.01) and found.median_jittor == pytest.approx(0.01)
-    assert curves.agreement(curve, 1.0009 * curve, [curve]).within == 1, 'a tenth of a percent is always allowed'
-    assert curves.agreement(curve, 1.01 * curve, [0.996 * curve]).within == 1, 'and three times the floor'
-    assert curves.agreement(curve, 1.01 * curve, [0.997 * curve]).within == 0
+    assert curves.agreement(curve, [1.0009 * curve], [curve]).within == 1, 'a tenth of a percent is always allowed'
+    assert curves.agreement(curve, [1.01 * curve], [0.996 * curve]).within == 1, 'and three times the floor'
+    assert curves.agreement(curve, [1.01 * curve], [0.997 * curve]).within == 0
 
 
 def test_the_floor_is_the_largest_difference_of_any_two_pytorch_runs():
     assert curves.spread([200.0, 202.0, 199.0]) == pytest.approx(0.015)
     curve = np.linspace(900, 100, 50)
-    found = curves.agreement(curve, 1.02 * curve, [1.004 * curve, 0.996 * curve])
+    found = curves.agreement(curve, [1.02 * curve], [1.004 * curve, 0.996 * curve])
     assert found.median_floor == pytest.approx(0.008) and found.end_floor == pytest.approx(0.008)
-    assert found.within == 1 and curves.agreement(curve, 1.02 * curve, [1.004 * curve]).within == 0
+    assert found.within == 1 and curves.agreement(curve, [1.02 * curve], [1.004 * curve]).within == 0
 
 
 def test_each_pytorch_run_is_measured_as_jittor_is():
     curve = np.full(100, 500.0)
     far = np.where(np.arange(100) < 30, 1.02, 1.004) * curve
-    found = curves.agreement(curve, curve, [1.004 * curve, 0.999 * curve, far])
+    found = curves.agreement(curve, [curve], [1.004 * curve, 0.999 * curve, far])
     assert found.within == 1
     assert found.within_floor == pytest.approx(0.7), '2 % is more than three times 0.5 %, which the others differ by'
-    assert curves.agreement(curve, curve, [far]).within_floor is None
+    assert curves.agreement(curve, [curve], [far]).within_floor is None
+
+
+def test_of_several_jittor_runs_the_one_furthest_off_is_judged():
+    curve = np.full(100, 500.0)
+    far = np.where(np.arange(100) < 30, 1.02, 1.004) * curve
+    found = curves.agreement(curve, [1.001 * curve, far, curve], [1.004 * curve])
+    assert found.within == found.within_alone == pytest.approx(0.7)
+    assert (found.end_jittor, found.median_jittor, found.largest_jittor) == pytest.approx((0.001,) * 3), 'the first run'
 
 
 def test_the_floor_is_taken_around_a_step():
@@ -70,8 +78,7 @@ def test_the_floor_is_taken_around_a_step():
     assert list(np.flatnonzero(allowed > curves.ALLOWED_DIFFERENCE)) == list(range(20, 41))
     assert allowed[25] == pytest.approx(0.06)
     curve = np.full(60, 500.0)
-    found = curves.agreement(curve, np.where(np.arange(60) == 28, 1.05, 1) * curve,
-                             [(1 + rounding) * curve])
+    found = curves.agreement(curve, [np.where(np.arange(60) == 28, 1.05, 1) * curve], [(1 + rounding) * curve])
     assert found.within == 1 and found.within_alone == pytest.approx(59 / 60)
 
 
@@ -99,14 +106,17 @@ def test_arrays_that_one_side_lacks_are_refused():
 def test_results_rows_and_fidelity():
     values = np.array([[[7.0, 50.0], [5.0, 30.0], [np.nan, np.nan]],
                        [[7.07, 50.0], [5.05, 30.0], [np.nan, np.nan]],
+                       [[6.7, 46.0], [5.0, 30.0], [np.nan, np.nan]],
                        [[7.0, 49.0], [5.0, 30.0], [np.nan, np.nan]]])
-    en, sd = results.rows_of(['EN', 'SD'], values)
-    assert en == ('EN', 6, pytest.approx(0.01), 0) and sd == ('SD', 40, 0, pytest.approx(0.0125))
+    en, sd = results.rows_of(['EN', 'SD'], values, np.array([False, True, True, False]))
+    assert en == pytest.approx(('EN', 6, 0.01, 0, -0.0075, 6, 6, 5.85, 6.06))
+    assert sd == pytest.approx(('SD', 40, 0, 0.0125, 39 / 39.75 - 1, 39.5, 40, 38, 40))
     images = [Fidelity('a', 40.0, 0.99, 3.0, 0.5), Fidelity('b', 30.0, 0.98, 7.0, 0.7)]
     found = results.fidelity_of('Jittor', images)
     assert found == ('Jittor', 2, 35, 30, 7, pytest.approx(0.6))
     text = results.describe([en, sd], [found], '')
-    assert '| EN | 6 | +1 % | 0 % |' in text and '| Jittor | 2 | 35.00 dB | 30.00 dB | 7 gray levels | 60 % |' in text
+    assert '| EN | 6 | +1 % | 0 % | -0.75 % | 6 … 6 | 5.85 … 6.06 |' in text
+    assert '| Jittor | 2 | 35.00 dB | 30.00 dB | 7 gray levels | 60 % |' in text
 
 
 def test_ratio_is_that_of_the_rounds():
@@ -299,8 +309,8 @@ def batch_files(steps, epochs, name='batches'):
     return dict.fromkeys(inputs.NETWORKS, inputs.BatchFile(Path(name), 2, epoch_of_step))
 
 
-def train(fake, batches, out, encoders='shared', floors=1):
-    with open_sides(sides.sides_with(floors), fake) as opened:
+def train(fake, batches, out, encoders='shared', floors=1, jittors=1):
+    with open_sides(sides.sides_with(floors, jittors), fake) as opened:
         training.train(fake, opened, training.STAGES, initial_weights(fake), batches, encoders, out / 'training')
 
 
@@ -348,18 +358,20 @@ def test_an_interrupted_training_is_not_lost_and_goes_on(fake, tmp_path):
     assert '| Fusion network | total loss | 5 |' in report, 'what was not is trained anew'
 
 
-def test_floors_can_be_added_to_a_training(fake, tmp_path, monkeypatch):
+def test_runs_can_be_added_to_a_training(fake, tmp_path, monkeypatch):
     monkeypatch.setattr(training, 'write_rounded_otherwise', lambda path, source, seed: path.write_text(
         f'{source.read_text()} rounded {seed}'))
     out = tmp_path / 'out'
     train(fake, batch_files(6, epochs=1), out)
     written = {path: path.stat().st_mtime_ns for path in (out / 'training').iterdir()}
-    train(fake, batch_files(6, epochs=1), out, floors=3)
+    train(fake, batch_files(6, epochs=1), out, floors=3, jittors=2)
     assert {path: path.stat().st_mtime_ns for path in written} == written, 'what was trained is not trained again'
-    assert len(list((out / 'training').iterdir())) == len(training.STAGES) * 5
+    assert len(list((out / 'training').iterdir())) == len(training.STAGES) * 6
 
-    begun_with = [inputs.weights_folder(fake, name)['fusion'].read_text().split(' + ')[-1] for name in sides.FLOORS]
-    assert begun_with == ['initial fusion)', 'initial fusion rounded 1)', 'initial fusion rounded 2)']
+    begun_with = [inputs.weights_folder(fake, name)['fusion'].read_text().split(' + ')[-1]
+                  for name in (*sides.FLOORS, *sides.JITTORS[:2])]
+    assert begun_with == ['initial fusion)', 'initial fusion rounded 1)', 'initial fusion rounded 2)',
+                          'initial fusion)', 'initial fusion rounded 1)']
     curves.write_curves(out, out / 'training', '')
     assert '| Fusion network | pixel loss | 6 |' in (out / 'training.md').read_text(encoding='utf-8')
 
