@@ -52,7 +52,7 @@ def write_rounded_otherwise(path, source, seed):
     """
     random = np.random.RandomState(seed)
     arrays = load_weights(source).arrays
-    for array in arrays.values():
+    for _, array in sorted(arrays.items()):  # a file's arrays come in any order, and a seed stands for one choice of bits
         if array.dtype == np.float32 and np.unique(array).size > max(1, array.size / 2):
             array.view(np.int32)[...] ^= random.randint(0, 2, array.shape, np.int32)
     save_weights(path, arrays, {})

@@ -159,6 +159,17 @@ def test_other_rounding_of_weights_changes_last_bits_only(tmp_path):
         assert np.array_equal(one[name], arrays[name]) and np.array_equal(two[name], arrays[name])
 
 
+def test_other_rounding_depends_on_the_seed_alone(tmp_path):
+    random = np.random.RandomState(0)
+    arrays = {f'weight {number}': random.randn(9, 9).astype(np.float32) for number in range(20)}
+    save_weights(tmp_path / 'first.safetensors', arrays, {})
+    written = []
+    for _ in range(2):
+        inputs.write_rounded_otherwise(tmp_path / 'other.safetensors', tmp_path / 'first.safetensors', seed=1)
+        written.append(load_weights(tmp_path / 'other.safetensors').arrays)
+    assert all(np.array_equal(written[0][name], written[1][name]) for name in arrays)
+
+
 def write_gray(path, image):
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), image)
