@@ -8,9 +8,8 @@ from matplotlib.figure import Figure
 from comparison.report import markdown_table, percent, write_part
 from comparison.sides import FLOOR, FLOORS, JITTORS, NAMES, PYTORCH, sides_with
 from comparison.training import STAGES, csv_path
-from tools.files import whole_file
 from tools.loss_curves import LOSSES, read_runs
-from tools.loss_figures import DOTS_PER_INCH, Style, draw, loss_panels
+from tools.loss_figures import Style, draw, loss_panels, write_figure
 
 # A step is within the bound if its difference is below the larger of the two.
 ALLOWED_TIMES_FLOOR, ALLOWED_DIFFERENCE = 3, 1e-3
@@ -151,6 +150,4 @@ def draw_differences(path, runs):
             axes.set(title=STAGES[key].title, xlabel='step', yscale='log')
         panels[0].set_ylabel('total loss: difference (%)')
         figure.legend(*panels[0].get_legend_handles_labels(), loc='outside lower center', ncols=3, frameon=False)
-        for suffix, metadata in (('.png', {}), ('.svg', {'Date': None})):  # a date would make each file differ
-            with whole_file(path.with_suffix(suffix)) as temporary:
-                figure.savefig(temporary, dpi=DOTS_PER_INCH, metadata=metadata)
+        write_figure(figure, path)

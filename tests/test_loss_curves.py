@@ -283,6 +283,8 @@ def test_figure(tmp_path, style):
     for word in ('Fusion network', 'total loss', 'pixel loss', 'gradient loss', 'PyTorch', 'difference', style.per):
         assert f'<!-- {word} -->' in text, word
     assert sorted(path.name for path in png.parent.iterdir()) == ['figure.png', 'figure.svg']
+    again = draw('Fusion network', panels, style, tmp_path / 'again')
+    assert [path.read_bytes() for path in again] == [png.read_bytes(), svg.read_bytes()], 'the same curves, the same files'
 
 
 def test_figure_shows_the_data(tmp_path):

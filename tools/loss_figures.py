@@ -2,6 +2,7 @@
 from pathlib import Path
 from typing import List, NamedTuple, Optional
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn
@@ -65,7 +66,7 @@ def draw(title: str, panels: List[Panel], style: Style, path) -> List[Path]:
         handles = {line.get_label(): line for cell in cells[::-1, 0] for line in cell.get_lines()}
         figure.legend([handles[name] for name in names], names, loc='outside lower center', ncols=legend_columns,
                       frameon=False, handlelength=3)
-    return _write(figure, path)
+    return write_figure(figure, path)
 
 
 def _draw_curves(panel: Panel, style: Style, colours, cells) -> None:
@@ -119,10 +120,11 @@ def _label_log_axis(axes) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _write(figure: Figure, path) -> List[Path]:
-    # Without a date, the same curves give the same file.
+def write_figure(figure: Figure, path) -> List[Path]:
+    """Write a figure as `path`.png and `path`.svg, the same curves as the same files; returns the two paths."""
     paths = [Path(f'{path}.png'), Path(f'{path}.svg')]
-    for target, metadata in zip(paths, ({}, {'Date': None})):
-        with whole_file(target) as temporary:
-            figure.savefig(temporary, dpi=DOTS_PER_INCH, metadata=metadata)
+    with matplotlib.rc_context({'svg.hashsalt': ''}):  # from which the names inside are made; else they are random
+        for target, metadata in zip(paths, ({}, {'Date': None})):
+            with whole_file(target) as temporary:
+                figure.savefig(temporary, dpi=DOTS_PER_INCH, metadata=metadata)
     return paths
