@@ -52,8 +52,8 @@ def compare(setup, names, pairing, pairs, metrics, out, note):
     left_out = _fuse(setup, pairs, folders)
     scores = score_methods({NAMES[side]: folders[side] for side in names}, pairing, DEFAULT_PROTOCOL,
                            select_metrics(DEFAULT_PROTOCOL, metrics))
-    is_jittor = [side in JITTORS for side in names]
-    rows = rows_of([metric.name for metric in scores.metrics], scores.values, np.array(is_jittor))
+    is_jittor = np.array([side in JITTORS for side in names])
+    rows = rows_of([metric.name for metric in scores.metrics], scores.values, is_jittor)
     fidelities = [fidelity_of(NAMES[side], compare_folders(folders[side], folders[PYTORCH])[0])
                   for side in names if side != PYTORCH]
     note = ' '.join([*(f'Left out: {text}.' for text in left_out), note])
