@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from comparison import curves, forward, inputs, results, sides, speed, training
-from comparison.report import markdown_table, percent, write_part
-from comparison.sides import FLOOR, JITTOR, PYTORCH, Setup, SideError, check_original, open_sides
+from comparison.report import conditions, markdown_table, percent, write_part
+from comparison.sides import FLOOR, JITTOR, PYTORCH, Answer, Setup, SideError, check_original, open_sides
 from compare_with_pytorch import Settings, check_resume, stages_of
 from conftest import REPOSITORY
 from tools.checkpoint import load_weights, save_weights
@@ -129,6 +129,20 @@ def test_numbers_as_text():
     assert percent(0.01234) == '1.23 %'
     assert percent(-0.5, signed=True) == '-50 %' and percent(0.0, signed=True) == '+0 %'
     assert markdown_table(['a', 'b'], [['x', 1]]) == '| a | b |\n| --- | --: |\n| x | 1 |\n'
+
+
+def test_sides_that_compute_alike_are_named_once(tmp_path):
+    class Versions:
+        def __init__(self, framework, threads):
+            self.versions = dict(framework=framework, device='CPU', threads=threads, Python='3.11', numpy='1.26')
+
+        def ask(self, method):
+            return Answer(getattr(self, method), 0.0)
+
+    runs = [Versions('PyTorch 2', 2), Versions('Jittor 1', 2), Versions('Jittor 1', 2), Versions('PyTorch 2', 1)]
+    text = conditions(dict(enumerate(runs)), tmp_path)
+    assert text.startswith('Compared: PyTorch 2 (CPU, threads: 2); Jittor 1 (CPU, threads: 2); PyTorch 2 (CPU, threads: 1). ')
+    assert text.endswith('Python 3.11, numpy 1.26. The original: a copy without its history.')
 
 
 def test_the_report_holds_the_parts_that_were_done(tmp_path):
