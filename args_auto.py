@@ -25,7 +25,8 @@ class Args:
     # Training
     epochs: int = setting(4, 'how often to go through the images', minimum=1)
     batch: int = setting(2, 'images per step', minimum=1)
-    lr: float = setting(1e-4, 'learning rate of the first two epochs; a tenth of it afterwards', above=0)
+    lr: float = setting(1e-4, 'learning rate of the first `full_rate_epochs`; a tenth of it afterwards', above=0)
+    full_rate_epochs: int = setting(2, 'epochs at the full learning rate', minimum=1)
     weight_decay: float = setting(0.9, 'L2 weight decay, added to the gradient', minimum=0)
     w: List[float] = setting([1.0, 10000.0], 'weights of the reconstruction and of the SSIM loss', minimum=0)
     ssim_val_range: Optional[float] = setting(255.0, 'value range in SSIM; none: inferred as in the original, which '

@@ -24,6 +24,10 @@ class Args:
     # Networks
     variant: str = setting('standard', 'the paper\'s network, or an ablation: CNN fusion, or without the gradient loss',
                            choices=('standard', 'cnn', 'no_gradient_loss'))
+    deep_start: float = setting(1.0, 'scale of the deep path before training: 1 as the original, or 0, which begins as a '
+                                     'fusion of the shallow features and gives good pictures far sooner', choices=(1.0, 0.0))
+    deep_shares: str = setting('signed', 'how deep features are weighed: as the original, or by absolute values, which cannot '
+                                         'explode', choices=('signed', 'bounded'))
     resume_model_auto_ir: Optional[str] = setting(None, 'infrared auto-encoder: weights file or run folder; none: the '
                                                         'newest run')
     resume_model_auto_vi: Optional[str] = setting(None, 'visible auto-encoder: weights file or run folder; none: the '
@@ -33,7 +37,8 @@ class Args:
     # Training
     epochs: int = setting(16, 'how often to go through the pairs', minimum=1)
     batch: int = setting(8, 'pairs per step', minimum=1)
-    lr: float = setting(1e-3, 'learning rate of the first two epochs; a tenth of it afterwards', above=0)
+    lr: float = setting(1e-3, 'learning rate of the first `full_rate_epochs`; a tenth of it afterwards', above=0)
+    full_rate_epochs: int = setting(2, 'epochs at the full learning rate', minimum=1)
     weight_decay: float = setting(0.9, 'L2 weight decay, added to the gradient', minimum=0)
     gradient_loss_weight: float = setting(10.0, 'weight of the gradient loss beside the pixel loss', above=0)
     seed: int = setting(2024, 'the same seed, data and machine give the same run', minimum=0)

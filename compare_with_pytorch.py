@@ -28,7 +28,8 @@ FORWARD_PAIRS = 3  # test pairs that the forward part fuses
 SMALL = dict(steps=4, batch_2=1, repeats=2)  # a trial of everything, in minutes
 SMALL_TEST_PAIRS = 2
 # What training depends on, so that a run can go on only if these are what they were.
-TRAINED_WITH = ('original', 'data', 'train_num', 'steps', 'batch_1', 'batch_2', 'lr_2', 'weight_decay_2', 'encoders',
+TRAINED_WITH = ('original', 'data', 'train_num', 'steps', 'batch_1', 'batch_2', 'lr_2', 'weight_decay_2', 'deep_start',
+                'encoders',
                 'ssim_val_range', 'seed', 'cuda', 'threads', 'out')
 
 
@@ -46,6 +47,8 @@ class Settings:
     lr_2: float = setting(training.STAGES['stage_2'].lr, 'learning rate of the first two epochs of stage 2; a tenth of '
                           'it afterwards', above=0)
     weight_decay_2: float = setting(training.STAGES['stage_2'].weight_decay, 'L2 weight decay of stage 2', minimum=0)
+    deep_start: float = setting(1.0, 'scale of the fusion network\'s deep path before training, the same on all sides: 1 as '
+                                     'the original, or 0, which is far less chaotic', choices=(1.0, 0.0))
     encoders: str = setting('shared', 'the encoders of stage 2: PyTorch\'s on all sides, so that its losses show that '
                             'stage alone, or each side\'s own', choices=tuple(training.ENCODERS))
     floors: int = setting(1, 'how many further runs of PyTorch, which round otherwise, are trained beside: the '
@@ -88,7 +91,7 @@ def main():
     initial = weights_folder(setup, 'initial')
     with open_sides(SIDES, setup) as sides:
         note = conditions(sides, setup.original)
-        sides[JITTOR].ask('write_initial_weights', seed=settings.seed, **initial)
+        sides[JITTOR].ask('write_initial_weights', seed=settings.seed, deep_start=settings.deep_start, **initial)
     print(note)
 
     if 'forward' in settings.parts:
@@ -121,7 +124,8 @@ def train(settings, setup, initial, batches, out):
     setup = setup._replace(threads=max(1, setup.threads // 2))  # the floor has one, whatever the others have
     with open_sides(sides_with(settings.floors, settings.jittors), setup) as sides:
         note = (f'Batches of {settings.batch_1} (stage 1) and {settings.batch_2} (stage 2); learning rate of stage 2 '
-                f'{settings.lr_2:g}, weight decay {settings.weight_decay_2:g}; {training.ENCODERS[settings.encoders]}; '
+                f'{settings.lr_2:g}, weight decay {settings.weight_decay_2:g}; its deep path started at {settings.deep_start:g}; '
+                f'{training.ENCODERS[settings.encoders]}; '
                 f'value range in SSIM: {settings.ssim_val_range or "inferred"}. {conditions(sides, setup.original)}')
         try:
             training.train(setup, sides, stages_of(settings), initial, batches, settings.encoders, folder)

@@ -10,7 +10,7 @@ from tools.settings import parse_settings, setting
 @dataclass
 class Settings:
     folder: str = setting('./demo', 'the folder to write into')
-    scenes: int = setting(120, 'pairs to train on', minimum=1)
+    scenes: int = setting(120, 'pairs to train on; 0: only test sets', minimum=0)
     height: int = setting(256, 'height of the pairs to train on', minimum=MIN_SIZE)
     width: int = setting(320, 'width of the pairs to train on', minimum=MIN_SIZE)
     test_pairs: int = setting(6, 'pairs in each of the two test sets', minimum=1)
@@ -20,9 +20,10 @@ class Settings:
 def main():
     settings = parse_settings(Settings, __doc__)
     folder = Path(settings.folder)
-    write_database(folder / 'database', settings.scenes, (settings.height, settings.width), settings.seed)
+    if settings.scenes:
+        write_database(folder / 'database', settings.scenes, (settings.height, settings.width), settings.seed)
+        print(f'{settings.scenes} pairs to train on: {folder / "database"}')
     gray, colour = write_test_folders(folder / 'images', settings.test_pairs, settings.seed)
-    print(f'{settings.scenes} pairs to train on: {folder / "database"}')
     print(f'{settings.test_pairs} pairs each to test on: {gray}, {colour}')
 
 

@@ -24,7 +24,8 @@ def fuse(settings, options):
     """Fuse what the settings name with the network that they name. Returns the exit code."""
     test_sets = find_test_sets(settings.test_set, settings.images, settings.ir, settings.vis)
     print(f'computing on the {use_device(settings.cuda)}')
-    fuser = load_fuser(settings.model, settings.auto_ir, settings.auto_vi, settings.epoch, settings.models)
+    fuser = load_fuser(settings.model, settings.auto_ir, settings.auto_vi, settings.epoch, settings.models,
+                       settings.deep_shares)
     print(fuser.model.describe())
     return fuse_test_sets(fuser, test_sets, settings.output, settings.out, options)
 

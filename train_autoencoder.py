@@ -45,7 +45,7 @@ def main():
 
     with TrainingRun(folder, model, optimizer, batches, LOSSES, settings, weights_file, metadata) as run:
         for epoch in range(run.epoch, settings.epochs):
-            optimizer.lr = learning_rate(settings.lr, epoch)
+            optimizer.lr = learning_rate(settings.lr, epoch, settings.full_rate_epochs)
             for batch in run.batches_of(epoch):
                 images = jt.array(batch.arrays[0])  # (batch, 1, height, width), 0…255
                 outputs = model.train_module(images)

@@ -43,17 +43,18 @@ def main():
     set_seed(settings.seed)
     encoders = load_encoders(encoder_files)
     encoder_ir, encoder_vi = (encoder.model for encoder in encoders)
-    model = build_fusion(settings.variant, gradient_loss_weight=settings.gradient_loss_weight)
+    model = build_fusion(settings.variant, gradient_loss_weight=settings.gradient_loss_weight, deep_start=settings.deep_start,
+                         deep_shares=settings.deep_shares)
     optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
     gradient_loss, order_loss = Gradient_loss(), Order_loss()
-    metadata = {'kind': 'fusion', 'variant': settings.variant,
+    metadata = {'kind': 'fusion', 'variant': settings.variant, 'deep_shares': settings.deep_shares,
                 'encoders': {'ir': encoders[0].fingerprint, 'vi': encoders[1].fingerprint}}
     weights_file = 'fusetrans_epoch_{epoch}.safetensors'
 
     with TrainingRun(folder, model, optimizer, batches, LOSSES, settings, weights_file, metadata) as run:
         save_encoders(encoders, folder)
         for epoch in range(run.epoch, settings.epochs):
-            optimizer.lr = learning_rate(settings.lr, epoch)
+            optimizer.lr = learning_rate(settings.lr, epoch, settings.full_rate_epochs)
             for batch in run.batches_of(epoch):
                 ir, vi = (jt.array(images) for images in batch.arrays)  # (batch, 1, 256, 256), 0…255
                 with jt.no_grad():

@@ -31,10 +31,11 @@ class JittorSide(Trainer):
         """MiB: of the GPU the size of Jittor's pool, which does not shrink, else what the process took."""
         return jt.get_mem_info().total_cuda_used / MIB if self.cuda else process_peak_memory()
 
-    def write_initial_weights(self, ir, vi, fusion, seed):
-        """Write new weights for both auto-encoders and the fusion network to three files."""
+    def write_initial_weights(self, ir, vi, fusion, seed, deep_start):
+        """Write new weights for both auto-encoders and the fusion network (see its `deep_start`) to three files."""
         set_seed(seed)
-        for path, model in ((ir, build_auto_encoder()), (vi, build_auto_encoder()), (fusion, build_fusion())):
+        models = build_auto_encoder(), build_auto_encoder(), build_fusion(deep_start=deep_start)
+        for path, model in zip((ir, vi, fusion), models):
             save_weights(path, weights_of(model), {})
 
     def step(self, batches, index, epoch):

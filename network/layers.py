@@ -111,9 +111,9 @@ class BatchNorm2d(nn.Module):
     Jittor's computes the variance as E[x²] − E[x]², which cancels where the mean is large, and keeps the biased running variance.
     """
 
-    def __init__(self, channels, eps=1e-5, momentum=0.1):
+    def __init__(self, channels, eps=1e-5, momentum=0.1, scale=1.0):
         self.eps, self.momentum = eps, momentum
-        self.weight, self.bias = jt.ones(channels), jt.zeros(channels)
+        self.weight, self.bias = jt.full([channels], scale), jt.zeros(channels)
         self.running_mean, self.running_var = jt.zeros(channels).stop_grad(), jt.ones(channels).stop_grad()
         self.num_batches_tracked = jt.zeros(1, dtype='int32').stop_grad()  # in PyTorch's checkpoints; nothing reads it
 
@@ -150,12 +150,12 @@ class LayerNorm(nn.Module):
 
 
 class ConvLayer(nn.Module):
-    """Reflection pad, convolution with stride 1, and batch norm if asked. Keeps height and width."""
+    """Reflection pad, convolution with stride 1, and batch norm if asked, whose weights start at `scale`. Keeps height and width."""
 
-    def __init__(self, in_channels, out_channels, kernel_size=3, batch_norm=False):
+    def __init__(self, in_channels, out_channels, kernel_size=3, batch_norm=False, scale=1.0):
         self.pad = kernel_size // 2
         layers = [Conv2d(in_channels, out_channels, kernel_size)]
-        self.conv2d = nn.Sequential(*layers, BatchNorm2d(out_channels)) if batch_norm else nn.Sequential(*layers)
+        self.conv2d = nn.Sequential(*layers, BatchNorm2d(out_channels, scale=scale)) if batch_norm else nn.Sequential(*layers)
 
     def execute(self, x):
         if self.pad:

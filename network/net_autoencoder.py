@@ -1,4 +1,6 @@
 """Stage 1: the auto-encoder that learns the features of one modality (original: network/net_autoencoder.py)."""
+import re
+
 from tools.runtime import jt, nn
 from network.layers import ConvLayer, MaxPool2, Upsample2, max_pool2, mse, pad_to, upsample2
 from network.loss import msssim
@@ -76,6 +78,9 @@ class Auto_Encoder_single(nn.Module):
     loss_weights: of the mean squared error and of 1 − msssim. ssim_val_range: the value range in msssim; None infers it as the
     original does, which can give NaN on flat images early in training.
     """
+
+    # Weights that the features do not depend on: a file for fusing can do without them.
+    dispensable = re.compile(r'recon_decoder1\.')
 
     def __init__(self, in_channels=1, out_channels=1, en_out_channels1=32, en_out_channels=64, num_layers=3, dense_out=128,
                  part_out=128, train_flag=True, loss_weights=(1.0, 10000.0), ssim_val_range=255.0):

@@ -1,4 +1,6 @@
 """Stage 2: the fusion network (original: network/net_conv_trans.py)."""
+import re
+
 import numpy as np
 
 from tools.errors import UserError
@@ -13,6 +15,7 @@ MAX_VALUE = 255
 BOX = 3  # side of the averaging filters in the fusion weights
 BLOCK = 8  # channels that are added up before the blocks are, on a GPU
 IR_SHALLOW_SHARE = 0.5  # the infrared shallow features enter with half their weight
+DEEP_SHARES = ('signed', 'bounded')  # how the deep fusion weights are taken from the local sums
 
 
 def to_windows(x, size):
@@ -74,9 +77,14 @@ class UniformFilter(nn.Module):
 
 
 class Weight(nn.Module):
-    """Fusion weights of the two modalities, from features (N, C, H, W) of each. They carry no gradient."""
+    """Fusion weights of the two modalities, from features (N, C, H, W) of each. They carry no gradient.
 
-    def __init__(self, channels_shallow, channels_deep):
+    deep_shares: one of DEEP_SHARES. 'signed', the original's: g_ir / (g_ir + g_vi) of sums that may be negative, which explodes
+    where they cancel. 'bounded', a departure: |g_ir| / (|g_ir| + |g_vi|), in 0…1.
+    """
+
+    def __init__(self, channels_shallow, channels_deep, deep_shares='signed'):
+        self.deep_shares = deep_shares
         self.conv_sh = UniformFilter(channels_shallow)
         self.conv_de = UniformFilter(channels_deep)
 
@@ -90,7 +98,8 @@ class Weight(nn.Module):
         The sums can cancel, which multiplies their rounding error: any other order of adding up (float64 too) gives visibly
         other batch statistics than the original's.
         """
-        return self._shares(self.conv_de.as_convolution(ir), self.conv_de.as_convolution(vi))
+        sums = self.conv_de.as_convolution(ir), self.conv_de.as_convolution(vi)
+        return self._shares(*sums) if self.deep_shares == 'signed' else self._shares(*(g.abs() for g in sums))
 
     @staticmethod
     def _shares(ir, vi):
@@ -103,16 +112,16 @@ class Decoder_fusion(nn.Module):
     the fused image (N, 1, H, W), not yet normalised.
     """
 
-    def __init__(self, in_channels, out_channels, train_flag):
+    def __init__(self, in_channels, out_channels, train_flag, deep_start=1.0, deep_shares='signed'):
         self.train_flag = train_flag
         half, quarter = in_channels // 2, in_channels // 4
         self.conv1 = ConvLayer(in_channels, half, batch_norm=True)
         self.conv_block = nn.Sequential(
             ConvLayer(half, half, batch_norm=True), Upsample2(),
             ConvLayer(half, quarter, batch_norm=True), Upsample2(),
-            ConvLayer(quarter, quarter, batch_norm=True))
+            ConvLayer(quarter, quarter, batch_norm=True, scale=deep_start))
         self.conv_last = ConvLayer(quarter, out_channels, kernel_size=1, batch_norm=True)
-        self.weight = Weight(quarter, in_channels)
+        self.weight = Weight(quarter, in_channels, deep_shares)
 
     def merge_deep(self, ir_de, vi_de, cam):
         """The deep features that are decoded, (N, 128, h, w) as all three arguments."""
@@ -140,17 +149,28 @@ class Trans_FuseNet(nn.Module):
 
     train_flag: True expects one window, images of 8 * img_size = 256 pixels a side; False takes any size.
     gradient_loss_weight: of L_gra in the total loss; 0 trains without it (then it is not computed).
+    deep_start: what the last batch norm of the deep path multiplies with before training. At 1, the original's, the untrained deep
+    features drown the shallow ones; at 0 the network begins as a fusion of the shallow features and lets the deep ones in as
+    training finds use for them (as residual branches that start at zero, in ResNet trainings and DiT).
+    deep_shares: how the deep features are weighed, one of DEEP_SHARES (see `Weight`).
     """
 
+    # Weights in the original's checkpoints that the result does not depend on, since nothing reads them or the constructor makes them
+    # as they are: a file for fusing can do without them.
+    dispensable = re.compile(r'conv_gra\.|decoder_fusion\.weight\.conv_|.*\.num_batches_tracked$'
+                             r'|cross_atten_block\.self_atten_block[12]\.self_atten[12]\.norm\.'
+                             r'|cross_atten_block\.cross_atten_block\.cross_atten[12]\.blocks\.\d+\.attn\.qkv\.')
+
     def __init__(self, en_out_channels1=32, out_channels=1, part_out=128, train_flag=True, img_size=32, patch_size=2, depth_self=1,
-                 depth_cross=1, n_heads=16, qkv_bias=True, mlp_ratio=4, p=0., attn_p=0., gradient_loss_weight=10.0):
+                 depth_cross=1, n_heads=16, qkv_bias=True, mlp_ratio=4, p=0., attn_p=0., gradient_loss_weight=10.0, deep_start=1.0,
+                 deep_shares='signed'):
         self.img_size, self.gradient_loss_weight = img_size, gradient_loss_weight
         self.cross_atten_block = cross_encoder(img_size, patch_size, part_out * patch_size ** 2, depth_self, depth_cross, n_heads,
                                                mlp_ratio, qkv_bias, p, attn_p, fusion=self.fusion_module(part_out, img_size, patch_size))
         laplacian = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
         self.conv_gra = nn.Conv2d(en_out_channels1, en_out_channels1, 3, padding=1, bias=False)  # in the checkpoints; nothing uses it
         self.conv_gra.weight.assign(np.tile(laplacian, (en_out_channels1, en_out_channels1, 1, 1)))
-        self.decoder_fusion = Decoder_fusion(part_out, out_channels, train_flag)
+        self.decoder_fusion = Decoder_fusion(part_out, out_channels, train_flag, deep_start, deep_shares)
 
     def fusion_module(self, channels, img_size, patch_size):
         """What merges the modalities inside CAM; None: the paper's cross-attention."""

@@ -1,6 +1,7 @@
 """What the tests share."""
 import contextlib
 import resource
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ _shared = REPOSITORY.parent / 'shared' / 'data'
 SHARED_DATA = _shared if _shared.is_dir() else None  # real images, where the machine has them
 
 sys.path.insert(0, str(REPOSITORY))
+# A shell starts background jobs with Ctrl-C ignored, and so would be the processes that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextlib.contextmanager

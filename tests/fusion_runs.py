@@ -19,7 +19,7 @@ def fusion_weights(variant='standard'):
 
 def write_run(folder, variant='standard', epochs=(3,), spoil=None):
     """A run folder as train_conv_trans.py leaves it. spoil: a weight of the infrared encoder to set to NaN."""
-    encoders = {'ir': encoder_weights('ae'), 'vi': encoder_weights('ae2')}
+    encoders = {'ir': encoder_weights('ae_deep'), 'vi': encoder_weights('ae2_deep')}
     if spoil:
         encoders['ir'][spoil] = np.full_like(encoders['ir'][spoil], np.nan)
     for modality, arrays in encoders.items():

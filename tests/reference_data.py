@@ -23,6 +23,10 @@ def crc_random(text):
     return np.random.RandomState(zlib.crc32(text.encode()) & 0xFFFFFFFF)
 
 
+DEEP_MEAN = 0.5  # of the deep features of the tags ae_deep and ae2_deep, whose sums then do not cancel
+DEEP_BIAS = 'fea_encoder1.dense_blocks.2.adjust_conv.conv2d.0.bias'
+
+
 def filled_weights(tag, model):
     """Weights for `model` that any framework can make from their names: {name: array}. Fixed ones and counters are left out."""
     arrays = {}
@@ -40,6 +44,8 @@ def filled_weights(tag, model):
             u = 0.05 * u
         else:
             u = u / np.sqrt(np.prod(value.shape[1:]))
+        if tag.endswith('_deep') and name == DEEP_BIAS:
+            u = u + DEEP_MEAN
         arrays[name] = u.astype(np.float32)
     return arrays
 

@@ -78,7 +78,7 @@ def variant(key):
 def test_training_trajectory():
     reference = load('ae_trajectory')
     images = reference['images'].astype(np.float32)
-    model = filled('ae', Auto_Encoder_single(ssim_val_range=None))
+    model = filled('ae', Auto_Encoder_single(ssim_val_range=255.0))
     optimizer = Adam(model.parameters(), lr=1e-4, weight_decay=0.9)
     for step, expected in enumerate(reference['losses']):
         batch = images[[2 * step % 12, (2 * step + 1) % 12]]

@@ -68,8 +68,7 @@ def assert_same(found, expected):
 # ---- our own files
 
 def test_weights_come_back_exactly(tmp_path, fusion):
-    arrays = {**fusion, 'double': np.array([np.pi, np.inf, -0.0]), 'half': np.float16([1, 2]),
-              'flags': np.array([True, False]), 'transposed': np.arange(6, dtype=np.float32).reshape(2, 3).T,
+    arrays = {**fusion, 'double': np.array([np.pi, np.inf, -0.0]), 'flags': np.array([True, False]), 'transposed': np.arange(6, dtype=np.float32).reshape(2, 3).T,
               'empty': np.zeros((0, 3), np.float32)}
     save_weights(tmp_path / 'new' / 'w.safetensors', arrays, METADATA)
     loaded = load_weights(tmp_path / 'new' / 'w.safetensors')
@@ -77,6 +76,28 @@ def test_weights_come_back_exactly(tmp_path, fusion):
     assert loaded.metadata == METADATA
     loaded.arrays['double'][0] = 1  # the arrays are the caller's own
     assert [path.name for path in (tmp_path / 'new').iterdir()] == ['w.safetensors']
+
+
+def test_float16_comes_as_float32(tmp_path):
+    halves = np.float16([1, 1e-7, 65504])
+    save_weights(tmp_path / 'w.safetensors', {'half': halves}, {})
+    assert_same(load_weights(tmp_path / 'w.safetensors').arrays, {'half': halves.astype(np.float32)})
+
+
+def test_a_damaged_value_is_noticed(tmp_path, auto_encoder):
+    path = tmp_path / 'w.safetensors'
+    save_weights(path, auto_encoder, METADATA)
+    content = path.read_bytes()
+    start = 8 + int.from_bytes(content[:8], 'little')  # of the values
+    generator = np.random.default_rng(3)
+    for place in generator.integers(start, len(content), 20):
+        for damaged in (content[place] ^ 1 << int(generator.integers(8)), 0):  # a bit, or a byte that is lost
+            if damaged != content[place]:
+                path.write_bytes(content[:place] + bytes([damaged]) + content[place + 1:])
+                with pytest.raises(UserError, match='w.safetensors is damaged.*checksum'):
+                    load_weights(path)
+    path.write_bytes(content)
+    assert load_weights(path).metadata == METADATA
 
 
 def test_same_weights_give_the_same_file(tmp_path):
@@ -166,9 +187,9 @@ def test_files_that_pytorch_wrote(path):
         'parameter': np.float32([0.1, -2.5]),
         'scalar': np.array(2 ** 40 + 1),
         'empty': np.zeros((0, 3), np.float32),
-        'as_bfloat16': np.float32(values),
+        'as_bfloat16': np.float32(values), 'as_float16': np.float32(values),
         'as_bool': np.array([False, True, True, True]),
-        **{f'as_{name}': np.array(values, name) for name in ('float64', 'float16', 'int32', 'int16', 'int8', 'uint8')}})
+        **{f'as_{name}': np.array(values, name) for name in ('float64', 'int32', 'int16', 'int8', 'uint8')}})
     assert all(array.flags.c_contiguous and array.flags.writeable for array in loaded.arrays.values())
 
 
@@ -201,7 +222,7 @@ def torch_calls(path):
 
 def test_our_pytorch_file_asks_for_what_pytorchs_own_does(tmp_path):
     names = ['plain', 'scalar', 'as_float64', 'as_float16', 'as_int32', 'as_int16', 'as_int8', 'as_uint8', 'as_bool']
-    arrays = load_weights(TINY_FILES[0]).arrays
+    arrays = read_torch(TINY_FILES[0].read_bytes(), TINY_FILES[0])
     write_torch(tmp_path / 'ours.model', {name: arrays[name] for name in names})
     ours, theirs = torch_calls(tmp_path / 'ours.model'), torch_calls(TINY_FILES[0])
     assert type(ours) is type(theirs) is collections.OrderedDict

@@ -87,6 +87,43 @@ def test_depths_give_the_same(fuser):
     assert np.array_equal(fuser(np.stack([ir] * 3, axis=2), vis.astype(np.float16)), fused)
 
 
+def test_a_few_pixels_that_take_the_range_are_doubted(run, monkeypatch):
+    def spoilt(networks, ir, vi):
+        """A fused image, normalised, with `spots` pixels far above the others."""
+        image = np.linspace(0, 100, ir.size, dtype=np.float32).reshape(ir.shape)
+        image.flat[:spots] = 255
+        return {'out': image}
+    monkeypatch.setattr('tools.fuser.fuse_in_strips', spoilt)
+    pair = pair_of(100, 100)
+    signed, bounded = load_fuser(run), load_fuser(run, deep_shares='bounded')
+    for spots in (1, 8):
+        assert '2 ‰ of the pixels take' in signed.fuse(*pair).doubt and '--deep_shares bounded' in signed.fuse(*pair).doubt
+        assert bounded.fuse(*pair).doubt == ''
+    spots = 100  # 10 ‰ are no few pixels
+    assert signed.fuse(*pair).doubt == ''
+
+
+def test_shares_are_those_of_the_training_or_as_asked_for(run, tmp_path):
+    arrays, metadata = load_weights(run / 'fusetrans_epoch_3.safetensors')
+    encoders = [run / f'auto_encoder_{modality}.safetensors' for modality in ('ir', 'vi')]
+    pair, results = pair_of(72, 96), {}
+    for trained in ('signed', 'bounded'):
+        path = tmp_path / f'{trained}.safetensors'
+        save_weights(path, arrays, {**metadata, 'deep_shares': trained})
+        for asked in (None, 'signed', 'bounded'):
+            fuser = load_fuser(path, *encoders, deep_shares=asked)
+            assert fuser.model.deep_shares == (asked or trained)
+            assert f'deep shares {asked or trained}' in fuser.model.describe()
+            assert fuser.model.name.endswith(f'_{asked}') == (asked not in (None, trained))  # results in folders of their own
+            results.setdefault(asked or trained, []).append(fuser(*pair))
+    for same in results.values():
+        assert all(np.array_equal(one, same[0]) for one in same)
+    assert not np.array_equal(results['signed'][0], results['bounded'][0])
+    save_weights(tmp_path / 'odd.safetensors', arrays, {**metadata, 'deep_shares': 'squared'})
+    with pytest.raises(UserError, match="odd.safetensors says that its deep shares are 'squared'"):
+        load_fuser(tmp_path / 'odd.safetensors', *encoders)
+
+
 def test_16_bits_are_not_cut_to_8(fuser):
     ir, vis = pair_of(40, 56)
     faint = 3000 + ir.astype(np.uint16)  # one gray level at 8 bits
@@ -202,7 +239,7 @@ def torch_files(tmp_path_factory):
     folder = tmp_path_factory.mktemp('original')
     files = [folder / name for name in ('fusetrans_epoch_32_bs_8_s1_c1.model', 'auto_encoder_epoch_4_ir.model',
                                         'auto_encoder_epoch_4_vi.model')]
-    for path, arrays in zip(files, (fusion_weights(), encoder_weights('ae'), encoder_weights('ae2'))):
+    for path, arrays in zip(files, (fusion_weights(), encoder_weights('ae_deep'), encoder_weights('ae2_deep'))):
         write_torch(path, arrays)
     return files
 

@@ -429,7 +429,6 @@ def test_another_error_of_jittor_keeps_its_traceback(fake_jittor):
 
 SIGNALS = '''
 import signal, subprocess, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # where the tests run in the background it may be ignored
 from tools.runtime import jt
 for number in (signal.SIGKILL, signal.SIGSEGV):
     child = subprocess.Popen(['sleep', '60'])

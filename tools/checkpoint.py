@@ -18,6 +18,7 @@ from tools.files import whole_file
 from tools.torch_file import is_torch_file, read_torch
 
 EXPECTED = 'expected weights of CrossFuse (.safetensors) or of the PyTorch original (.model, .pth)'
+CHECKSUM = 'checksum'  # in the metadata of our files: the fingerprint of their arrays
 METADATA_KEY = 'crossfuse'  # in a safetensors header, whose metadata may only be text: ours is JSON under this key
 NAMES_SHOWN = 5  # in an error about many weights
 STATES_KEPT = 2  # the newest, and the one before in case the newest gets damaged
@@ -38,11 +39,11 @@ class Weights(NamedTuple):
 
 
 def save_weights(path, arrays: Dict[str, np.ndarray], metadata: Dict[str, Any]):
-    """Write weights and what belongs to them (anything that JSON can hold) as one safetensors file.
+    """Write weights and what belongs to them (anything that JSON can hold) as one safetensors file, with a checksum of its values.
 
     Raises UserError if the file cannot be written; whatever stood at `path` is intact then.
     """
-    content = _to_safetensors(arrays, metadata)
+    content = _to_safetensors(arrays, {**metadata, CHECKSUM: fingerprint(arrays)})
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
 
@@ -50,14 +51,20 @@ def save_weights(path, arrays: Dict[str, np.ndarray], metadata: Dict[str, Any]):
 def load_weights(path) -> Weights:
     """Read a weights file: ours (safetensors), or PyTorch's in zip or legacy format. Its content decides, not its name.
 
+    Weights stored as float16 come as float32, in which everything computes.
     Raises UserError for a file that is unreadable, empty, damaged, something else, or would run code.
     """
     data = _read(path)
     if not data:
         raise UserError(f'{path} is empty: {EXPECTED}')
     if is_torch_file(data) and not _is_safetensors(data):
-        return Weights(read_torch(data, path), {})
-    return _from_safetensors(data, path)
+        weights = Weights(read_torch(data, path), {})
+    else:
+        weights = _from_safetensors(data, path)
+        if weights.metadata.pop(CHECKSUM, None) not in (None, fingerprint(weights.arrays)):
+            raise UserError(f'{path} is damaged: its values are not those that were saved (its checksum is wrong)')
+    return weights._replace(arrays={name: array.astype(np.float32) if array.dtype == np.float16 else array
+                                    for name, array in weights.arrays.items()})
 
 
 def recognise(arrays: Dict[str, np.ndarray], path) -> Tuple[str, str]:

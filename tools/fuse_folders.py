@@ -127,6 +127,8 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) 
             except UserError as error:
                 problems.append(f'{pair.name} left out: {error}')
                 continue
+            if fused.doubt:
+                problems.append(f'{pair.name} is doubtful: {fused.doubt}')
             pictures = {'out': fused.image}
             if options.features:
                 pictures.update({name: feature_mosaic(maps) for name, maps in fused.maps.items()})

@@ -1,7 +1,7 @@
 """Fusing arrays from Python, in three lines:
 
     from tools.fuser import load_fuser
-    fuser = load_fuser('models/transfuse/fuse_20261122_101500')
+    fuser = load_fuser()  # the newest run, else the weights that come with the repository; or load_fuser(FOLDER)
     fused = fuser(ir, vis)
 """
 import ctypes
@@ -17,21 +17,24 @@ from tools.images import SIXTEEN_TO_EIGHT_BIT, luma, rgb_to_ycrcb, ycrcb_to_rgb
 from tools.runtime import jt
 
 SMALLEST = 8  # pixels: one deep feature
+FEW = 0.002  # of the pixels, half at each end of the range …
+MOST = 0.5  # … should not take more of it
 LARGEST_VALUE = 255
 
 
 class Fused(NamedTuple):
     image: np.ndarray            # H×W or H×W×3 uint8
     maps: Dict[str, np.ndarray]  # CAM's 'ir_self', 'vi_self', 'cross', each (128, H//8, W//8); none for a constant pair
+    doubt: str = ''              # what is wrong with the result, as far as can be seen from it
 
 
-def load_fuser(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=RUNS) -> 'Fuser':
+def load_fuser(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=RUNS, deep_shares=None) -> 'Fuser':
     """A `Fuser` with the weights that `tools.fusion_models.load_fusion_model` finds for these arguments.
 
     It computes on the CPU unless `tools.runtime.use_device(cuda=True)` was called.
     Raises UserError if weights are missing or unsuitable.
     """
-    return Fuser(load_fusion_model(model, auto_ir, auto_vi, epoch, runs))
+    return Fuser(load_fusion_model(model, auto_ir, auto_vi, epoch, runs, deep_shares))
 
 
 class Fuser:
@@ -50,7 +53,7 @@ class Fuser:
         return self.fuse(ir, vis).image
 
     def fuse(self, ir, vis) -> Fused:
-        """As `fuser(ir, vis)`, with CAM's maps beside the image."""
+        """As `fuser(ir, vis)`, with CAM's maps beside the image, and what is doubtful about it."""
         ir, vis = _checked(ir, 'infrared'), _checked(vis, 'visible')
         if ir.shape[:2] != vis.shape[:2]:
             raise UserError(f'the infrared image is {size_text(ir)}, the visible one {size_text(vis)}: '
@@ -58,7 +61,7 @@ class Fuser:
         ir_values, vis_values = _to_8_bit_range(luma(ir)), _to_8_bit_range(luma(vis))
         if is_constant(ir_values) and is_constant(vis_values):
             # The network's normalisation would blow up rounding errors. Its training target is the brighter one.
-            fused, maps = np.maximum(ir_values, vis_values), {}
+            fused, maps, doubt = np.maximum(ir_values, vis_values), {}, ''
         else:
             maps = fuse_in_strips(self.model.networks, ir_values, vis_values)
             return_memory()
@@ -66,8 +69,18 @@ class Fuser:
             if not np.isfinite(fused).all():
                 raise UserError(f'{self.model.files.fusion} gave values that are not numbers: '
                                 'its weights, or those of its encoders, are bad')
+            doubt = self._doubt(fused)
         fused = fused.astype(np.uint8)  # truncated, as in the original
-        return Fused(_with_chroma(fused, _to_8_bit_range(vis)) if vis.ndim == 3 else fused, maps)
+        return Fused(_with_chroma(fused, _to_8_bit_range(vis)) if vis.ndim == 3 else fused, maps, doubt)
+
+    def _doubt(self, fused):
+        """A line if a few pixels of the fused image, normalised to 0…255, leave the others little of the range; else ''."""
+        low, high = np.quantile(fused, (FEW / 2, 1 - FEW / 2))
+        taken = 1 - (high - low) / LARGEST_VALUE
+        if self.model.deep_shares == 'bounded' or taken <= MOST:
+            return ''
+        return (f'{1000 * FEW:g} ‰ of the pixels take {taken:.0%} of the range, and leave little to the others: signed deep shares may '
+                'have exploded there; bounded ones cannot (--deep_shares bounded)')
 
 
 def return_memory():

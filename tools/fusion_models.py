@@ -3,6 +3,7 @@ import re
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional
 
+from network.net_conv_trans import DEEP_SHARES
 from network.strips import Networks
 from tools.checkpoint import Weights, load_weights, recognise
 from tools.encoders import MODALITIES, Encoder, load_encoder
@@ -10,10 +11,10 @@ from tools.errors import UserError
 from tools.models import VARIANTS, build_fusion
 
 RUNS = 'models/transfuse'  # where training puts its runs
-SHIPPED = Path(__file__).resolve().parent.parent / 'weights'  # a run folder that may come with the repository
+SHIPPED = Path(__file__).resolve().parent.parent / 'results' / 'models'  # the weights that come with the repository
 EPOCH = re.compile(r'epoch_(\d+)')
 HOW_TO_GET_WEIGHTS = (
-    'Get some: `make demo` trains small ones in minutes; train_autoencoder.py (ir and vi) and train_conv_trans.py '
+    'Get some: `make demo-train` trains small ones; train_autoencoder.py (ir and vi) and train_conv_trans.py '
     "train your own; or give the PyTorch original's files: --model FUSION.model --auto_ir IR.model --auto_vi VI.model")
 
 
@@ -32,26 +33,35 @@ class FusionModel(NamedTuple):
     epoch: str     # a number, or 'unknown'
     run: str       # the run that trained it, else the name of its file
     checked: bool  # whether the fusion weights say which encoders they belong to (they are these, then)
+    as_trained: bool  # whether the deep features are weighed as in training
+
+    @property
+    def deep_shares(self):
+        """How the deep features are weighed, one of network.net_conv_trans.DEEP_SHARES."""
+        return self.networks.fusion.decoder_fusion.weight.deep_shares
 
     @property
     def name(self):
-        """For folders: VARIANT_epochK_RUN."""
-        return re.sub(r'[^\w.-]+', '-', f'{self.variant}_epoch{self.epoch}_{self.run}')  # they may come from a stranger
+        """For folders: VARIANT_epochK_RUN, and the deep shares if they are not those of the training."""
+        shares = '' if self.as_trained else f'_{self.deep_shares}'
+        return re.sub(r'[^\w.-]+', '-', f'{self.variant}_epoch{self.epoch}_{self.run}') + shares  # they may come from a stranger
 
     def describe(self):
-        text = f'fusion network: {self.variant}, epoch {self.epoch} of {self.run} ({self.files.fusion})'
+        text = (f'fusion network: {self.variant}, epoch {self.epoch} of {self.run} ({self.files.fusion}), '
+                f'deep shares {self.deep_shares}')
         if not self.checked:
             text += ('\nits file does not say which encoders it was trained with; make sure that they are '
                      f'{self.files.ir} and {self.files.vi}')
         return text
 
 
-def load_fusion_model(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=RUNS) -> FusionModel:
+def load_fusion_model(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=RUNS, deep_shares=None) -> FusionModel:
     """Find, load and check a fusion network and its encoders.
 
     model: a run folder of train_conv_trans.py, or a fusion network's weights file, ours or the PyTorch original's;
     None: the newest run in the folder `runs`, else the weights that come with the repository.
     auto_ir, auto_vi: the encoders' files; None: those beside the fusion network. epoch: of a run; None: the last.
+    deep_shares: how the deep features are weighed, one of network.net_conv_trans.DEEP_SHARES; None: as in training.
     Raises UserError if something is missing, damaged, of the wrong kind, or does not belong together.
     """
     files = find_files(model, auto_ir, auto_vi, epoch, runs)
@@ -60,13 +70,17 @@ def load_fusion_model(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=R
     encoders = {modality: load_encoder(path, modality, train_flag=False)
                 for path, modality in ((files.ir, 'ir'), (files.vi, 'vi'))}
     _check_encoders(weights, files, encoders)
-    fusion = build_fusion(variant, weights.arrays, files.fusion, train_flag=False)
+    trained_shares = weights.metadata.get('deep_shares', DEEP_SHARES[0])  # older files, and the original's, do not say
+    if trained_shares not in DEEP_SHARES:
+        raise UserError(f'{files.fusion} says that its deep shares are {trained_shares!r}: they must be one of {", ".join(DEEP_SHARES)}')
+    fusion = build_fusion(variant, weights.arrays, files.fusion, train_flag=False, deep_shares=deep_shares or trained_shares)
     fusion.eval()
     epoch_in_name = EPOCH.search(files.fusion.stem)
     return FusionModel(
         Networks(encoders['ir'].model, encoders['vi'].model, fusion), files, variant,
         epoch=str(weights.metadata.get('epoch', epoch_in_name.group(1) if epoch_in_name else 'unknown')),
-        run=str(weights.metadata.get('run', files.fusion.stem)), checked='encoders' in weights.metadata)
+        run=str(weights.metadata.get('run', files.fusion.stem)), checked='encoders' in weights.metadata,
+        as_trained=deep_shares in (None, trained_shares))
 
 
 def find_files(model, auto_ir, auto_vi, epoch, runs) -> Files:

@@ -11,7 +11,8 @@ VARIANTS = ('standard', 'cnn', 'no_gradient_loss')  # of the fusion network; the
 def build_auto_encoder(arrays=None, path='', **options):
     """An auto-encoder with PyTorch's default initialisation, or with weights: `arrays` (name → array), read from `path`.
 
-    options: as Auto_Encoder_single takes them. Raises UserError if the weights do not fit.
+    options: as Auto_Encoder_single takes them. Raises UserError if the weights do not fit. Those that fusing does not need (the
+    network's `dispensable`) may be missing.
     """
     return _with_weights(Auto_Encoder_single(**options), arrays, path)
 
@@ -31,7 +32,8 @@ def weights_of(model):
 
 def _with_weights(model, arrays, path):
     if arrays is not None:
-        expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+        expected = {name: tuple(value.shape) for name, value in model.state_dict().items()
+                    if name in arrays or not model.dispensable.match(name)}
         check_fits(arrays, expected, path)
         # PyTorch's counters are scalars, which Jittor does not have.
         model.load_state_dict({name: np.reshape(array, expected[name]) for name, array in arrays.items()})

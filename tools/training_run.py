@@ -29,18 +29,17 @@ from tools.models import weights_of
 from tools.run_folder import save_settings
 from tools.runtime import jt
 
-FULL_RATE_EPOCHS = 2
 SAMPLES = 4  # images of a batch in a sample picture
 STDERR = 2
 STOPPING = b'\nstopping after this step (Ctrl-C again: at once, back to the last saved state)\n'
 
 
-def learning_rate(lr, epoch):
-    """Full for the first two epochs, a tenth from the third on (epoch counts from 0).
+def learning_rate(lr, epoch, full_rate_epochs=2):
+    """Full for the first epochs, two in the original, a tenth afterwards (epoch counts from 0).
 
     Once, as the original's code does it; the earlier port's README speaks of a tenth every epoch.
     """
-    return lr if epoch < FULL_RATE_EPOCHS else lr / 10
+    return lr if epoch < full_rate_epochs else lr / 10
 
 
 class TrainingRun:
