@@ -1,6 +1,7 @@
-# make demo   set up, then make scenes, train both stages, fuse, evaluate and plot, all in ./demo
-# make test   set up, then run the tests
-# make setup  only set up: a virtual environment in .venv with the requirements, and Jittor's first compilation
+# make demo        set up, then make scenes, fuse them with the weights that come with the repository, evaluate and plot, in ./demo
+# make demo-train  the same with networks trained on drawn scenes: about a quarter of an hour on two cores
+# make test        set up, then run the tests
+# make setup       only set up: a virtual environment in .venv with the requirements, and Jittor's first compilation
 #
 # PYTHON: any Python from 3.8 to 3.12, for example: make PYTHON=python3.9 demo
 
@@ -9,7 +10,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO := demo
 
-.PHONY: setup demo test clean
+.PHONY: setup demo demo-train test clean
 
 setup: $(VENV)/ready
 	@echo "== Jittor: its first start compiles for two to six minutes, later ones take seconds"
@@ -26,26 +27,34 @@ test: setup
 	@echo "== Tests: several minutes, more the first time, while Jittor compiles the operators"
 	$(RUN) -m pytest
 
+# What both demos do with a fusion network; $(1): its run folder, $(2): where its results go, $(3): the runs whose curves are drawn.
+define show
+	$(RUN) test_conv_trans.py --model $(1) --ir $(DEMO)/images/scenes_gray/ir --vis $(DEMO)/images/scenes_gray/vis --output $(2) --overwrite --contact_sheet
+	$(RUN) test_color_image.py --model $(1) --ir $(DEMO)/images/scenes_color/ir --vis $(DEMO)/images/scenes_color/vis --output $(2) --overwrite --contact_sheet
+	$(RUN) evaluate_fusion_results.py --output $(2) --images $(DEMO)/images --test_set scenes_gray
+	$(RUN) evaluate_fusion_results.py --output $(2) --images $(DEMO)/images --test_set scenes_color
+	$(RUN) plot_loss_curves.py $(3) --output $(2)/curves
+	@echo "== Done. Look at"
+	@echo "   fused pictures: $(2)/crossfuse_test/*/contact_sheet"
+	@echo "   tables:         $(2)/metrics"
+	@echo "   loss curves:    $(2)/curves"
+endef
+
 demo: setup
-	@echo "== 1/6 Scenes, to train and to test on"
+	@echo "== Scenes to test on; then: fused with the weights in results/models, scored, and the loss curves of their training"
+	$(RUN) make_scenes.py --folder $(DEMO) --scenes 0
+	$(call show,results/models,$(DEMO)/output,--ir results/logs/autoencoder_ir --vi results/logs/autoencoder_vi --fusion results/logs/fusion)
+
+demo-train: setup
+	@echo "== 1/4 Scenes, to train and to test on"
 	$(RUN) make_scenes.py --folder $(DEMO)
-	@echo "== 2/6 Stage 1: an auto-encoder for each modality"
+	@echo "== 2/4 Stage 1: an auto-encoder for each modality"
 	$(RUN) train_autoencoder.py --type_flag ir --path $(DEMO)/database --epochs 2 --save_auto_model $(DEMO)/models/autoencoder
 	$(RUN) train_autoencoder.py --type_flag vi --path $(DEMO)/database --epochs 2 --save_auto_model $(DEMO)/models/autoencoder
-	@echo "== 3/6 Stage 2: the fusion network, with settings for a short run (README: Short runs)"
-	$(RUN) train_conv_trans.py --path $(DEMO)/database --train_num 60 --train_num_from spread --epochs 3 --batch 1 --lr 0.02 --weight_decay 1000 --save_auto_model $(DEMO)/models/autoencoder --save_fusion_model $(DEMO)/models/transfuse
-	@echo "== 4/6 Fusing the gray and the colour test set"
-	$(RUN) test_conv_trans.py --ir $(DEMO)/images/scenes_gray/ir --vis $(DEMO)/images/scenes_gray/vis --models $(DEMO)/models/transfuse --output $(DEMO)/output --overwrite --contact_sheet
-	$(RUN) test_color_image.py --ir $(DEMO)/images/scenes_color/ir --vis $(DEMO)/images/scenes_color/vis --models $(DEMO)/models/transfuse --output $(DEMO)/output --overwrite --contact_sheet
-	@echo "== 5/6 Evaluation"
-	$(RUN) evaluate_fusion_results.py --output $(DEMO)/output --images $(DEMO)/images --test_set scenes_gray
-	$(RUN) evaluate_fusion_results.py --output $(DEMO)/output --images $(DEMO)/images --test_set scenes_color
-	@echo "== 6/6 Loss curves"
-	$(RUN) plot_loss_curves.py --models $(DEMO)/models --output $(DEMO)/results
-	@echo "== Done. Look at"
-	@echo "   fused pictures: $(DEMO)/output/crossfuse_test"
-	@echo "   tables:         $(DEMO)/output/metrics"
-	@echo "   loss curves:    $(DEMO)/results"
+	@echo "== 3/4 Stage 2: the fusion network, its deep path started at 0"
+	$(RUN) train_conv_trans.py --path $(DEMO)/database --epochs 3 --batch 2 --deep_start 0 --save_auto_model $(DEMO)/models/autoencoder --save_fusion_model $(DEMO)/models/transfuse
+	@echo "== 4/4 Fusing, evaluation, loss curves"
+	$(call show,$$(ls -td $(DEMO)/models/transfuse/*/ | head -1),$(DEMO)/output_trained,--models $(DEMO)/models)
 
 clean:
 	rm -rf $(VENV) $(DEMO)

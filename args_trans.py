@@ -19,6 +19,8 @@ class Args:
     Width: int = setting(256, 'width that images are resized to: 256, one window of features', choices=(256,))
     workers: int = setting(2, 'threads that read images', minimum=1)
     cache: bool = setting(False, 'keep decoded images in memory (64 KB each)')
+    cache_features: Optional[str] = setting(None, 'folder for the encoders\' deep features (1 MB a pair), computed once instead of in '
+                                                  'each epoch; not with augment')
     augment: bool = setting(False, 'random crop and flip, the same for both of a pair, for those with few images')
 
     # Networks

@@ -13,6 +13,7 @@ from network.loss import Gradient_loss, Order_loss
 from network.precision import use_mixed_precision
 from tools.encoders import find_encoders, load_encoders, save_encoders
 from tools.errors import run_script
+from tools.feature_cache import FeatureCache
 from tools.kaist import list_pairs
 from tools.loader import Batches
 from tools.models import build_fusion
@@ -43,6 +44,7 @@ def main():
     set_seed(settings.seed)
     encoders = load_encoders(encoder_files)
     encoder_ir, encoder_vi = (encoder.model for encoder in encoders)
+    caches = cache_features(settings, encoders, listing.items)
     model = build_fusion(settings.variant, gradient_loss_weight=settings.gradient_loss_weight, deep_start=settings.deep_start,
                          deep_shares=settings.deep_shares)
     optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
@@ -58,12 +60,27 @@ def main():
             for batch in run.batches_of(epoch):
                 ir, vi = (jt.array(images) for images in batch.arrays)  # (batch, 1, 256, 256), 0…255
                 with jt.no_grad():
-                    (ir_sh, ir_de), (vi_sh, vi_de) = encoder_ir(ir), encoder_vi(vi)
+                    if caches:
+                        ir_sh, vi_sh = encoder_ir.shallow(ir), encoder_vi.shallow(vi)
+                        ir_de, vi_de = (cache.deep(*one) for cache, *one in zip(caches, (ir, vi), zip(*batch.paths)))
+                    else:
+                        (ir_sh, ir_de), (vi_sh, vi_de) = encoder_ir(ir), encoder_vi(vi)
                 outputs = model.train_module(ir, vi, ir_sh, vi_sh, ir_de, vi_de, False, gradient_loss, order_loss)
                 optimizer.step(outputs['total_loss'])
                 run.after_step(outputs, batch)
             run.after_epoch(samples=(ir, vi, outputs['out']))
         run.finish()
+
+
+def cache_features(settings, encoders, items):
+    """A FeatureCache for each of the encoders, or None if none is asked for."""
+    if settings.cache_features is None:
+        return None
+    size = settings.Height, settings.Width
+    caches = [FeatureCache(settings.cache_features, encoder, paths, size) for encoder, paths in zip(encoders, zip(*items))]
+    for cache in caches:
+        print(cache.describe())
+    return caches
 
 
 if __name__ == '__main__':

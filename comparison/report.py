@@ -36,7 +36,7 @@ def conditions(sides, original):
     described = [f'{side["framework"]} ({side["device"]}, threads: {side["threads"]})' for side in versions]
     compared = '; '.join(dict.fromkeys(described))  # runs that compute alike once
     memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2 ** 30
-    return (f'Compared: {compared}. Machine: {_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory, '
+    return (f'Compared: {compared}. Machine: {processor()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory, '
             f'{platform.system()}. Python {one["Python"]}, numpy {one["numpy"]}. The original: {_commit(original)}.')
 
 
@@ -48,7 +48,8 @@ def write_part(out, part, head, rows, text):
     write_text(Path(out, 'README.md'), '\n'.join([TITLE, *texts]))
 
 
-def _processor():
+def processor():
+    """The name of this machine's processor."""
     try:
         lines = Path('/proc/cpuinfo').read_text().splitlines()
     except OSError:

@@ -13,7 +13,7 @@ SETTINGS = 'settings.json'
 DEEP_STRIDE = 8  # pixels per deep feature
 SEEDS = 2 ** 32
 # What may be given beside --resume: it changes where and how fast a run goes on, not what it computes.
-MAY_CHANGE = ('epochs', 'cuda', 'workers', 'cache', 'step', 'save_minutes', 'tensorboard', 'save_auto_model',
+MAY_CHANGE = ('epochs', 'cuda', 'workers', 'cache', 'cache_features', 'step', 'save_minutes', 'tensorboard', 'save_auto_model',
               'save_fusion_model')
 
 
@@ -86,6 +86,8 @@ def _check(settings):
     for folder in settings.path:
         if not Path(folder).is_dir():
             raise UserError(f'setting path: there is no folder {folder}')
+    if settings.augment and getattr(settings, 'cache_features', None):
+        raise UserError('cache_features and augment exclude each other: a cropped image has other features each time')
     for name in ('Height', 'Width'):
         if getattr(settings, name) % DEEP_STRIDE:
             raise UserError(f'setting {name} must be a multiple of {DEEP_STRIDE}, not {getattr(settings, name)}')

@@ -1,0 +1,113 @@
+"""What fusing costs: parameters, multiply–adds, and the time for an image of each size on this machine.
+
+Writes a table as Markdown and CSV. Tables in papers often leave the encoders out; here each network has a row.
+"""
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List
+
+import numpy as np
+
+from comparison.report import markdown_table, processor
+from network.precision import Conv2d, Linear
+from network.strips import Networks, fuse_in_strips
+from network.transformer_cam import Attention
+from tools.errors import UserError, run_script
+from tools.metric_report import write_csv, write_text
+from tools.models import build_auto_encoder, build_fusion
+from tools.runtime import jt, use_device
+from tools.settings import parse_settings, setting
+
+MILLION, BILLION = 10 ** 6, 10 ** 9
+
+
+@dataclass
+class Settings:
+    sizes: List[str] = setting(['256x256', '640x480', '1024x768'], 'width x height of the images')
+    repeats: int = setting(5, 'how often each is fused; the median counts', minimum=1)
+    cuda: bool = setting(True, 'compute on the GPU if there is one')
+    out: str = setting('./results/cost', 'the folder for the table')
+
+
+def main():
+    settings = parse_settings(Settings, __doc__)
+    sizes = [read_size(text) for text in settings.sizes]
+    device = use_device(settings.cuda)
+    networks = Networks(build_auto_encoder(train_flag=False), build_auto_encoder(train_flag=False), build_fusion(train_flag=False))
+    for network in networks:
+        network.eval()
+    encoders = trained_parameters(networks.ir.fea_encoder1) + trained_parameters(networks.vi.fea_encoder1)  # no decoder takes part
+    costs = [multiply_adds(networks, *size) for size in sizes]
+    rows = [['encoders, both', encoders, *(encoding for encoding, _ in costs)],
+            ['fusion network', trained_parameters(networks.fusion), *(fusing for _, fusing in costs)]]
+    rows.append(['all', *(sum(column) for column in zip(*(row[1:] for row in rows)))])
+    seconds = [median_seconds(networks, size, settings.repeats) for size in sizes]
+
+    head = ['network', 'parameters', *(f'multiply–adds {text}' for text in settings.sizes)]
+    shown = [[name, f'{count / MILLION:.2f} M', *(f'{cost / BILLION:.1f} G' for cost in costs)] for name, count, *costs in rows]
+    shown.append(['seconds per image', '', *(f'{one:.3f}' for one in seconds)])
+    machine = 'GPU' if device == 'cuda' else f'CPU: {processor()}, {os.cpu_count()} cores'
+    note = (f'Multiply–adds of convolutions, linear layers and attention. Time: median of {settings.repeats}, {machine}, '
+            f'Jittor {jt.__version__}, without reading and writing files.\n')
+    text = '# What fusing costs\n\n' + markdown_table(head, shown) + '\n' + note
+    write_csv(Path(settings.out, 'cost.csv'), head, [*rows, ['seconds per image', '', *seconds]])
+    write_text(Path(settings.out, 'README.md'), text)
+    print(text)
+
+
+def read_size(text):
+    """'640x480' → (height, width). UserError for anything else."""
+    parts = text.lower().split('x')
+    if len(parts) != 2 or not all(part.isdecimal() for part in parts):
+        raise UserError(f'setting sizes: {text!r} is not WIDTHxHEIGHT, such as 640x480')
+    width, height = map(int, parts)
+    return height, width
+
+
+def trained_parameters(module):
+    """How many numbers training adjusts in a module."""
+    return sum(value.numel() for value in module.parameters() if value.requires_grad)
+
+
+def multiply_adds(networks, height, width):
+    """Of both encoders, and of the fusion network, for one pair of images."""
+    counts = []
+
+    def count(module, arguments, output):
+        if isinstance(module, Conv2d):
+            counts[-1] += output.numel() * int(np.prod(module.weight.shape[1:]))
+        elif isinstance(module, Linear):
+            counts[-1] += output.numel() * module.weight.shape[1]
+        else:
+            n, tokens, dim = output.shape
+            counts[-1] += 2 * n * tokens * tokens * dim  # similarities, and the sum of the values
+
+    counted = [layer for network in networks for layer in network.modules() if isinstance(layer, (Conv2d, Linear, Attention))]
+    for layer in counted:
+        layer.register_forward_hook(count)
+    image = jt.array(np.random.RandomState(0).uniform(0, 255, (1, 1, height, width)).astype(np.float32))
+    with jt.no_grad():
+        counts.append(0)
+        (ir_sh, ir_de), (vi_sh, vi_de) = networks.ir(image), networks.vi(image)
+        counts.append(0)
+        networks.fusion(ir_de, ir_sh, vi_de, vi_sh)
+    for layer in counted:
+        layer.remove_forward_hook()
+    return counts
+
+
+def median_seconds(networks, size, repeats):
+    """Of fusing one image, after a first one, for which Jittor may compile."""
+    ir, vi = np.random.RandomState(0).uniform(0, 255, (2, *size)).astype(np.float32)
+    seconds = []
+    for _ in range(repeats + 1):
+        started = time.perf_counter()
+        fuse_in_strips(networks, ir, vi)
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds[1:]))
+
+
+if __name__ == '__main__':
+    run_script(main)
