@@ -459,8 +459,17 @@ def jittor_side():
 def jittor_weights(jittor_side, tmp_path_factory):
     folder = tmp_path_factory.mktemp('weights')
     paths = {network: str(folder / f'{network}.safetensors') for network in inputs.NETWORKS}
-    jittor_side.write_initial_weights(**paths, seed=1)
+    jittor_side.write_initial_weights(**paths, seed=1, deep_start=1.0)
     return paths
+
+
+def test_a_deep_path_started_at_0_changes_one_weight(jittor_side, jittor_weights, tmp_path):
+    paths = {network: str(tmp_path / f'{network}.safetensors') for network in inputs.NETWORKS}
+    jittor_side.write_initial_weights(**paths, seed=1, deep_start=0.0)
+    for network in inputs.NETWORKS:
+        ours, theirs = load_weights(paths[network]).arrays, load_weights(jittor_weights[network]).arrays
+        changed = [name for name in ours if not np.array_equal(ours[name], theirs[name])]
+        assert changed == (['decoder_fusion.conv_block.4.conv2d.1.weight'] if network == 'fusion' else [])
 
 
 @pytest.fixture(scope='module')

@@ -313,7 +313,7 @@ def write_bytes_of(files, folder):
 
 def test_no_weights_anywhere_says_how_to_get_some(tmp_path, monkeypatch):
     monkeypatch.setattr(fusion_models, 'SHIPPED', tmp_path / 'weights')
-    with pytest.raises(UserError, match='make demo.*train_conv_trans.py.*--auto_ir'):
+    with pytest.raises(UserError, match='make demo-train.*train_conv_trans.py.*--auto_ir'):
         load_fuser(runs=tmp_path)
     with pytest.raises(UserError, match='no weights of a fusion network'):
         load_fuser(tmp_path)

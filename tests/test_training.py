@@ -272,6 +272,7 @@ def test_the_same_seed_gives_the_same_run_and_another_another(tmp_path, items, w
 
 def test_learning_rate_falls_once_after_two_epochs(tmp_path, items):
     assert [learning_rate(1.0, epoch) for epoch in range(5)] == [1.0, 1.0, 0.1, 0.1, 0.1]
+    assert [learning_rate(1.0, epoch, full_rate_epochs=1) for epoch in range(3)] == [1.0, 0.1, 0.1]
     tiny_run(tmp_path / 'run', items, epochs=3)
     assert [line.split(',')[2] for line in rows(tmp_path / 'run')[1:]] == ['0.01'] * 6 + ['0.001'] * 3
 
@@ -781,6 +782,20 @@ def test_stage_2_interrupted_and_resumed_in_another_process(tmp_path, database, 
     assert (metadata['kind'], metadata['variant'], set(metadata['encoders'])) == ('fusion', 'standard', {'ir', 'vi'})
     copies = {path.name for path in folder.glob('auto_encoder*')}
     assert copies == {'auto_encoder_ir.safetensors', 'auto_encoder_vi.safetensors'}
+
+
+def test_stage_2_with_features_that_are_kept_is_the_same_run(tmp_path, database, encoders, monkeypatch, capsys):
+    arguments = ['--path', database, *encoders, '--batch', 1, '--train_num', 2, '--epochs', 2, '--deep_start', 0, '--deep_shares', 'bounded']
+    main(monkeypatch, train_conv_trans, *arguments, '--save_fusion_model', tmp_path / 'computed')
+    main(monkeypatch, train_conv_trans, *arguments, '--save_fusion_model', tmp_path / 'kept', '--cache_features', tmp_path / 'features')
+    assert capsys.readouterr().out.count('0 of 2 images') == 2  # both modalities
+    assert_same_run(the_run(tmp_path / 'kept'), the_run(tmp_path / 'computed'))
+    weights = load_weights(the_run(tmp_path / 'kept') / 'fusetrans_epoch_1.safetensors')
+    scale = weights.arrays['decoder_fusion.conv_block.4.conv2d.1.weight']
+    assert weights.metadata['deep_shares'] == 'bounded'
+    assert 0 < np.abs(scale).max() <= 2.1e-3  # two steps of 1e-3 from 0
+    with pytest.raises(UserError, match='cache_features and augment exclude each other'):
+        main(monkeypatch, train_conv_trans, *arguments, '--augment', '--cache_features', tmp_path / 'features')
 
 
 # ---- mixed precision
