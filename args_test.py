@@ -18,7 +18,7 @@ class Args:
     model: Optional[str] = setting(None, 'run folder or weights file of stage 2; none: the newest run in `models`')
     epoch: Optional[int] = setting(None, 'epoch of the run folder; none: the last', minimum=1)
     deep_shares: Optional[str] = setting(None, 'how deep features are weighed, signed (as the original) or bounded, which mends '
-                                               'gray pictures with spots; none: as in training', choices=('signed', 'bounded'))
+                                               'gray pictures with spots; none: as the weights file says', choices=('signed', 'bounded'))
     auto_ir: Optional[str] = setting(None, 'weights of the infrared encoder; none: those beside the fusion network')
     auto_vi: Optional[str] = setting(None, 'weights of the visible encoder; none: those beside the fusion network')
     models: str = setting('./models/transfuse', 'folder of the runs of train_conv_trans.py')

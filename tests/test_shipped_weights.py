@@ -38,6 +38,15 @@ def test_shipped_files_are_small_and_fuse_alike(tmp_path):
     assert difference.max() <= 8 and difference.mean() < 1  # random weights are no trained ones, whose sums do not cancel
 
 
+def test_shares_other_than_the_training_s_can_be_noted(tmp_path):
+    run = write_run(tmp_path / 'fuse_20261122_101500')
+    ship(run, tmp_path / 'shipped', deep_shares='bounded')
+    fuser = load_fuser(tmp_path / 'shipped')
+    assert fuser.model.deep_shares == 'bounded' and 'bounded' not in fuser.model.name
+    pair = pair_of(72, 96)
+    assert np.abs(fuser(*pair).astype(int) - load_fuser(run, deep_shares='bounded')(*pair)).mean() < 1
+
+
 def test_what_cannot_be_shipped_is_refused(tmp_path):
     with pytest.raises(UserError, match='nowhere does not exist'):
         ship(tmp_path / 'nowhere', tmp_path / 'out')

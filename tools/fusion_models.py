@@ -33,7 +33,7 @@ class FusionModel(NamedTuple):
     epoch: str     # a number, or 'unknown'
     run: str       # the run that trained it, else the name of its file
     checked: bool  # whether the fusion weights say which encoders they belong to (they are these, then)
-    as_trained: bool  # whether the deep features are weighed as in training
+    as_stored: bool  # whether the deep features are weighed as the weights file says
 
     @property
     def deep_shares(self):
@@ -42,8 +42,8 @@ class FusionModel(NamedTuple):
 
     @property
     def name(self):
-        """For folders: VARIANT_epochK_RUN, and the deep shares if they are not those of the training."""
-        shares = '' if self.as_trained else f'_{self.deep_shares}'
+        """For folders: VARIANT_epochK_RUN, and the deep shares if they are not those of the weights file."""
+        shares = '' if self.as_stored else f'_{self.deep_shares}'
         return re.sub(r'[^\w.-]+', '-', f'{self.variant}_epoch{self.epoch}_{self.run}') + shares  # they may come from a stranger
 
     def describe(self):
@@ -61,7 +61,7 @@ def load_fusion_model(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=R
     model: a run folder of train_conv_trans.py, or a fusion network's weights file, ours or the PyTorch original's;
     None: the newest run in the folder `runs`, else the weights that come with the repository.
     auto_ir, auto_vi: the encoders' files; None: those beside the fusion network. epoch: of a run; None: the last.
-    deep_shares: how the deep features are weighed, one of network.net_conv_trans.DEEP_SHARES; None: as in training.
+    deep_shares: how the deep features are weighed, one of network.net_conv_trans.DEEP_SHARES; None: as the weights file says.
     Raises UserError if something is missing, damaged, of the wrong kind, or does not belong together.
     """
     files = find_files(model, auto_ir, auto_vi, epoch, runs)
@@ -70,17 +70,17 @@ def load_fusion_model(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=R
     encoders = {modality: load_encoder(path, modality, train_flag=False)
                 for path, modality in ((files.ir, 'ir'), (files.vi, 'vi'))}
     _check_encoders(weights, files, encoders)
-    trained_shares = weights.metadata.get('deep_shares', DEEP_SHARES[0])  # older files, and the original's, do not say
-    if trained_shares not in DEEP_SHARES:
-        raise UserError(f'{files.fusion} says that its deep shares are {trained_shares!r}: they must be one of {", ".join(DEEP_SHARES)}')
-    fusion = build_fusion(variant, weights.arrays, files.fusion, train_flag=False, deep_shares=deep_shares or trained_shares)
+    stored_shares = weights.metadata.get('deep_shares', DEEP_SHARES[0])  # older files, and the original's, do not say
+    if stored_shares not in DEEP_SHARES:
+        raise UserError(f'{files.fusion} says that its deep shares are {stored_shares!r}: they must be one of {", ".join(DEEP_SHARES)}')
+    fusion = build_fusion(variant, weights.arrays, files.fusion, train_flag=False, deep_shares=deep_shares or stored_shares)
     fusion.eval()
     epoch_in_name = EPOCH.search(files.fusion.stem)
     return FusionModel(
         Networks(encoders['ir'].model, encoders['vi'].model, fusion), files, variant,
         epoch=str(weights.metadata.get('epoch', epoch_in_name.group(1) if epoch_in_name else 'unknown')),
         run=str(weights.metadata.get('run', files.fusion.stem)), checked='encoders' in weights.metadata,
-        as_trained=deep_shares in (None, trained_shares))
+        as_stored=deep_shares in (None, stored_shares))
 
 
 def find_files(model, auto_ir, auto_vi, epoch, runs) -> Files:
