@@ -52,7 +52,7 @@ demo-train: setup
 	$(RUN) train_autoencoder.py --type_flag ir --path $(DEMO)/database --epochs 2 --save_auto_model $(DEMO)/models/autoencoder
 	$(RUN) train_autoencoder.py --type_flag vi --path $(DEMO)/database --epochs 2 --save_auto_model $(DEMO)/models/autoencoder
 	@echo "== 3/4 Stage 2: the fusion network, its deep path started at 0"
-	$(RUN) train_conv_trans.py --path $(DEMO)/database --epochs 3 --batch 2 --deep_start 0 --attention_start 0 --deep_shares bounded --save_auto_model $(DEMO)/models/autoencoder --save_fusion_model $(DEMO)/models/transfuse
+	$(RUN) train_conv_trans.py --path $(DEMO)/database --epochs 3 --batch 2 --deep_start 0 --save_auto_model $(DEMO)/models/autoencoder --save_fusion_model $(DEMO)/models/transfuse
 	@echo "== 4/4 Fusing, evaluation, loss curves"
 	$(call show,$$(ls -td $(DEMO)/models/transfuse/*/ | head -1),$(DEMO)/output_trained,--models $(DEMO)/models)
 

@@ -28,8 +28,6 @@ class Args:
                            choices=('standard', 'cnn', 'no_gradient_loss'))
     deep_start: float = setting(1.0, 'scale of the deep path before training: 1 as the original, or 0, which begins as a '
                                      'fusion of the shallow features and gives good pictures far sooner', choices=(1.0, 0.0))
-    attention_start: float = setting(1.0, 'scale of the attention\'s output before training: 1 as the original, or 0, which avoids a '
-                                          'grid in the first pictures', choices=(1.0, 0.0))
     deep_shares: str = setting('signed', 'how deep features are weighed: as the original, or by absolute values, which cannot '
                                          'explode', choices=('signed', 'bounded'))
     resume_model_auto_ir: Optional[str] = setting(None, 'infrared auto-encoder: weights file or run folder; none: the '

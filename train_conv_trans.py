@@ -46,7 +46,7 @@ def main():
     encoder_ir, encoder_vi = (encoder.model for encoder in encoders)
     caches = cache_features(settings, encoders, listing.items)
     model = build_fusion(settings.variant, gradient_loss_weight=settings.gradient_loss_weight, deep_start=settings.deep_start,
-                         attention_start=settings.attention_start, deep_shares=settings.deep_shares)
+                         deep_shares=settings.deep_shares)
     optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
     gradient_loss, order_loss = Gradient_loss(), Order_loss()
     metadata = {'kind': 'fusion', 'variant': settings.variant, 'deep_shares': settings.deep_shares,

@@ -15,11 +15,6 @@ class CNN_fusion(nn.Module):
         self.conv1 = Conv2d(2 * channels, channels, 3, padding=1)
         self.conv2 = Conv2d(channels, channels, 3, padding=1)
 
-    def scale_output(self, scale):
-        """Multiply what comes out by `scale`, a start for training."""
-        for value in self.conv2.parameters():
-            value.assign(value * scale)
-
     def execute(self, ir, vi):
         maps = [to_map(tokens, self.img_size, self.patch_size) for tokens in (ir, vi)]
         fused = self.conv2(nn.relu(self.conv1(jt.concat(maps, dim=1))))

@@ -152,8 +152,6 @@ class Trans_FuseNet(nn.Module):
     deep_start: what the last batch norm of the deep path multiplies with before training. At 1, the original's, the untrained deep
     features drown the shallow ones; at 0 the network begins as a fusion of the shallow features and lets the deep ones in as
     training finds use for them (as residual branches that start at zero, in ResNet trainings and DiT).
-    attention_start: what CAM's output is multiplied with before training, 1 as the original or 0. Its layer norm makes the untrained
-    output ten times as large as the deep features that it is added to, and different for each pixel of a 2×2 patch: a grid of 16 pixels.
     deep_shares: how the deep features are weighed, one of DEEP_SHARES (see `Weight`).
     """
 
@@ -165,12 +163,10 @@ class Trans_FuseNet(nn.Module):
 
     def __init__(self, en_out_channels1=32, out_channels=1, part_out=128, train_flag=True, img_size=32, patch_size=2, depth_self=1,
                  depth_cross=1, n_heads=16, qkv_bias=True, mlp_ratio=4, p=0., attn_p=0., gradient_loss_weight=10.0, deep_start=1.0,
-                 attention_start=1.0, deep_shares='signed'):
+                 deep_shares='signed'):
         self.img_size, self.gradient_loss_weight = img_size, gradient_loss_weight
         self.cross_atten_block = cross_encoder(img_size, patch_size, part_out * patch_size ** 2, depth_self, depth_cross, n_heads,
                                                mlp_ratio, qkv_bias, p, attn_p, fusion=self.fusion_module(part_out, img_size, patch_size))
-        if attention_start != 1:
-            self.cross_atten_block.cross_atten_block.scale_output(attention_start)
         laplacian = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
         self.conv_gra = nn.Conv2d(en_out_channels1, en_out_channels1, 3, padding=1, bias=False)  # in the checkpoints; nothing uses it
         self.conv_gra.weight.assign(np.tile(laplacian, (en_out_channels1, en_out_channels1, 1, 1)))

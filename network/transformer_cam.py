@@ -140,11 +140,6 @@ class cross_atten(nn.Module):
         self.cross_atten1 = cross_atten_module(embed_dim, depth, n_heads, mlp_ratio, qkv_bias, p, attn_p)
         self.cross_atten2 = cross_atten_module(embed_dim, depth, n_heads, mlp_ratio, qkv_bias, p, attn_p)
 
-    def scale_output(self, scale):
-        """Multiply what comes out by `scale`, a start for training."""
-        for module in (self.cross_atten1, self.cross_atten2):
-            module.norm.weight.assign(module.norm.weight * scale)
-
     def execute(self, ir, vi):
         cross1, cross2 = self.cross_atten1(ir, vi), self.cross_atten2(vi, ir)
         return cross1 + cross2, cross1, cross2

@@ -1,6 +1,7 @@
 """test_conv_trans.py and test_color_image.py: from files to files."""
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -243,6 +244,16 @@ def test_results_of_other_images_are_not_mixed(fuse, tmp_path):
     for script, test_set in ((test_conv_trans, 'two'), (test_color_image, 'one')):
         with pytest.raises(UserError, match='results of other images or settings'):
             fuse(script, '--test_set', test_set, '--out', 'out')
+
+
+def test_a_doubtful_picture_is_written_and_named_with_the_option(fuse, tmp_path, capsys, monkeypatch):
+    write_set(tmp_path / 'images' / 'some', sizes=((24, 32),))
+    monkeypatch.setattr('tools.fuser.MOST', -1)  # any picture's brightest and darkest pixels take more
+    assert fuse(test_conv_trans, '--test_set', 'some', '--out', 'out') == 1
+    errors = capsys.readouterr().err
+    assert re.search(r'problems \(1\):\n  IR1 is doubtful: 2 ‰ of the pixels.*--deep_shares bounded', errors)
+    assert (tmp_path / 'out' / 'results_transfuse_IR1.png').is_file()
+    assert fuse(test_conv_trans, '--test_set', 'some', '--out', 'other', '--deep_shares', 'bounded') == 0
 
 
 def test_nothing_paired_is_a_problem(fuse, tmp_path, capsys):

@@ -4,7 +4,7 @@ import pytest
 
 from network.loss import Gradient_loss, Order_loss
 from network.net_autoencoder import Auto_Encoder_single
-from network.net_conv_trans import DEEP_SHARES, Trans_FuseNet, Trans_FuseNet_CNN
+from network.net_conv_trans import DEEP_SHARES, Trans_FuseNet
 from reference_data import assert_digests, crc_random, digest, filled, filled_weights, load, state_dict_table
 from tools.errors import UserError
 from tools.optimizer import Adam, reached_by
@@ -162,18 +162,6 @@ def test_a_deep_path_started_at_0_begins_as_a_fusion_of_the_shallow_features():
     assert not np.array_equal(Trans_FuseNet().decoder_fusion(*shallow, *deep, deep[0]).numpy(), out)
     gradient = jt.grad(started(*shallow, *deep, deep[0]).sqr().sum(), started.conv_block[4].conv2d[1].weight).numpy()
     assert np.abs(gradient).min() > 0  # training can let it in
-
-
-@pytest.mark.parametrize('network', [Trans_FuseNet, Trans_FuseNet_CNN])
-def test_attention_started_at_0_adds_nothing_yet(network):
-    ir, vi = (jt.array(np.random.RandomState(i).rand(1, 128, 32, 32).astype(np.float32)) for i in range(2))
-    assert np.abs(network().cross_atten_block(ir, vi, False)[0].numpy()).mean() > 0.01
-    started = network(attention_start=0.0)
-    out = started.cross_atten_block(ir, vi, False)[0]
-    assert np.array_equal(out.numpy(), np.zeros((1, 128, 32, 32)))
-    last = [value for name, value in started.named_parameters() if name.endswith(('cross_atten1.norm.weight', 'cross_atten_block.conv2.weight'))]
-    slope = jt.array(np.random.RandomState(2).randn(*out.shape).astype(np.float32))
-    assert np.abs(jt.grad((out * slope).sum(), last[0]).numpy()).max() > 0.1  # training can let it in
 
 
 def test_shares_of_absolute_values_are_bounded():
