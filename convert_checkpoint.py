@@ -4,7 +4,8 @@
     python convert_checkpoint.py fusion_epoch_16.safetensors fusetrans_epoch_16.model
 
 What PyTorch gets is a state dict, as the original's `model.load_state_dict(torch.load(FILE))` takes it. Its file has no
-place for our settings and epoch; the variant of the network is recognised by the names of the weights.
+place for our settings and epoch; the variant of the network is recognised by the names of the weights. A file that holds only
+what fusing reads, as those that come with the repository, is filled up with new values, which fusing does not read.
 """
 import argparse
 from pathlib import Path
@@ -41,13 +42,22 @@ def convert(source: Path, target: Path, overwrite=False):
         raise UserError(f'{target} exists: choose another name, or give --overwrite')
     weights = load_weights(source)
     kind, variant = recognise(weights.arrays, source)
+    arrays = weights.arrays
     if target.suffix in PYTORCH:
-        write_torch(target, {name: as_in_pytorch(name, array) for name, array in weights.arrays.items()})
+        if weights.metadata.get('only_for_fusing'):
+            arrays = filled_up(arrays, kind, variant, source)
+        write_torch(target, {name: as_in_pytorch(name, array) for name, array in arrays.items()})
     else:
         origin = weights.metadata or {'converted_from': source.name}
-        save_weights(target, weights.arrays, {**origin, 'kind': kind, 'variant': variant})
-    values = sum(array.size for array in weights.arrays.values())
-    print(f'{target}: {kind}, {variant}, {len(weights.arrays)} arrays, {values:,} values')
+        save_weights(target, arrays, {**origin, 'kind': kind, 'variant': variant})
+    values = sum(array.size for array in arrays.values())
+    print(f'{target}: {kind}, {variant}, {len(arrays)} arrays, {values:,} values')
+
+
+def filled_up(arrays, kind, variant, source):
+    """All weights of the network: those in `arrays`, and new values for what it can do without when fusing."""
+    from tools.models import build_auto_encoder, build_fusion, weights_of  # here, since they take seconds, for Jittor
+    return weights_of(build_auto_encoder(arrays, source) if kind == 'auto_encoder' else build_fusion(variant, arrays, source))
 
 
 def as_in_pytorch(name, array):

@@ -53,7 +53,7 @@ def _write_small(path, out, network, **metadata):
     """Write the weights in `path` to the folder `out`, under their name, without what `network` can do without."""
     weights = load_weights(path)
     arrays = {name: array.astype(np.float16) for name, array in weights.arrays.items() if not network.dispensable.match(name)}
-    save_weights(out / path.name, arrays, {**weights.metadata, **metadata})
+    save_weights(out / path.name, arrays, {**weights.metadata, **metadata, 'only_for_fusing': True})
     return out / path.name
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from conftest import REPOSITORY
+from convert_checkpoint import convert
 from fusion_runs import pair_of, write_run
 from ship_weights import CHECKSUMS, ship
 from tools.checkpoint import load_weights
@@ -30,12 +31,27 @@ def test_shipped_files_are_small_and_fuse_alike(tmp_path):
     assert_checksums(tmp_path / 'shipped')
     for path in (tmp_path / 'shipped').glob('*.safetensors'):
         assert path.stat().st_size < 0.5 * (run / path.name).stat().st_size
-        assert load_weights(path).metadata.keys() == load_weights(run / path.name).metadata.keys()
+        assert load_weights(path).metadata.keys() - load_weights(run / path.name).metadata.keys() == {'only_for_fusing'}
     fuser, small = load_fuser(run), load_fuser(tmp_path / 'shipped')
     assert small.model.checked and small.model.name == fuser.model.name
     pair = pair_of(72, 96)
     difference = np.abs(small(*pair).astype(int) - fuser(*pair))
     assert difference.max() <= 8 and difference.mean() < 1  # random weights are no trained ones, whose sums do not cancel
+
+
+def test_shipped_files_become_whole_ones_for_pytorch(tmp_path):
+    run = write_run(tmp_path / 'fuse_20261122_101500')
+    ship(run, tmp_path / 'shipped')
+    files = {}
+    for path in (tmp_path / 'shipped').glob('*.safetensors'):
+        files[path.stem] = tmp_path / f'{path.stem}.model'
+        convert(path, files[path.stem])
+        expected = load_weights(run / path.name).arrays
+        assert {name: array.shape for name, array in load_weights(files[path.stem]).arrays.items() if array.shape} == \
+            {name: array.shape for name, array in expected.items() if not name.endswith('num_batches_tracked')}
+    pair = pair_of(72, 96)
+    fuser = load_fuser(files['fusetrans_epoch_3'], files['auto_encoder_ir'], files['auto_encoder_vi'])
+    assert np.array_equal(fuser(*pair), load_fuser(tmp_path / 'shipped')(*pair))
 
 
 def test_shares_other_than_the_training_s_can_be_noted(tmp_path):
