@@ -65,6 +65,8 @@ def main():
                         ir_de, vi_de = (cache.deep(*one) for cache, *one in zip(caches, (ir, vi), zip(*batch.paths)))
                     else:
                         (ir_sh, ir_de), (vi_sh, vi_de) = encoder_ir(ir), encoder_vi(vi)
+                    # Still to be computed, they would be fused with what comes next and be rounded otherwise than kept ones.
+                    jt.sync([ir_sh, ir_de, vi_sh, vi_de])
                 outputs = model.train_module(ir, vi, ir_sh, vi_sh, ir_de, vi_de, False, gradient_loss, order_loss)
                 optimizer.step(outputs['total_loss'])
                 run.after_step(outputs, batch)

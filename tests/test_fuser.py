@@ -104,8 +104,11 @@ def test_a_few_pixels_that_take_the_range_are_doubted(run, monkeypatch):
 
 
 def test_shares_are_those_of_the_training_or_as_asked_for(run, tmp_path):
-    arrays, metadata = load_weights(run / 'fusetrans_epoch_3.safetensors')
-    encoders = [run / f'auto_encoder_{modality}.safetensors' for modality in ('ir', 'vi')]
+    arrays, _ = load_weights(run / 'fusetrans_epoch_3.safetensors')
+    metadata = {'kind': 'fusion', 'variant': 'standard', 'epoch': 3, 'run': 'run'}
+    encoders = [tmp_path / 'ir.safetensors', tmp_path / 'vi.safetensors']
+    for path, tag in zip(encoders, ('ae', 'ae2')):  # whose sums have either sign
+        save_weights(path, encoder_weights(tag), {'kind': 'auto_encoder', 'modality': path.stem})
     pair, results = pair_of(72, 96), {}
     for trained in ('signed', 'bounded'):
         path = tmp_path / f'{trained}.safetensors'

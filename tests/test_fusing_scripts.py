@@ -251,7 +251,7 @@ def test_a_doubtful_picture_is_written_and_named_with_the_option(fuse, tmp_path,
     monkeypatch.setattr('tools.fuser.MOST', -1)  # any picture's brightest and darkest pixels take more
     assert fuse(test_conv_trans, '--test_set', 'some', '--out', 'out') == 1
     errors = capsys.readouterr().err
-    assert re.search(r'problems \(1\):\n  IR1 is doubtful: 2 ‰ of the pixels.*--deep_shares bounded', errors)
+    assert re.search(r'problems \(1\):\n  IR1.png is doubtful: 2 ‰ of the pixels.*--deep_shares bounded', errors)
     assert (tmp_path / 'out' / 'results_transfuse_IR1.png').is_file()
     assert fuse(test_conv_trans, '--test_set', 'some', '--out', 'other', '--deep_shares', 'bounded') == 0
 

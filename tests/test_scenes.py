@@ -202,8 +202,14 @@ def test_script(tmp_path):
     assert len(list((tmp_path / 'images').rglob('*.png'))) == 4
 
 
+def test_script_without_scenes_to_train_on(tmp_path):
+    result = run_make_scenes('--folder', str(tmp_path), '--scenes', '0', '--test_pairs', '1')
+    assert result.returncode == 0 and 'to train on' not in result.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ['images']
+
+
 def test_script_refuses_nonsense_in_one_line(tmp_path):
-    for arguments in (('--scenes', '0'), ('--height', '4'), ('--colour', 'red'), ('--width', '5000')):
+    for arguments in (('--scenes', '-1'), ('--height', '4'), ('--colour', 'red'), ('--width', '5000')):
         result = run_make_scenes('--folder', str(tmp_path), *arguments)
         assert result.returncode == 1
         assert result.stderr.startswith('error: ') and result.stderr.count('\n') == 1, result.stderr
