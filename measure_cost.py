@@ -36,12 +36,13 @@ def main():
     sizes = [read_size(text) for text in settings.sizes]
     device = use_device(settings.cuda)
     networks = Networks(build_auto_encoder(train_flag=False), build_auto_encoder(train_flag=False), build_fusion(train_flag=False))
+    encoders = trained_parameters(networks.ir.fea_encoder1) + trained_parameters(networks.vi.fea_encoder1)  # no decoder takes part
+    fusion = trained_parameters(networks.fusion)
     for network in networks:
         network.eval()
-    encoders = trained_parameters(networks.ir.fea_encoder1) + trained_parameters(networks.vi.fea_encoder1)  # no decoder takes part
     costs = [multiply_adds(networks, *size) for size in sizes]
     rows = [['encoders, both', encoders, *(encoding for encoding, _ in costs)],
-            ['fusion network', trained_parameters(networks.fusion), *(fusing for _, fusing in costs)]]
+            ['fusion network', fusion, *(fusing for _, fusing in costs)]]
     rows.append(['all', *(sum(column) for column in zip(*(row[1:] for row in rows)))])
     seconds = [median_seconds(networks, size, settings.repeats) for size in sizes]
 
@@ -49,7 +50,8 @@ def main():
     shown = [[name, f'{count / MILLION:.2f} M', *(f'{cost / BILLION:.1f} G' for cost in costs)] for name, count, *costs in rows]
     shown.append(['seconds per image', '', *(f'{one:.3f}' for one in seconds)])
     machine = 'GPU' if device == 'cuda' else f'CPU: {processor()}, {os.cpu_count()} cores'
-    note = (f'Multiply–adds of convolutions, linear layers and attention. Time: median of {settings.repeats}, {machine}, '
+    note = ('Parameters: those that training adjusts; the fixed filters of the fusion network are not counted. '
+            f'Multiply–adds of convolutions, linear layers and attention. Time: median of {settings.repeats}, {machine}, '
             f'Jittor {jt.__version__}, without reading and writing files.\n')
     text = '# What fusing costs\n\n' + markdown_table(head, shown) + '\n' + note
     write_csv(Path(settings.out, 'cost.csv'), head, [*rows, ['seconds per image', '', *seconds]])
@@ -67,7 +69,7 @@ def read_size(text):
 
 
 def trained_parameters(module):
-    """How many numbers training adjusts in a module."""
+    """How many numbers training adjusts in a module that is in train mode."""
     return sum(value.numel() for value in module.parameters() if value.requires_grad)
 
 
