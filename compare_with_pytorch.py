@@ -48,7 +48,7 @@ class Settings:
                           'it afterwards', above=0)
     weight_decay_2: float = setting(training.STAGES['stage_2'].weight_decay, 'L2 weight decay of stage 2', minimum=0)
     deep_start: float = setting(1.0, 'scale of the fusion network\'s deep path before training, the same on all sides: 1 as '
-                                     'the original, or 0, which is far less chaotic', choices=(1.0, 0.0))
+                                     'the original, or 0', choices=(1.0, 0.0))
     encoders: str = setting('shared', 'the encoders of stage 2: PyTorch\'s on all sides, so that its losses show that '
                             'stage alone, or each side\'s own', choices=tuple(training.ENCODERS))
     floors: int = setting(1, 'how many further runs of PyTorch, which round otherwise, are trained beside: the '

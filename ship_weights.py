@@ -15,7 +15,7 @@ import numpy as np
 from network.net_autoencoder import Auto_Encoder_single
 from network.net_conv_trans import DEEP_SHARES, Trans_FuseNet
 from tools.checkpoint import fingerprint, load_weights, save_weights
-from tools.errors import run_script
+from tools.errors import UserError, run_script
 from tools.files import whole_file
 from tools.fusion_models import find_files
 
@@ -52,7 +52,11 @@ def ship(run, out: Path, deep_shares=None):
 def _write_small(path, out, network, **metadata):
     """Write the weights in `path` to the folder `out`, under their name, without what `network` can do without."""
     weights = load_weights(path)
-    arrays = {name: array.astype(np.float16) for name, array in weights.arrays.items() if not network.dispensable.match(name)}
+    with np.errstate(over='ignore'):  # it is looked for below
+        arrays = {name: array.astype(np.float16) for name, array in weights.arrays.items() if not network.dispensable.match(name)}
+    bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if bad:
+        raise UserError(f'{path} cannot be stored as float16: {bad[0]} has values beyond its range, or that are not numbers')
     save_weights(out / path.name, arrays, {**weights.metadata, **metadata, 'only_for_fusing': True})
     return out / path.name
 

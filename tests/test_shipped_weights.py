@@ -8,7 +8,7 @@ from conftest import REPOSITORY
 from convert_checkpoint import convert
 from fusion_runs import pair_of, write_run
 from ship_weights import CHECKSUMS, ship
-from tools.checkpoint import load_weights
+from tools.checkpoint import load_weights, save_weights
 from tools.errors import UserError
 from tools.fuser import load_fuser
 from tools.fusion_models import SHIPPED
@@ -66,6 +66,12 @@ def test_shares_other_than_the_training_s_can_be_noted(tmp_path):
 def test_what_cannot_be_shipped_is_refused(tmp_path):
     with pytest.raises(UserError, match='nowhere does not exist'):
         ship(tmp_path / 'nowhere', tmp_path / 'out')
+    run = write_run(tmp_path / 'run')
+    arrays, metadata = load_weights(run / 'auto_encoder_vi.safetensors')
+    arrays['fea_encoder1.conv1.conv2d.0.weight'][0] = 1e5
+    save_weights(run / 'auto_encoder_vi.safetensors', arrays, metadata)
+    with pytest.raises(UserError, match='auto_encoder_vi.safetensors cannot be stored as float16: fea_encoder1.conv1'):
+        ship(run, tmp_path / 'other')
     assert not (tmp_path / 'out').exists()
 
 
