@@ -2,6 +2,7 @@
 from dataclasses import dataclass
 from typing import List, Optional
 
+from network.variants import DEEP_SHARES
 from tools.settings import setting
 
 
@@ -9,16 +10,16 @@ from tools.settings import setting
 class Args:
     # Images
     test_set: List[str] = setting(['21_pairs_tno'], 'folders in `images` to fuse: 21_pairs_tno, 40_vot_tno, …, or all')
-    images: str = setting('./images', 'folder of the test sets, each with ir/ and vis/')
+    images: str = setting('./images', 'folder of the test sets, each with ir/ and vi/ (or vis/)')
     ir: Optional[str] = setting(None, 'instead of a test set: a folder of infrared images, or one file')
-    vis: Optional[str] = setting(None, 'instead of a test set: a folder of visible images, or one file')
+    vi: Optional[str] = setting(None, 'instead of a test set: a folder of visible images, or one file', aliases=('vis',))
     resize: bool = setting(False, 'make infrared images of another size fit; otherwise such pairs are left out')
 
     # Network
     model: Optional[str] = setting(None, 'run folder or weights file of stage 2; none: the newest run in `models`')
     epoch: Optional[int] = setting(None, 'epoch of the run folder; none: the last', minimum=1)
     deep_shares: Optional[str] = setting(None, 'how deep features are weighed, signed (as the original) or bounded, which mends '
-                                               'gray pictures with spots; none: as the weights file says', choices=('signed', 'bounded'))
+                                               'gray pictures with spots; none: as the weights file says', choices=DEEP_SHARES)
     auto_ir: Optional[str] = setting(None, 'weights of the infrared encoder; none: those beside the fusion network')
     auto_vi: Optional[str] = setting(None, 'weights of the visible encoder; none: those beside the fusion network')
     models: str = setting('./models/transfuse', 'folder of the runs of train_conv_trans.py')

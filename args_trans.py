@@ -5,6 +5,7 @@ Edit the defaults here, or give them on the command line (--epochs 2).
 from dataclasses import dataclass
 from typing import List, Optional
 
+from network.variants import DEEP_SHARES, VARIANTS
 from tools.settings import setting
 
 
@@ -15,42 +16,43 @@ class Args:
     train_num: int = setting(20000, 'number of pairs to train on, fewer if there are not as many', minimum=1)
     train_num_from: str = setting('first', 'the first train_num pairs, as the original, or spread over all sequences',
                                   choices=('first', 'spread'))
-    Height: int = setting(256, 'height that images are resized to: 256, one window of features', choices=(256,))
-    Width: int = setting(256, 'width that images are resized to: 256, one window of features', choices=(256,))
-    workers: int = setting(2, 'threads that read images', minimum=1)
-    cache: bool = setting(False, 'keep decoded images in memory (64 KB each)')
+    workers: int = setting(2, 'threads that read images', minimum=1, may_change=True)
+    cache: bool = setting(False, 'keep decoded images in memory (64 KB each)', may_change=True)
     cache_features: Optional[str] = setting(None, 'folder for the encoders\' deep features (1 MB a pair), computed once instead of in '
-                                                  'each epoch; not with augment')
+                                                  'each epoch; not with augment', may_change=True)
     augment: bool = setting(False, 'random crop and flip, the same for both of a pair, for those with few images')
 
     # Networks
     variant: str = setting('standard', 'the paper\'s network, or an ablation: CNN fusion, or without the gradient loss',
-                           choices=('standard', 'cnn', 'no_gradient_loss'))
+                           choices=tuple(VARIANTS))
     deep_start: float = setting(1.0, 'scale of the deep path before training: 1 as the original, or 0, which begins as a '
-                                     'fusion of the shallow features and gives good pictures far sooner', choices=(1.0, 0.0))
+                                     'fusion of the shallow features and gives good pictures far sooner', choices=(1.0, 0.0),
+                                part='network')
     deep_shares: str = setting('signed', 'how deep features are weighed: as the original, or by absolute values, which cannot '
-                                         'explode', choices=('signed', 'bounded'))
+                                         'explode', choices=DEEP_SHARES, part='network')
     resume_model_auto_ir: Optional[str] = setting(None, 'infrared auto-encoder: weights file or run folder; none: the '
                                                         'newest run')
     resume_model_auto_vi: Optional[str] = setting(None, 'visible auto-encoder: weights file or run folder; none: the '
                                                         'newest run')
-    save_auto_model: str = setting('./models/autoencoder', 'folder with the runs of stage 1')
+    save_auto_model: str = setting('./models/autoencoder', 'folder with the runs of stage 1', may_change=True)
+    resume_model_trans: Optional[str] = setting(None, 'weights file of a fusion network to begin with; none: random weights')
 
     # Training
-    epochs: int = setting(16, 'how often to go through the pairs', minimum=1)
+    epochs: int = setting(16, 'how often to go through the pairs', minimum=1, may_change=True)
     batch: int = setting(8, 'pairs per step', minimum=1)
     lr: float = setting(1e-3, 'learning rate of the first `full_rate_epochs`; a tenth of it afterwards', above=0)
     full_rate_epochs: int = setting(2, 'epochs at the full learning rate', minimum=1)
     weight_decay: float = setting(0.9, 'L2 weight decay, added to the gradient', minimum=0)
-    gradient_loss_weight: float = setting(10.0, 'weight of the gradient loss beside the pixel loss', above=0)
-    seed: int = setting(2024, 'the same seed, data and machine give the same run', minimum=0)
-    cuda: bool = setting(True, 'train on the GPU if there is one')
+    pixel_loss_weight: float = setting(1.0, 'weight of the pixel loss', above=0, part='losses')
+    gradient_loss_weight: float = setting(10.0, 'weight of the gradient loss', minimum=0, part='losses')
+    seed: int = setting(2024, 'the same seed, data and machine give the same run', minimum=0, below=2 ** 32)
+    cuda: bool = setting(True, 'train on the GPU if there is one', may_change=True)
     mixed_precision: bool = setting(False, 'float16 where it is safe, on the GPU only')
 
     # Output
-    step: int = setting(10, 'write the losses to the log every so many steps', minimum=1)
-    save_minutes: float = setting(10.0, 'save the state to resume from every so many minutes', above=0)
-    save_fusion_model: str = setting('./models/transfuse', 'folder for the folders of the runs')
-    tensorboard: bool = setting(False, 'also write TensorBoard files (needs: pip install tensorboardX)')
+    step: int = setting(10, 'write the losses to the log every so many steps', minimum=1, may_change=True)
+    save_minutes: float = setting(10.0, 'save the state to resume from every so many minutes', above=0, may_change=True)
+    save_fusion_model: str = setting('./models/transfuse', 'folder for the folders of the runs', may_change=True)
+    tensorboard: bool = setting(False, 'also write TensorBoard files (needs: pip install tensorboardX)', may_change=True)
     resume: Optional[str] = setting(None, 'go on with an interrupted run: its folder, or nothing for the newest',
                                     alone='newest')

@@ -7,13 +7,14 @@ What PyTorch gets is a state dict, as the original's `model.load_state_dict(torc
 place for our settings and epoch; the variant of the network is recognised by the names of the weights. A file that holds only
 what fusing reads, as those that come with the repository, is filled up with new values, which fusing does not read.
 """
-import argparse
 from pathlib import Path
 
 import numpy as np
 
+from args_tools import ConvertArgs
 from tools.checkpoint import load_weights, recognise, save_weights
 from tools.errors import UserError, run_script
+from tools.settings import parse_settings
 from tools.torch_file import write_torch
 
 OURS = ('.safetensors',)
@@ -21,13 +22,8 @@ PYTORCH = ('.model', '.pth')
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('source', metavar='IN', type=Path, help='the weights file to read, in any of the formats')
-    parser.add_argument('target', metavar='OUT', type=Path,
-                        help='the file to write; its extension tells its format: ' + ', '.join(OURS + PYTORCH))
-    parser.add_argument('--overwrite', action='store_true', help='replace OUT if it exists')
-    arguments = parser.parse_args(argv)
-    convert(arguments.source, arguments.target, arguments.overwrite)
+    settings = parse_settings(ConvertArgs, __doc__, argv)
+    convert(Path(settings.source), Path(settings.target), settings.overwrite)
 
 
 def convert(source: Path, target: Path, overwrite=False):
@@ -41,11 +37,11 @@ def convert(source: Path, target: Path, overwrite=False):
     if target.exists() and not overwrite:
         raise UserError(f'{target} exists: choose another name, or give --overwrite')
     weights = load_weights(source)
-    kind, variant = recognise(weights.arrays, source)
+    kind, variant = recognise(weights, source)
     arrays = weights.arrays
     if target.suffix in PYTORCH:
         if weights.metadata.get('only_for_fusing'):
-            arrays = filled_up(arrays, kind, variant, source)
+            arrays = filled_up(weights, kind, source)
         write_torch(target, {name: as_in_pytorch(name, array) for name, array in arrays.items()})
     else:
         origin = weights.metadata or {'converted_from': source.name}
@@ -54,10 +50,10 @@ def convert(source: Path, target: Path, overwrite=False):
     print(f'{target}: {kind}, {variant}, {len(arrays)} arrays, {values:,} values')
 
 
-def filled_up(arrays, kind, variant, source):
-    """All weights of the network: those in `arrays`, and new values for what it can do without when fusing."""
-    from tools.models import build_auto_encoder, build_fusion, weights_of  # here, since they take seconds, for Jittor
-    return weights_of(build_auto_encoder(arrays, source) if kind == 'auto_encoder' else build_fusion(variant, arrays, source))
+def filled_up(weights, kind, source):
+    """All weights of the network: the given ones, and new values for what it can do without when fusing."""
+    from tools.models import restore, weights_of  # here, since they take seconds, for Jittor
+    return weights_of(restore(weights, source, kind))
 
 
 def as_in_pytorch(name, array):

@@ -1,24 +1,14 @@
 """Make scenes: synthetic infrared/visible pairs to train and test on where no data set is at hand."""
-from dataclasses import dataclass
 from pathlib import Path
 
+from args_tools import SceneArgs
 from tools.errors import run_script
-from tools.scenes import MIN_SIZE, write_database, write_test_folders
-from tools.settings import parse_settings, setting
-
-
-@dataclass
-class Settings:
-    folder: str = setting('./demo', 'the folder to write into')
-    scenes: int = setting(120, 'pairs to train on; 0: only test sets', minimum=0)
-    height: int = setting(256, 'height of the pairs to train on', minimum=MIN_SIZE)
-    width: int = setting(320, 'width of the pairs to train on', minimum=MIN_SIZE)
-    test_pairs: int = setting(6, 'pairs in each of the two test sets', minimum=1)
-    seed: int = setting(0, 'the same seed gives the same scenes', minimum=0)
+from tools.scenes import write_database, write_test_folders
+from tools.settings import parse_settings
 
 
 def main():
-    settings = parse_settings(Settings, __doc__)
+    settings = parse_settings(SceneArgs, __doc__)
     folder = Path(settings.folder)
     if settings.scenes:
         write_database(folder / 'database', settings.scenes, (settings.height, settings.width), settings.seed)

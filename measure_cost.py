@@ -3,37 +3,27 @@
 Writes a table as Markdown and CSV. Tables in papers often leave the encoders out; here each network has a row.
 """
 import os
-import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import List
 
-import numpy as np
-
+from args_tools import CostArgs
 from comparison.report import markdown_table, processor
-from network.precision import Conv2d, Linear
-from network.strips import Networks, fuse_in_strips
-from network.transformer_cam import Attention
 from tools.errors import UserError, run_script
 from tools.metric_report import write_csv, write_text
-from tools.models import build_auto_encoder, build_fusion
-from tools.runtime import jt, use_device
-from tools.settings import parse_settings, setting
+from tools.settings import parse_settings
 
 MILLION, BILLION = 10 ** 6, 10 ** 9
 
 
-@dataclass
-class Settings:
-    sizes: List[str] = setting(['256x256', '640x480', '1024x768'], 'width x height of the images')
-    repeats: int = setting(5, 'how often each is fused; the median counts', minimum=1)
-    cuda: bool = setting(True, 'compute on the GPU if there is one')
-    out: str = setting('./results/cost', 'the folder for the table')
-
-
 def main():
-    settings = parse_settings(Settings, __doc__)
+    settings = parse_settings(CostArgs, __doc__)
     sizes = [read_size(text) for text in settings.sizes]
+
+    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
+    from network.strips import Networks
+    from tools.cost import median_seconds, multiply_adds, trained_parameters
+    from tools.models import build_auto_encoder, build_fusion
+    from tools.runtime import jt, use_device
+
     device = use_device(settings.cuda)
     networks = Networks(build_auto_encoder(train_flag=False), build_auto_encoder(train_flag=False), build_fusion(train_flag=False))
     encoders = trained_parameters(networks.ir.fea_encoder1) + trained_parameters(networks.vi.fea_encoder1)  # no decoder takes part
@@ -66,49 +56,6 @@ def read_size(text):
         raise UserError(f'setting sizes: {text!r} is not WIDTHxHEIGHT, such as 640x480')
     width, height = map(int, parts)
     return height, width
-
-
-def trained_parameters(module):
-    """How many numbers training adjusts in a module that is in train mode."""
-    return sum(value.numel() for value in module.parameters() if value.requires_grad)
-
-
-def multiply_adds(networks, height, width):
-    """Of both encoders, and of the fusion network, for one pair of images."""
-    counts = []
-
-    def count(module, arguments, output):
-        if isinstance(module, Conv2d):
-            counts[-1] += output.numel() * int(np.prod(module.weight.shape[1:]))
-        elif isinstance(module, Linear):
-            counts[-1] += output.numel() * module.weight.shape[1]
-        else:
-            n, tokens, dim = output.shape
-            counts[-1] += 2 * n * tokens * tokens * dim  # similarities, and the sum of the values
-
-    counted = [layer for network in networks for layer in network.modules() if isinstance(layer, (Conv2d, Linear, Attention))]
-    for layer in counted:
-        layer.register_forward_hook(count)
-    image = jt.array(np.random.RandomState(0).uniform(0, 255, (1, 1, height, width)).astype(np.float32))
-    with jt.no_grad():
-        counts.append(0)
-        (ir_sh, ir_de), (vi_sh, vi_de) = networks.ir(image), networks.vi(image)
-        counts.append(0)
-        networks.fusion(ir_de, ir_sh, vi_de, vi_sh)
-    for layer in counted:
-        layer.remove_forward_hook()
-    return counts
-
-
-def median_seconds(networks, size, repeats):
-    """Of fusing one image, after a first one, for which Jittor may compile."""
-    ir, vi = np.random.RandomState(0).uniform(0, 255, (2, *size)).astype(np.float32)
-    seconds = []
-    for _ in range(repeats + 1):
-        started = time.perf_counter()
-        fuse_in_strips(networks, ir, vi)
-        seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds[1:]))
 
 
 if __name__ == '__main__':

@@ -1,28 +1,29 @@
 """Fuse test sets in gray.
 
-    python test_conv_trans.py --test_set 21_pairs_tno                  a folder in images/, with ir/ and vis/
-    python test_conv_trans.py --ir DIR --vis DIR --out DIR             any two folders, or two files
+    python test_conv_trans.py --test_set 21_pairs_tno                  a folder in images/, with ir/ and vi/
+    python test_conv_trans.py --ir DIR --vi DIR --out DIR              any two folders, or two files
     python test_conv_trans.py --model FUSION --auto_ir FILE --auto_vi FILE
 
 Settings: args_test.py. Without any, the newest trained network fuses 21_pairs_tno.
 """
 from args_test import Args
 from tools.errors import run_script
-from tools.fuse_folders import Options, find_test_sets, fuse_test_sets
-from tools.fuser import load_fuser
-from tools.runtime import use_device
 from tools.settings import parse_settings
 
 
 def main():
-    settings = parse_settings(Args, __doc__)
-    return fuse(settings, Options('results_transfuse_', resize=settings.resize, overwrite=settings.overwrite,
-                                  contact_sheet=settings.contact_sheet))
+    return fuse(parse_settings(Args, __doc__), prefix='results_transfuse_')
 
 
-def fuse(settings, options):
-    """Fuse what the settings name with the network that they name. Returns the exit code."""
-    test_sets = find_test_sets(settings.test_set, settings.images, settings.ir, settings.vis)
+def fuse(settings, prefix, **options):
+    """Fuse what the settings name with the network that they name. Returns the exit code. options: of tools.fuse_folders.Options."""
+    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
+    from tools.fuse_folders import Options, find_test_sets, fuse_test_sets
+    from tools.fuser import load_fuser
+    from tools.runtime import use_device
+
+    options = Options(prefix, resize=settings.resize, overwrite=settings.overwrite, contact_sheet=settings.contact_sheet, **options)
+    test_sets = find_test_sets(settings.test_set, settings.images, settings.ir, settings.vi)
     print(f'computing on the {use_device(settings.cuda)}')
     fuser = load_fuser(settings.model, settings.auto_ir, settings.auto_vi, settings.epoch, settings.models,
                        settings.deep_shares)

@@ -6,27 +6,26 @@
 
 Settings: args_auto.py. What a run writes: tools/training_run.py.
 """
-from tqdm import tqdm
-
 from args_auto import Args
-from network.precision import use_mixed_precision
-from tools.errors import UserError, run_script
-from tools.kaist import list_images_of
-from tools.loader import Batches
-from tools.models import build_auto_encoder
-from tools.optimizer import Adam
-from tools.run_folder import new_run_folder, read_settings
-from tools.runtime import jt, set_seed, use_device
-from tools.settings import describe
-from tools.training_run import TrainingRun, learning_rate
-
-LOSSES = ('recon_loss', 'ssim_loss', 'total_loss')
+from tools.errors import run_script
+from tools.run_folder import AUTO_ENCODER, new_run_folder, read_settings
+from tools.settings import describe, part_of
 
 
 def main():
     settings, resumed = read_settings(Args, __doc__, runs='save_auto_model')
-    if len(settings.w) != 2:
-        raise UserError('setting w must be two numbers, the weights of the reconstruction and of the SSIM loss')
+
+    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
+    from tqdm import tqdm
+    from network.loss import autoencoder_losses
+    from network.operators import use_mixed_precision
+    from tools.kaist import list_images_of
+    from tools.loader import Batches
+    from tools.models import build_auto_encoder
+    from tools.optimizer import Adam
+    from tools.runtime import jt, set_seed, use_device
+    from tools.training_run import TrainingRun, learning_rate
+
     folder = resumed or new_run_folder(settings.save_auto_model, settings.type_flag)
     print(describe(settings))
 
@@ -38,20 +37,21 @@ def main():
     device = use_device(settings.cuda)
     use_mixed_precision(settings.mixed_precision, device)
     set_seed(settings.seed)
-    model = build_auto_encoder(loss_weights=settings.w, ssim_val_range=settings.ssim_val_range)
+    model = build_auto_encoder()
     optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
-    metadata = {'kind': 'auto_encoder', 'modality': settings.type_flag}
-    weights_file = f'auto_encoder_epoch_{{epoch}}_{settings.type_flag}.safetensors'
+    metadata = {'kind': 'auto_encoder', 'modality': settings.type_flag, 'options': model.options}
+    weights_file = AUTO_ENCODER.replace('{modality}', settings.type_flag)
 
-    with TrainingRun(folder, model, optimizer, batches, LOSSES, settings, weights_file, metadata) as run:
+    with TrainingRun(folder, model, optimizer, batches, settings, weights_file, metadata) as run:
         for epoch in range(run.epoch, settings.epochs):
             optimizer.lr = learning_rate(settings.lr, epoch, settings.full_rate_epochs)
             for batch in run.batches_of(epoch):
                 images = jt.array(batch.arrays[0])  # (batch, 1, height, width), 0…255
-                outputs = model.train_module(images)
-                optimizer.step(outputs['total_loss'])
-                run.after_step(outputs, batch)
-            run.after_epoch(samples=(images, outputs['out']))
+                out = model.reconstruct(images)['recons1']
+                losses = autoencoder_losses(out, images, **part_of(settings, 'losses'))
+                optimizer.step(losses['total_loss'])
+                run.after_step(losses, batch)
+            run.after_epoch(samples=(images, out))
         run.finish()
 
 

@@ -2,32 +2,36 @@
 
     python train_conv_trans.py --path ./database
     python train_conv_trans.py --resume_model_auto_ir FILE --resume_model_auto_vi FILE
+    python train_conv_trans.py --resume_model_trans FILE
     python train_conv_trans.py --resume
 
 Settings: args_trans.py. What a run writes: tools/training_run.py.
 """
-from tqdm import tqdm
-
 from args_trans import Args
-from network.loss import Gradient_loss, Order_loss
-from network.precision import use_mixed_precision
-from tools.encoders import find_encoders, load_encoders, save_encoders
+from network.variants import VARIANTS
 from tools.errors import run_script
-from tools.feature_cache import FeatureCache
-from tools.kaist import list_pairs
-from tools.loader import Batches
-from tools.models import build_fusion
-from tools.optimizer import Adam
-from tools.run_folder import new_run_folder, read_settings
-from tools.runtime import jt, set_seed, use_device
-from tools.settings import describe
-from tools.training_run import TrainingRun, learning_rate
+from tools.run_folder import FUSION, new_run_folder, read_settings
+from tools.settings import describe, part_of
 
-LOSSES = ('pix_loss', 'gra_loss', 'total_loss')
+SIZE = 256, 256  # that images are resized to: their deep features fill one window
 
 
 def main():
     settings, resumed = read_settings(Args, __doc__, runs='save_fusion_model')
+
+    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
+    from tqdm import tqdm
+    from network.loss import fusion_losses
+    from network.operators import use_mixed_precision
+    from tools.encoders import find_encoders, load_encoders, save_encoders
+    from tools.feature_cache import open_caches
+    from tools.kaist import list_pairs
+    from tools.loader import Batches
+    from tools.models import build_fusion, load_fusion
+    from tools.optimizer import Adam
+    from tools.runtime import jt, set_seed, use_device
+    from tools.training_run import TrainingRun, learning_rate
+
     folder = resumed or new_run_folder(settings.save_fusion_model, 'fuse')
     encoder_files = find_encoders(settings.resume_model_auto_ir, settings.resume_model_auto_vi,
                                   settings.save_auto_model, run_folder=resumed)
@@ -36,24 +40,26 @@ def main():
 
     listing = list_pairs(settings.path, settings.train_num, settings.train_num_from)
     print(listing.report)
-    batches = Batches(listing.items, settings.batch, (settings.Height, settings.Width), settings.seed, settings.workers,
-                      settings.cache, settings.augment, report=tqdm.write)
+    batches = Batches(listing.items, settings.batch, SIZE, settings.seed, settings.workers, settings.cache, settings.augment,
+                      report=tqdm.write)
 
     device = use_device(settings.cuda)
     use_mixed_precision(settings.mixed_precision, device)
     set_seed(settings.seed)
     encoders = load_encoders(encoder_files)
     encoder_ir, encoder_vi = (encoder.model for encoder in encoders)
-    caches = cache_features(settings, encoders, listing.items)
-    model = build_fusion(settings.variant, gradient_loss_weight=settings.gradient_loss_weight, deep_start=settings.deep_start,
-                         deep_shares=settings.deep_shares)
+    caches = open_caches(settings.cache_features, encoders, listing.items, SIZE)
+    options = part_of(settings, 'network')
+    if settings.resume_model_trans and not resumed:
+        model = load_fusion(settings.resume_model_trans, settings.variant, **options)
+    else:
+        model = build_fusion(settings.variant, **options)
+    loss_weights = {**part_of(settings, 'losses'), **VARIANTS[settings.variant].loss_weights}
     optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
-    gradient_loss, order_loss = Gradient_loss(), Order_loss()
-    metadata = {'kind': 'fusion', 'variant': settings.variant, 'deep_shares': settings.deep_shares,
+    metadata = {'kind': 'fusion', 'variant': settings.variant, 'options': model.options,
                 'encoders': {'ir': encoders[0].fingerprint, 'vi': encoders[1].fingerprint}}
-    weights_file = 'fusetrans_epoch_{epoch}.safetensors'
 
-    with TrainingRun(folder, model, optimizer, batches, LOSSES, settings, weights_file, metadata) as run:
+    with TrainingRun(folder, model, optimizer, batches, settings, FUSION, metadata) as run:
         save_encoders(encoders, folder)
         for epoch in range(run.epoch, settings.epochs):
             optimizer.lr = learning_rate(settings.lr, epoch, settings.full_rate_epochs)
@@ -67,22 +73,12 @@ def main():
                         (ir_sh, ir_de), (vi_sh, vi_de) = encoder_ir(ir), encoder_vi(vi)
                     # Still to be computed, they would be fused with what comes next and be rounded otherwise than kept ones.
                     jt.sync([ir_sh, ir_de, vi_sh, vi_de])
-                outputs = model.train_module(ir, vi, ir_sh, vi_sh, ir_de, vi_de, False, gradient_loss, order_loss)
-                optimizer.step(outputs['total_loss'])
-                run.after_step(outputs, batch)
-            run.after_epoch(samples=(ir, vi, outputs['out']))
+                out = model(ir_de, ir_sh, vi_de, vi_sh, shift_flag=False)['out']
+                losses = fusion_losses(out, ir, vi, **loss_weights)
+                optimizer.step(losses['total_loss'])
+                run.after_step(losses, batch)
+            run.after_epoch(samples=(ir, vi, out))
         run.finish()
-
-
-def cache_features(settings, encoders, items):
-    """A FeatureCache for each of the encoders, or None if none is asked for."""
-    if settings.cache_features is None:
-        return None
-    size = settings.Height, settings.Width
-    caches = [FeatureCache(settings.cache_features, encoder, paths, size) for encoder, paths in zip(encoders, zip(*items))]
-    for cache in caches:
-        print(cache.describe())
-    return caches
 
 
 if __name__ == '__main__':

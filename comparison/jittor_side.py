@@ -5,10 +5,10 @@ import numpy as np
 
 from comparison.worker import MIB, Trainer, process_peak_memory, read_batch, read_pair, serve
 from network.loss import Gradient_loss, Order_loss
-from network.strips import Networks, fuse_in_strips
+from network.strips import Networks, fuse_pair
 from tools.checkpoint import load_weights, save_weights
 from tools.models import build_auto_encoder, build_fusion, weights_of
-from tools.optimizer import Adam, reached_by
+from tools.optimizer import Adam
 from tools.runtime import jt, set_seed, use_device
 from tools.training_run import learning_rate
 
@@ -51,14 +51,10 @@ class JittorSide(Trainer):
         """Write what a training step computes, before it changes the weights, to the .npz file `out`."""
         images = self._vars(read_batch(batches, index))
         outputs = self.forward(images)
-        loss = outputs['total_loss']
         parameters = {name: value for name, value in self.model.named_parameters() if value.requires_grad}
-        values = list(parameters.values())
-        reached = reached_by(loss, values)
         arrays = {**self.features(images), **{name: outputs[name] for name in ('out', *self.losses)}}
-        for name, gradient, is_reached in zip(parameters, jt.grad(loss, values), reached):
-            if is_reached:
-                arrays[f'gradient {name}'] = gradient
+        for name, gradient in zip(parameters, jt.grad(outputs['total_loss'], list(parameters.values()))):
+            arrays[f'gradient {name}'] = gradient
         for name, value in self.model.state_dict().items():
             if 'running_' in name:
                 arrays[f'statistic {name}'] = value
@@ -76,7 +72,7 @@ class JittorSide(Trainer):
 
     def fuse(self, pair, out=None):
         """Fuse a test pair; write the image, float32 H×W in 0…255, to the .npy file `out` if one is given."""
-        fused = fuse_in_strips(self.networks, *read_pair(pair))['out']
+        fused = fuse_pair(self.networks, *read_pair(pair))['out']
         if out:
             np.save(out, fused)
 

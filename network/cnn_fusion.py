@@ -1,6 +1,6 @@
 """The ablation that merges the modalities by convolutions instead of cross-attention."""
 from tools.runtime import jt, nn
-from network.precision import Conv2d
+from network.layers import Conv2d
 from network.transformer_cam import to_map, to_tokens
 
 

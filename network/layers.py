@@ -3,10 +3,12 @@
 Where Jittor's own operator differs from PyTorch's in its result (batch norm, layer norm, sums over large tensors) or compiles anew
 for every image size (reflection padding), it is written here with Jittor's basic ones; each docstring says which.
 """
+from fractions import Fraction
+
 import numpy as np
 
 from tools.runtime import jt, nn
-from network.precision import Conv2d, in_float16
+from network.operators import box_of_channels, convolve, linear
 
 
 def reflection_indices(length, before, after):
@@ -88,21 +90,48 @@ def mse(x, y):
     return total_mean((x - y).sqr())
 
 
-class _BatchedMatmul(jt.Function):
-    """`jt.matmul` whose gradient is made of matmuls too; Jittor's own, a dot product per element, is twice as slow on the CPU."""
+class Conv2d(nn.Conv2d):
+    """nn.Conv2d, by `network.operators.convolve`; with stride 1 and bias, without groups or dilation."""
 
-    def execute(self, a, b):
-        self.factors = a, b
-        return jt.matmul(a, b)
+    @property
+    def reach(self):
+        return self.kernel_size[0] // 2
 
-    def grad(self, gradient):
-        a, b = self.factors
-        return jt.matmul(gradient, b.transpose(0, 1, 3, 2)), jt.matmul(a.transpose(0, 1, 3, 2), gradient)
+    def execute(self, x):
+        return convolve(x, self.weight, self.bias, self.padding[0])
 
 
-def batched_matmul(a, b):
-    """(N, heads, T, D) × (N, heads, D, U) → (N, heads, T, U)."""
-    return in_float16(_BatchedMatmul.apply, a, b)
+class Linear(nn.Linear):
+    """nn.Linear, by `network.operators.linear`."""
+
+    def execute(self, x):
+        return linear(x, self.weight, self.bias)
+
+
+class UniformFilter(nn.Module):
+    """A fixed size×size convolution all of whose weights are equal, with zero padding: (N, C, H, W) → (N, 1, H, W).
+
+    The original computes C equal output channels by a C×C convolution. The weight is kept since it is in the checkpoints.
+    """
+    dispensable = ('weight',)
+
+    def __init__(self, channels, size=3):
+        self.size = size
+        self.weight = (jt.ones((channels, channels, size, size)) / size ** 2).stop_grad()
+
+    @property
+    def reach(self):
+        return self.size // 2
+
+    def execute(self, x):
+        n, c, h, w = x.shape
+        total = x.sum(1, keepdims=True)
+        neighbours = total.reindex([n, 1, h, w, self.size, self.size], ['i0', '0', f'i2+i4-{self.reach}', f'i3+i5-{self.reach}'])
+        return neighbours.sum([4, 5]) * self.weight[0, 0, 0, 0]
+
+    def as_convolution(self, x):
+        """The same, rounded as the original's convolution is."""
+        return box_of_channels(x, self.weight[:1])
 
 
 class BatchNorm2d(nn.Module):
@@ -110,12 +139,14 @@ class BatchNorm2d(nn.Module):
 
     Jittor's computes the variance as E[x²] − E[x]², which cancels where the mean is large, and keeps the biased running variance.
     """
+    dispensable = ('num_batches_tracked',)  # in PyTorch's checkpoints; nothing reads it
+    reach = 0
 
     def __init__(self, channels, eps=1e-5, momentum=0.1, scale=1.0):
         self.eps, self.momentum = eps, momentum
         self.weight, self.bias = jt.full([channels], scale), jt.zeros(channels)
         self.running_mean, self.running_var = jt.zeros(channels).stop_grad(), jt.ones(channels).stop_grad()
-        self.num_batches_tracked = jt.zeros(1, dtype='int32').stop_grad()  # in PyTorch's checkpoints; nothing reads it
+        self.num_batches_tracked = jt.zeros(1, dtype='int32').stop_grad()
 
     def execute(self, x):
         shape = (1, -1, 1, 1)
@@ -165,6 +196,7 @@ class ConvLayer(nn.Module):
 
 class MaxPool2(nn.Module):
     """`max_pool2` as a layer."""
+    reach, shrinks = 0, Fraction(2)
 
     def execute(self, x):
         return max_pool2(x)
@@ -172,6 +204,38 @@ class MaxPool2(nn.Module):
 
 class Upsample2(nn.Module):
     """`upsample2` as a layer."""
+    reach, shrinks = 0, Fraction(1, 2)
 
     def execute(self, x):
         return upsample2(x)
+
+
+def unread(layer):
+    """Mark a layer of the original's checkpoints that nothing reads: it is kept, but not trained. Returns the layer."""
+    for weight in layer.parameters():
+        weight.stop_grad()
+    layer.unread, layer.dispensable = True, [name for name, _ in layer.named_parameters()]
+    return layer
+
+
+def dispensable(model):
+    """The names of the weights that fusing can do without, a set: nothing reads them, or the constructor makes them as they are."""
+    return {f'{prefix}.{name}' if prefix else name
+            for prefix, module in model.named_modules() for name in getattr(module, 'dispensable', ())}
+
+
+def reach(model):
+    """(rows, scale): how many rows beyond its own a row of the model's output can depend on, and how many rows it stands for, both in
+    rows of the model's input.
+
+    An upper bound: of all layers, one after the other in the order in which they are written. Each says its `reach`, and by how much it
+    `shrinks` a map, if it does; TypeError for one that does not, since parts of an image would be computed wrongly at their edges.
+    """
+    rows, scale = 0, Fraction(1)
+    for name, layer in model.named_modules():
+        if hasattr(layer, 'reach'):
+            rows += layer.reach * scale
+            scale *= getattr(layer, 'shrinks', 1)
+        elif len(layer.modules()) == 1:  # not made of layers, which follow
+            raise TypeError(f'{type(layer).__name__} ({name}) does not say how many rows it reaches beyond its own: give it `reach`')
+    return rows, scale

@@ -1,4 +1,8 @@
-"""The losses of both stages (original: network/loss.py, pytorch_msssim/__init__.py)."""
+"""The losses of both stages (original: network/loss.py, pytorch_msssim/__init__.py).
+
+A new term: an entry in `autoencoder_losses` or `fusion_losses`, its weight among their arguments, and a setting of the same name in
+args_auto.py or args_trans.py. Log, CSV and curves take the names that are there.
+"""
 import numpy as np
 
 from tools.runtime import jt, nn
@@ -106,3 +110,28 @@ class Order_loss(nn.Module):
             target = jt.ternary(mean_ir / total > mean_vi / total, ir, vi).stop_grad()
             target.sync()  # fused into the backward pass, the comparison would be made again, with another rounding at ties
         return mse(fused, target), target
+
+
+def autoencoder_losses(out, x, recon_loss_weight=1.0, ssim_loss_weight=10000.0, ssim_val_range=255.0):
+    """The weighted losses of stage 1, {name: Var of one element}, and their sum 'total_loss'; out and x are (N, 1, H, W) in 0…255.
+
+    ssim_val_range: the value range in msssim; None infers it as the original does, which can give NaN on flat images early in training.
+    """
+    return _with_total({'recon_loss': recon_loss_weight * mse(out, x),
+                        'ssim_loss': ssim_loss_weight * (1 - msssim(out, x, ssim_val_range, normalize=True))})
+
+
+ORDER_LOSS, GRADIENT_LOSS = Order_loss(), Gradient_loss()
+
+
+def fusion_losses(out, ir, vi, pixel_loss_weight=1.0, gradient_loss_weight=10.0, pixel_loss=ORDER_LOSS, gradient_loss=GRADIENT_LOSS):
+    """The weighted losses of stage 2, {name: Var of one element}, and their sum 'total_loss'; out, ir and vi are (N, 1, H, W) in 0…255.
+
+    A term of weight 0 is left out, and not computed.
+    """
+    terms = {'pix_loss': (pixel_loss_weight, pixel_loss), 'gra_loss': (gradient_loss_weight, gradient_loss)}
+    return _with_total({name: weight * loss(out, ir, vi)[0] for name, (weight, loss) in terms.items() if weight})
+
+
+def _with_total(losses):
+    return {**losses, 'total_loss': sum(losses.values())}

@@ -1,9 +1,7 @@
 """Stage 1: the auto-encoder that learns the features of one modality (original: network/net_autoencoder.py)."""
-import re
-
 from tools.runtime import jt, nn
-from network.layers import ConvLayer, MaxPool2, Upsample2, max_pool2, mse, pad_to, upsample2
-from network.loss import msssim
+from network.layers import ConvLayer, MaxPool2, Upsample2, pad_to
+from network.loss import autoencoder_losses
 
 MAX_VALUE = 255  # images enter and leave with values 0…255
 
@@ -43,13 +41,14 @@ class Encoder(nn.Module):
 
     def __init__(self, in_channels, out_channels1, out_channels, num_layers, dense_out):
         self.conv1 = ConvLayer(in_channels, out_channels1)
+        self.pool = MaxPool2()
         self.dense_blocks = nn.Sequential(
             Dense_Block(num_layers, out_channels1, out_channels, dense_out), MaxPool2(),
             Dense_Block(num_layers, dense_out, out_channels, dense_out), MaxPool2())
 
     def execute(self, x):
         shallow = self.conv1(x)
-        return shallow, self.dense_blocks(max_pool2(shallow))
+        return shallow, self.dense_blocks(self.pool(shallow))
 
 
 class Decoder_rec(nn.Module):
@@ -58,13 +57,14 @@ class Decoder_rec(nn.Module):
     def __init__(self, in_channels, out_channels, train_flag):
         self.train_flag = train_flag
         self.conv1 = ConvLayer(in_channels, in_channels // 2)
+        self.up = Upsample2()
         self.conv_block = nn.Sequential(
             ConvLayer(in_channels // 2, in_channels // 2), Upsample2(),
             ConvLayer(in_channels // 2, in_channels // 4), Upsample2())
         self.conv_last = ConvLayer(in_channels // 4, out_channels, kernel_size=1)
 
     def execute(self, shallow, deep):
-        out = self.conv_block(upsample2(self.conv1(deep)))  # (N, 32, 8 * (H//8), 8 * (W//8))
+        out = self.conv_block(self.up(self.conv1(deep)))  # (N, 32, 8 * (H//8), 8 * (W//8))
         if not self.train_flag:
             out = pad_to(out, *shallow.shape[2:])
         return self.conv_last(out + shallow)
@@ -75,18 +75,15 @@ class Auto_Encoder_single(nn.Module):
 
     train_flag: True expects sides that are multiples of 8; False pads the decoder's output back to any size.
     part_out: channels that the decoder takes, those that the encoder gives (dense_out).
-    loss_weights: of the mean squared error and of 1 − msssim. ssim_val_range: the value range in msssim; None infers it as the
-    original does, which can give NaN on flat images early in training.
+    loss_weights, ssim_val_range: for `train_module` alone, see network.loss.autoencoder_losses.
     """
-
-    # Weights that the features do not depend on: a file for fusing can do without them.
-    dispensable = re.compile(r'recon_decoder1\.')
 
     def __init__(self, in_channels=1, out_channels=1, en_out_channels1=32, en_out_channels=64, num_layers=3, dense_out=128,
                  part_out=128, train_flag=True, loss_weights=(1.0, 10000.0), ssim_val_range=255.0):
         self.loss_weights, self.ssim_val_range = loss_weights, ssim_val_range
         self.fea_encoder1 = Encoder(in_channels, en_out_channels1, en_out_channels, num_layers, dense_out)
         self.recon_decoder1 = Decoder_rec(part_out, out_channels, train_flag)
+        self.recon_decoder1.dispensable = [name for name, _ in self.recon_decoder1.named_parameters()]  # the features do not need it
 
     def execute(self, x):
         """Features of x: shallow (N, 32, H, W) and deep (N, 128, H//8, W//8)."""
@@ -103,8 +100,6 @@ class Auto_Encoder_single(nn.Module):
     reconsturce = reconstruct  # the original's spelling
 
     def train_module(self, x):
-        """The reconstruction 'out' of x (N, 1, H, W) and its weighted losses 'recon_loss', 'ssim_loss' and their sum 'total_loss'."""
+        """The reconstruction 'out' of x (N, 1, H, W), and its losses as `autoencoder_losses` gives them."""
         out = self.reconstruct(x)['recons1']
-        recon_loss = self.loss_weights[0] * mse(out, x)
-        ssim_loss = self.loss_weights[1] * (1 - msssim(out, x, self.ssim_val_range, normalize=True))
-        return {'out': out, 'recon_loss': recon_loss, 'ssim_loss': ssim_loss, 'total_loss': recon_loss + ssim_loss}
+        return {'out': out, **autoencoder_losses(out, x, *self.loss_weights, self.ssim_val_range)}

@@ -1,21 +1,17 @@
 """Stage 2: the fusion network (original: network/net_conv_trans.py)."""
-import re
-
 import numpy as np
 
+from network.cnn_fusion import CNN_fusion
+from network.layers import ConvLayer, UniformFilter, Upsample2, pad_to_indices, reflection_pad, take, unread
+from network.loss import fusion_losses
+from network.transformer_cam import cross_encoder
+from network.variants import DEEP_SHARES
 from tools.errors import UserError
 from tools.runtime import jt, nn
-from network.cpu_convolution import CPUConvolution, computes_on_cpu
-from network.cnn_fusion import CNN_fusion
-from network.layers import ConvLayer, Upsample2, pad_to, reflection_pad, upsample2
-from network.transformer_cam import cross_encoder
 
 EPSILON = 1e-6
 MAX_VALUE = 255
-BOX = 3  # side of the averaging filters in the fusion weights
-BLOCK = 8  # channels that are added up before the blocks are, on a GPU
 IR_SHALLOW_SHARE = 0.5  # the infrared shallow features enter with half their weight
-DEEP_SHARES = ('signed', 'bounded')  # how the deep fusion weights are taken from the local sums
 
 
 def to_windows(x, size):
@@ -50,32 +46,6 @@ def normalize_tensor(x):
     return (x - low) / (high - low + EPSILON)
 
 
-class UniformFilter(nn.Module):
-    """A fixed BOX×BOX convolution all of whose weights are equal, with zero padding: (N, C, H, W) → (N, 1, H, W).
-
-    The original computes C equal output channels by a C×C convolution. The weight is kept since it is in the checkpoints.
-    """
-
-    def __init__(self, channels):
-        self.weight = (jt.ones((channels, channels, BOX, BOX)) / BOX ** 2).stop_grad()
-
-    def execute(self, x):
-        n, c, h, w = x.shape
-        total = x.sum(1, keepdims=True)
-        neighbours = total.reindex([n, 1, h, w, BOX, BOX], ['i0', '0', f'i2+i4-{BOX // 2}', f'i3+i5-{BOX // 2}'])
-        return neighbours.sum([4, 5]) * self.weight[0, 0, 0, 0]
-
-    def as_convolution(self, x):
-        """The same, rounded as the original's convolution is: bit for bit on the CPU, elsewhere added up in blocks of channels."""
-        if computes_on_cpu():
-            return CPUConvolution((BOX // 2, BOX // 2))(x, self.weight[:1], jt.zeros(1))
-        n, c, h, w = x.shape
-        blocks = x.reshape(n, c // BLOCK, BLOCK, h, w)
-        neighbours = blocks.reindex([n, c // BLOCK, h, w, BLOCK, BOX, BOX],
-                                    ['i0', 'i1', 'i4', f'i2+i5-{BOX // 2}', f'i3+i6-{BOX // 2}'])
-        return (neighbours * self.weight[0, 0, 0, 0]).sum([4, 5, 6]).sum(1, keepdims=True)
-
-
 class Weight(nn.Module):
     """Fusion weights of the two modalities, from features (N, C, H, W) of each. They carry no gradient.
 
@@ -84,6 +54,8 @@ class Weight(nn.Module):
     """
 
     def __init__(self, channels_shallow, channels_deep, deep_shares='signed'):
+        if deep_shares not in DEEP_SHARES:
+            raise ValueError(f'deep_shares must be one of {", ".join(DEEP_SHARES)}, not {deep_shares!r}')
         self.deep_shares = deep_shares
         self.conv_sh = UniformFilter(channels_shallow)
         self.conv_de = UniformFilter(channels_deep)
@@ -108,14 +80,15 @@ class Weight(nn.Module):
 
 
 class Decoder_fusion(nn.Module):
-    """Shallow (N, 32, H, W) and deep features (N, 128, H//8, W//8) of both modalities and CAM's output (like the deep ones) →
-    the fused image (N, 1, H, W), not yet normalised.
+    """Merged deep features (N, 128, H//8, W//8) and both modalities' shallow ones (N, 32, H, W) → the fused image (N, 1, H, W), not
+    yet normalised.
     """
 
     def __init__(self, in_channels, out_channels, train_flag, deep_start=1.0, deep_shares='signed'):
         self.train_flag = train_flag
         half, quarter = in_channels // 2, in_channels // 4
         self.conv1 = ConvLayer(in_channels, half, batch_norm=True)
+        self.up = Upsample2()
         self.conv_block = nn.Sequential(
             ConvLayer(half, half, batch_norm=True), Upsample2(),
             ConvLayer(half, quarter, batch_norm=True), Upsample2(),
@@ -128,47 +101,42 @@ class Decoder_fusion(nn.Module):
         w_ir, w_vi = self.weight.for_de(ir_de, vi_de)
         return cam + w_ir * ir_de + w_vi * vi_de
 
-    def upsample(self, deep):
-        """Merged deep features (N, 128, h, w) → (N, 32, 8h, 8w)."""
-        return self.conv_block(upsample2(self.conv1(deep)))
-
     def merge_shallow(self, ir_sh, vi_sh):
         """What the shallow features (N, 32, H, W) of both modalities add to the upsampled deep ones: their shape."""
         w_ir, w_vi = self.weight.for_sh(ir_sh, vi_sh)
         return IR_SHALLOW_SHARE * w_ir * ir_sh + w_vi * vi_sh
 
-    def execute(self, ir_sh, vi_sh, ir_de, vi_de, cam):
-        out = self.upsample(self.merge_deep(ir_de, vi_de, cam))
+    def execute(self, deep, ir_sh, vi_sh, rows=None):
+        """rows: which row of the upsampled deep features stands at each row of the image; None: as `pad_to_indices` has it."""
+        up = self.conv_block(self.up(self.conv1(deep)))  # (N, 32, 8h, 8w)
         if not self.train_flag:
-            out = pad_to(out, *ir_sh.shape[2:])
-        return self.conv_last(out + self.merge_shallow(ir_sh, vi_sh))
+            height, width = ir_sh.shape[2:]
+            rows = pad_to_indices(up.shape[2], height) if rows is None else rows
+            up = take(up, rows, pad_to_indices(up.shape[3], width))
+        return self.conv_last(up + self.merge_shallow(ir_sh, vi_sh))
 
 
 class Trans_FuseNet(nn.Module):
     """The fusion network: the encoders' features of an infrared and a visible image → the fused image.
 
     train_flag: True expects one window, images of 8 * img_size = 256 pixels a side; False takes any size.
-    gradient_loss_weight: of L_gra in the total loss; 0 trains without it (then it is not computed).
+    gradient_loss_weight: for `train_module` alone, see network.loss.fusion_losses.
     deep_start: what the last batch norm of the deep path multiplies with before training. At 1, the original's, the untrained deep
     features drown the shallow ones; at 0 the network begins as a fusion of the shallow features and lets the deep ones in as
     training finds use for them (as residual branches that start at zero, in ResNet trainings and DiT).
     deep_shares: how the deep features are weighed, one of DEEP_SHARES (see `Weight`).
+    attention: further options of `network.transformer_cam.Attention`.
     """
-
-    # Weights in the original's checkpoints that the result does not depend on, since nothing reads them or the constructor makes them
-    # as they are: a file for fusing can do without them.
-    dispensable = re.compile(r'conv_gra\.|decoder_fusion\.weight\.conv_|.*\.num_batches_tracked$'
-                             r'|cross_atten_block\.self_atten_block[12]\.self_atten[12]\.norm\.'
-                             r'|cross_atten_block\.cross_atten_block\.cross_atten[12]\.blocks\.\d+\.attn\.qkv\.')
 
     def __init__(self, en_out_channels1=32, out_channels=1, part_out=128, train_flag=True, img_size=32, patch_size=2, depth_self=1,
                  depth_cross=1, n_heads=16, qkv_bias=True, mlp_ratio=4, p=0., attn_p=0., gradient_loss_weight=10.0, deep_start=1.0,
-                 deep_shares='signed'):
+                 deep_shares='signed', **attention):
         self.img_size, self.gradient_loss_weight = img_size, gradient_loss_weight
         self.cross_atten_block = cross_encoder(img_size, patch_size, part_out * patch_size ** 2, depth_self, depth_cross, n_heads,
-                                               mlp_ratio, qkv_bias, p, attn_p, fusion=self.fusion_module(part_out, img_size, patch_size))
+                                               mlp_ratio, qkv_bias, p, attn_p, self.fusion_module(part_out, img_size, patch_size),
+                                               **attention)
         laplacian = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
-        self.conv_gra = nn.Conv2d(en_out_channels1, en_out_channels1, 3, padding=1, bias=False)  # in the checkpoints; nothing uses it
+        self.conv_gra = unread(nn.Conv2d(en_out_channels1, en_out_channels1, 3, padding=1, bias=False))
         self.conv_gra.weight.assign(np.tile(laplacian, (en_out_channels1, en_out_channels1, 1, 1)))
         self.decoder_fusion = Decoder_fusion(part_out, out_channels, train_flag, deep_start, deep_shares)
 
@@ -186,23 +154,25 @@ class Trans_FuseNet(nn.Module):
                                     'they are not weights of CrossFuse, whose filter there is a plain mean')
         super().load_parameters(params)
 
+    def attend(self, ir_de, vi_de, shift_flag):
+        """CAM's maps of the deep features (N, 128, h, w), each of their shape: 'cross', the fused one, 'ir_self' and 'vi_self'."""
+        windows = self.cross_atten_block(to_windows(ir_de, self.img_size), to_windows(vi_de, self.img_size), shift_flag)
+        return {name: from_windows(maps, ir_de.shape) for name, maps in zip(('cross', 'ir_self', 'vi_self'), windows)}
+
     def execute(self, ir_de, ir_sh, vi_de, vi_sh, shift_flag=True):
         """Deep (N, 128, H//8, W//8) and shallow features (N, 32, H, W) of both modalities → {'out': …}, the fused image (N, 1, H, W)
         in 0…255, and CAM's maps 'ir_self', 'vi_self' and 'cross', each like the deep features."""
-        windows = self.cross_atten_block(to_windows(ir_de, self.img_size), to_windows(vi_de, self.img_size), shift_flag)
-        cross, ir_self, vi_self = (from_windows(maps, ir_de.shape) for maps in windows[:3])
-        out = self.decoder_fusion(ir_sh, vi_sh, ir_de, vi_de, cross)
-        return {'out': normalize_tensor(out) * MAX_VALUE, 'ir_self': ir_self, 'vi_self': vi_self, 'cross': cross}
+        maps = self.attend(ir_de, vi_de, shift_flag)
+        deep = self.decoder_fusion.merge_deep(ir_de, vi_de, maps['cross'])
+        out = self.decoder_fusion(deep, ir_sh, vi_sh)
+        return {'out': normalize_tensor(out) * MAX_VALUE, **maps}
 
     def train_module(self, x_ir, x_vi, ir_sh, vi_sh, ir_de, vi_de, shift_flag, gra_loss, order_loss):
-        """The fused image 'out' of x_ir and x_vi (N, 1, H, W), whose features are given, and its weighted losses
-        'pix_loss', 'gra_loss' and their sum 'total_loss'. gra_loss, order_loss: network.loss.Gradient_loss and Order_loss."""
+        """The fused image 'out' of x_ir and x_vi (N, 1, H, W), whose features are given, and its losses as `fusion_losses` gives them.
+        gra_loss, order_loss: network.loss.Gradient_loss and Order_loss. (The original's way to train; ours is train_conv_trans.py's.)"""
         out = self(ir_de, ir_sh, vi_de, vi_sh, shift_flag)['out']
-        pix_loss, _ = order_loss(out, x_ir, x_vi)
-        if not self.gradient_loss_weight:
-            return {'out': out, 'pix_loss': pix_loss, 'gra_loss': jt.zeros(1), 'total_loss': pix_loss}
-        weighted = self.gradient_loss_weight * gra_loss(out, x_ir, x_vi)[0]
-        return {'out': out, 'pix_loss': pix_loss, 'gra_loss': weighted, 'total_loss': pix_loss + weighted}
+        return {'out': out, **fusion_losses(out, x_ir, x_vi, gradient_loss_weight=self.gradient_loss_weight, pixel_loss=order_loss,
+                                            gradient_loss=gra_loss)}
 
 
 class Trans_FuseNet_CNN(Trans_FuseNet):

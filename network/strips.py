@@ -1,96 +1,125 @@
-"""Both stages on one pair of images of any size, strip by strip, so that memory stays bounded.
+"""Fusing a pair of images of any size, in bounded memory.
 
-A strip is computed with as many rows around it as its result depends on. So the fused image is, up to rounding, what
-`Trans_FuseNet.execute` gives on the features of the whole images. Between the steps, features wait as numpy arrays.
+A pair that fits goes through the networks as in training. A larger one goes through the same forward pass, but for two parts of the
+fusion network, for which others stand that call them piece by piece: CAM with some windows, the decoder with a strip of the image. A
+strip is computed with as many rows around it as its result can depend on, by the layers' own word (`network.layers.reach`). So the
+fused image is the same, up to rounding.
 """
+import copy
+import math
 from typing import Dict, NamedTuple
 
 import numpy as np
 
+from network.layers import pad_to_indices, reach
+from network.net_autoencoder import Auto_Encoder_single
+from network.net_conv_trans import Trans_FuseNet
 from tools.runtime import jt
-from network.layers import pad_to_indices, take
-from network.net_autoencoder import MAX_VALUE, Auto_Encoder_single
-from network.net_conv_trans import Trans_FuseNet, from_windows, normalize_tensor, to_windows
 
-SCALE = 8  # pixels of the image per deep feature
-STRIP = 256  # image rows in a strip, a multiple of SCALE
-ENCODER_HALO = 4  # deep rows: the encoder's convolutions reach 1 + 4·2 + 4·4 = 25 pixels beyond a deep feature's own 8
-DECODER_HALO = 2  # deep rows: the decoder's convolutions reach 1 + 1/2 + 1/4 + 1/8
-SHALLOW_HALO = 2  # image rows: the encoder's first convolution, and the 3×3 mean in the fusion weights
+FITS = 640 * 480  # pixels of an image that is computed whole, and of a strip
 WINDOWS = 8  # that go through CAM at once
 
 
 class Networks(NamedTuple):
-    """What a pair of images goes through: both encoders and the fusion network, all in eval mode."""
+    """What a pair of images goes through: both encoders and the fusion network, all in eval mode, with train_flag=False."""
     ir: Auto_Encoder_single
     vi: Auto_Encoder_single
     fusion: Trans_FuseNet
 
 
-def fuse_in_strips(networks: Networks, ir, vi) -> Dict[str, np.ndarray]:
+def fuse_pair(networks: Networks, ir, vi, fits=FITS) -> Dict[str, np.ndarray]:
     """Fuse two images, arrays (H, W) with values 0…255, H and W at least 8.
 
     Returns the fused image 'out' (H, W) in 0…255, and CAM's maps 'cross', 'ir_self' and 'vi_self' (128, H//8, W//8).
     """
     with jt.no_grad():
-        ir_deep, vi_deep = deep_features(networks.ir, ir), deep_features(networks.vi, vi)
-        maps = attend(networks.fusion, ir_deep, vi_deep)
-        deep = networks.fusion.decoder_fusion.merge_deep(*map(jt.array, (ir_deep, vi_deep, maps['cross']))).numpy()
-        out = decode(networks, ir, vi, deep)
-        fused = normalize_tensor(jt.array(out)) * MAX_VALUE
-        return {'out': fused.numpy()[0, 0], **{name: one[0] for name, one in maps.items()}}
+        if ir.size <= fits:
+            fusion = networks.fusion
+            (ir_sh, ir_de), (vi_sh, vi_de) = networks.ir(_as_batch(ir)), networks.vi(_as_batch(vi))
+        else:
+            fusion = copy.copy(networks.fusion)
+            fusion.cross_atten_block = _InChunks(fusion.cross_atten_block)
+            fusion.decoder_fusion = _InStrips(fusion.decoder_fusion, fits)
+            ir_sh, vi_sh = _Shallow(networks.ir, ir), _Shallow(networks.vi, vi)
+            ir_de, vi_de = _deep_features(networks.ir, ir, fits), _deep_features(networks.vi, vi, fits)
+        outputs = fusion(ir_de, ir_sh, vi_de, vi_sh)
+        names = list(outputs)
+        arrays = dict(zip(names, jt.fetch_sync([outputs[name] for name in names])))
+        return {'out': arrays.pop('out')[0, 0], **{name: maps[0] for name, maps in arrays.items()}}
 
 
-def deep_features(encoder, image):
+class _Shallow(NamedTuple):
+    """The shallow features of an image, computed where they are needed: at full size and in all channels they would fill the memory."""
+    encoder: Auto_Encoder_single
+    image: np.ndarray
+
+    def rows(self, first, last):
+        """Those of the rows from first to last: (1, 32, last - first, W)."""
+        halo = math.ceil(reach(self.encoder.fea_encoder1.conv1)[0])
+        above = max(first - halo, 0)
+        shallow = self.encoder.shallow(_as_batch(self.image[above:last + halo]))
+        return shallow[:, :, first - above:last - above]
+
+
+class _InChunks:
+    """CAM, some windows at a time."""
+
+    def __init__(self, cam):
+        self.cam = cam
+
+    def __call__(self, ir, vi, shift_flag):
+        ir, vi = ir.numpy(), vi.numpy()
+        chunks = [jt.fetch_sync(list(self.cam(jt.array(ir[first:first + WINDOWS]), jt.array(vi[first:first + WINDOWS]), shift_flag)))
+                  for first in range(0, len(ir), WINDOWS)]
+        return [jt.array(np.concatenate(maps)) for maps in zip(*chunks)]
+
+
+class _InStrips:
+    """The decoder, strip by strip; its shallow features are `_Shallow`."""
+
+    def __init__(self, decoder, fits):
+        self.decoder, self.fits = decoder, fits
+        self.merge_deep = decoder.merge_deep
+
+    def __call__(self, deep, ir_sh, vi_sh):
+        deep = deep.numpy()
+        height, width = ir_sh.image.shape
+        halo, scale = reach(self.decoder)  # in deep rows
+        halo, scale = math.ceil(halo), int(1 / scale)
+        up_rows = pad_to_indices(scale * deep.shape[2], height)
+        strips = []
+        for top, bottom in _strips(height, width, self.fits, scale):
+            first, last = max(top - scale * halo, 0), min(bottom + scale * halo, height)
+            rows = up_rows[first:last]
+            deep_first, deep_last = rows.min() // scale, rows.max() // scale + 1
+            strip = self.decoder(jt.array(deep[:, :, deep_first:deep_last]), ir_sh.rows(first, last), vi_sh.rows(first, last),
+                                 rows - scale * deep_first)
+            strips.append(strip.numpy()[:, :, top - first:bottom - first])
+        return jt.array(np.concatenate(strips, axis=2))
+
+
+def _deep_features(encoder, image, fits):
     """The encoder's deep features (1, 128, H//8, W//8) of an image (H, W)."""
-    height = image.shape[0]
-    deep_height = height // SCALE
+    rows, scale = reach(encoder.fea_encoder1)
+    halo, scale = math.ceil(rows / scale), int(scale)
+    height, width = image.shape
+    deep_height = height // scale
     strips = []
-    for first in range(0, deep_height, STRIP // SCALE):
-        last = min(first + STRIP // SCALE, deep_height)
-        above, below = max(first - ENCODER_HALO, 0), last + ENCODER_HALO
-        bottom = SCALE * below if below < deep_height else height  # to the last row, though it may fill no deep one
-        deep = encoder(as_batch(image[SCALE * above:bottom]))[1].numpy()
+    for top, bottom in _strips(scale * deep_height, width, fits, scale):
+        first, last = top // scale, bottom // scale
+        above, below = max(first - halo, 0), last + halo
+        end = scale * below if below < deep_height else height  # to the last row, though it may fill no deep one
+        deep = encoder(_as_batch(image[scale * above:end]))[1].numpy()
         strips.append(deep[:, :, first - above:last - above])
-    return np.concatenate(strips, axis=2)
+    return jt.array(np.concatenate(strips, axis=2))
 
 
-def attend(fusion, ir_deep, vi_deep):
-    """CAM's maps {'cross', 'ir_self', 'vi_self'} of the deep features of both modalities, each of their shape."""
-    ir, vi = (to_windows(jt.array(deep), fusion.img_size).numpy() for deep in (ir_deep, vi_deep))
-    chunks = []
-    for first in range(0, len(ir), WINDOWS):
-        chunk = slice(first, first + WINDOWS)
-        maps = fusion.cross_atten_block(jt.array(ir[chunk]), jt.array(vi[chunk]), shift_flag=True)
-        chunks.append(jt.fetch_sync(list(maps[:3])))
-    windows = dict(zip(('cross', 'ir_self', 'vi_self'), map(np.concatenate, zip(*chunks))))
-    return {name: from_windows(jt.array(one), ir_deep.shape).numpy() for name, one in windows.items()}
+def _strips(height, width, fits, multiple):
+    """(top, bottom) of the strips of an image of that size, of about `fits` pixels and a multiple of `multiple` rows, but for the last."""
+    rows = max(fits // width // multiple, 1) * multiple
+    return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
-def decode(networks, ir, vi, deep):
-    """The decoder's output (1, 1, H, W), not yet normalised, from the images (H, W) and the merged deep features."""
-    decoder = networks.fusion.decoder_fusion
-    height, width = ir.shape
-    rows, columns = (pad_to_indices(SCALE * length, target) for length, target in zip(deep.shape[2:], (height, width)))
-    strips = []
-    for top in range(0, height, STRIP):
-        wanted = rows[top:top + STRIP]  # of the upsampled deep features
-        first = max(wanted.min() // SCALE - DECODER_HALO, 0)
-        last = wanted.max() // SCALE + 1 + DECODER_HALO
-        upsampled = take(decoder.upsample(jt.array(deep[:, :, first:last])), wanted - SCALE * first, columns)
-        detail = shallow_detail(networks, ir, vi, top, min(top + STRIP, height))
-        strips.append(decoder.conv_last(upsampled + detail).numpy())
-    return np.concatenate(strips, axis=2)
-
-
-def shallow_detail(networks, ir, vi, top, bottom):
-    """The merged shallow features of the image rows from top to bottom: (1, 32, bottom - top, W)."""
-    above = max(top - SHALLOW_HALO, 0)
-    ir_sh, vi_sh = (encoder.shallow(as_batch(image[above:bottom + SHALLOW_HALO]))
-                    for encoder, image in ((networks.ir, ir), (networks.vi, vi)))
-    return networks.fusion.decoder_fusion.merge_shallow(ir_sh, vi_sh)[:, :, top - above:bottom - above]
-
-
-def as_batch(image):
+def _as_batch(image):
     """(H, W) → a float32 Var (1, 1, H, W)."""
     return jt.array(np.ascontiguousarray(image, np.float32)[np.newaxis, np.newaxis])

@@ -4,8 +4,8 @@ It works on windows of the deep features of both modalities. Inside, a window is
 values are ordered channel, row, column: (N, 128, 32, 32) ↔ (N, 256, 512).
 """
 from tools.runtime import nn
-from network.layers import LayerNorm, batched_matmul
-from network.precision import Linear
+from network.layers import LayerNorm, Linear, unread
+from network.operators import batched_matmul
 
 
 def to_tokens(x, patch_size):
@@ -41,17 +41,18 @@ class Attention(nn.Module):
     a token attends to what does *not* correlate with it, the point of the paper (its equation of the cross attention).
     """
 
-    def __init__(self, dim, n_heads, qkv_bias, attn_p, proj_p, cross):
+    def __init__(self, dim, n_heads, qkv_bias, attn_p, p, cross):
         self.n_heads, self.cross = n_heads, cross
         self.scale = (dim // n_heads) ** -0.5
-        self.qkv = Linear(dim, dim * 3, bias=qkv_bias)  # in the checkpoints of cross attention too, where nothing reads it
+        self.qkv = Linear(dim, dim * 3, bias=qkv_bias)
         if cross:
+            unread(self.qkv)
             self.q_linear = Linear(dim, dim, bias=qkv_bias)
             self.k_linear = Linear(dim, dim, bias=qkv_bias)
             self.v_linear = Linear(dim, dim, bias=qkv_bias)
         self.attn_drop = nn.Dropout(attn_p)
         self.proj = Linear(dim, dim)
-        self.proj_drop = nn.Dropout(proj_p)
+        self.proj_drop = nn.Dropout(p)
 
     def execute(self, query, key=None, value=None):
         n, t, dim = query.shape
@@ -70,12 +71,15 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """A pre-norm transformer block. Self: x → x. Cross: (query, key, value) → the same three for the next block."""
+    """A pre-norm transformer block. Self: x → x. Cross: (query, key, value) → the same three for the next block.
 
-    def __init__(self, dim, n_heads, mlp_ratio, qkv_bias, p, attn_p, cross=False):
+    attention: options of `Attention`. They and mlp_ratio are handed down to here from `Trans_FuseNet`, as `block`.
+    """
+
+    def __init__(self, dim, mlp_ratio, cross=False, **attention):
         self.cross = cross
         self.norm1 = LayerNorm(dim)
-        self.attn = Attention(dim, n_heads, qkv_bias, attn_p, p, cross)
+        self.attn = Attention(dim, cross=cross, **attention)
         self.norm2 = LayerNorm(dim)
         self.mlp = MLP(dim, int(dim * mlp_ratio), dim)
 
@@ -93,10 +97,10 @@ class Block(nn.Module):
 class self_atten_module(nn.Module):
     """Self-attention blocks on the tokens of one modality."""
 
-    def __init__(self, embed_dim, depth, n_heads, mlp_ratio, qkv_bias, p, attn_p):
+    def __init__(self, embed_dim, depth, p, **block):
         self.pos_drop = nn.Dropout(p)
-        self.blocks = nn.ModuleList([Block(embed_dim, n_heads, mlp_ratio, qkv_bias, p, attn_p) for _ in range(depth)])
-        self.norm = LayerNorm(embed_dim)  # in the checkpoints, but the original does not apply it
+        self.blocks = nn.ModuleList([Block(embed_dim, p=p, **block) for _ in range(depth)])
+        self.norm = unread(LayerNorm(embed_dim))  # the original does not apply it
 
     def execute(self, tokens):
         tokens = self.pos_drop(tokens)
@@ -108,9 +112,9 @@ class self_atten_module(nn.Module):
 class cross_atten_module(nn.Module):
     """Cross-attention blocks: tokens of a look at tokens of b, (a, b) → the tokens that b is replaced by."""
 
-    def __init__(self, embed_dim, depth, n_heads, mlp_ratio, qkv_bias, p, attn_p):
+    def __init__(self, embed_dim, depth, p, **block):
         self.pos_drop = nn.Dropout(p)
-        self.blocks = nn.ModuleList([Block(embed_dim, n_heads, mlp_ratio, qkv_bias, p, attn_p, cross=True) for _ in range(depth)])
+        self.blocks = nn.ModuleList([Block(embed_dim, cross=True, p=p, **block) for _ in range(depth)])
         self.norm = LayerNorm(embed_dim)
 
     def execute(self, a, b):
@@ -125,9 +129,9 @@ class cross_atten_module(nn.Module):
 class self_atten(nn.Module):
     """The self-attention of both modalities, each with its own weights."""
 
-    def __init__(self, embed_dim, depth, n_heads, mlp_ratio, qkv_bias, p, attn_p):
-        self.self_atten1 = self_atten_module(embed_dim, depth, n_heads, mlp_ratio, qkv_bias, p, attn_p)
-        self.self_atten2 = self_atten_module(embed_dim, depth, n_heads, mlp_ratio, qkv_bias, p, attn_p)
+    def __init__(self, embed_dim, depth, **block):
+        self.self_atten1 = self_atten_module(embed_dim, depth, **block)
+        self.self_atten2 = self_atten_module(embed_dim, depth, **block)
 
     def execute(self, ir, vi):
         return self.self_atten1(ir), self.self_atten2(vi)
@@ -136,9 +140,9 @@ class self_atten(nn.Module):
 class cross_atten(nn.Module):
     """The cross-attention in both directions: (ir, vi) → (their sum, ir looking at vi, vi looking at ir)."""
 
-    def __init__(self, embed_dim, depth, n_heads, mlp_ratio, qkv_bias, p, attn_p):
-        self.cross_atten1 = cross_atten_module(embed_dim, depth, n_heads, mlp_ratio, qkv_bias, p, attn_p)
-        self.cross_atten2 = cross_atten_module(embed_dim, depth, n_heads, mlp_ratio, qkv_bias, p, attn_p)
+    def __init__(self, embed_dim, depth, **block):
+        self.cross_atten1 = cross_atten_module(embed_dim, depth, **block)
+        self.cross_atten2 = cross_atten_module(embed_dim, depth, **block)
 
     def execute(self, ir, vi):
         cross1, cross2 = self.cross_atten1(ir, vi), self.cross_atten2(vi, ir)
@@ -152,9 +156,9 @@ class cross_encoder(nn.Module):
     """
 
     def __init__(self, img_size=32, patch_size=2, embed_dim=512, depth_self=1, depth_cross=1, n_heads=16, mlp_ratio=4.,
-                 qkv_bias=True, p=0., attn_p=0., fusion=None):
+                 qkv_bias=True, p=0., attn_p=0., fusion=None, **attention):
         self.img_size, self.patch_size = img_size, patch_size
-        block = dict(n_heads=n_heads, mlp_ratio=mlp_ratio, qkv_bias=qkv_bias, p=p, attn_p=attn_p)
+        block = dict(n_heads=n_heads, mlp_ratio=mlp_ratio, qkv_bias=qkv_bias, p=p, attn_p=attn_p, **attention)
         self.self_atten_block1 = self_atten(embed_dim, depth_self, **block)
         self.self_atten_block2 = self_atten(embed_dim, depth_self, **block)
         self.cross_atten_block = fusion or cross_atten(embed_dim, depth_cross, **block)

@@ -19,7 +19,7 @@ import pytest
 
 from conftest import REFERENCE, REPOSITORY, full_disk
 from convert_checkpoint import convert
-from tools.checkpoint import check_fits, load_state, load_weights, recognise, save_state, save_weights
+from tools.checkpoint import Weights, check_fits, load_state, load_weights, recognise, save_state, save_weights
 from tools.errors import UserError
 from tools.torch_file import COUNT, LEGACY_MAGIC, read_torch, write_torch
 
@@ -68,7 +68,8 @@ def assert_same(found, expected):
 # ---- our own files
 
 def test_weights_come_back_exactly(tmp_path, fusion):
-    arrays = {**fusion, 'double': np.array([np.pi, np.inf, -0.0]), 'flags': np.array([True, False]), 'transposed': np.arange(6, dtype=np.float32).reshape(2, 3).T,
+    arrays = {**fusion, 'double': np.array([np.pi, np.inf, -0.0]), 'flags': np.array([True, False]),
+              'transposed': np.arange(6, dtype=np.float32).reshape(2, 3).T,
               'empty': np.zeros((0, 3), np.float32)}
     save_weights(tmp_path / 'new' / 'w.safetensors', arrays, METADATA)
     loaded = load_weights(tmp_path / 'new' / 'w.safetensors')
@@ -148,11 +149,16 @@ def test_metadata_that_is_no_table_is_refused(tmp_path):
 # ---- which network, and whether it fits
 
 def test_networks_are_recognised_by_their_weights(auto_encoder, fusion):
-    assert recognise(auto_encoder, 'f') == ('auto_encoder', 'standard')
-    assert recognise(fusion, 'f') == ('fusion', 'standard')
-    assert recognise(cnn_state_dict(), 'f') == ('fusion', 'cnn')
-    with pytest.raises(UserError, match='vgg.pth holds weights of another network .features.0.weight.'):
-        recognise({'features.0.weight': np.zeros(3)}, 'vgg.pth')
+    of = lambda arrays, **metadata: recognise(Weights(arrays, metadata), 'f')
+    assert of(auto_encoder) == ('auto_encoder', 'standard')
+    assert of(fusion) == ('fusion', 'standard')
+    assert of(cnn_state_dict()) == ('fusion', 'cnn')
+    assert of(fusion, kind='fusion', variant='no_gradient_loss') == ('fusion', 'no_gradient_loss')  # the weights cannot tell
+    with pytest.raises(UserError, match='f holds weights of another network .features.0.weight'):
+        of({'features.0.weight': np.zeros(3)})
+    for variant in ('of_tomorrow', ['standard']):
+        with pytest.raises(UserError, match='f says that its network is .*; there are standard, cnn'):
+            of(fusion, kind='fusion', variant=variant)
 
 
 def test_fitting_weights_pass(fusion):

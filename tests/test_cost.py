@@ -6,6 +6,7 @@ import pytest
 import measure_cost
 from network.strips import Networks
 from tools.errors import UserError
+from tools import cost
 from tools.models import build_auto_encoder, build_fusion
 
 
@@ -19,13 +20,13 @@ def networks():
 
 def test_parameters():
     encoder = build_auto_encoder()
-    parts = [measure_cost.trained_parameters(part) for part in (encoder.fea_encoder1, encoder.recon_decoder1)]
+    parts = [cost.trained_parameters(part) for part in (encoder.fea_encoder1, encoder.recon_decoder1)]
     assert sum(parts) == 1_254_529 and all(parts)
-    assert measure_cost.trained_parameters(build_fusion()) == 20_801_123 - (32 * 32 + 128 * 128) * 9  # the fixed filters
+    assert cost.trained_parameters(build_fusion()) == 20_801_123 - (32 * 32 + 128 * 128) * 9  # the fixed filters
 
 
 def test_multiply_adds_of_one_window(networks):
-    encoders, fusion = measure_cost.multiply_adds(networks, 256, 256)
+    encoders, fusion = cost.multiply_adds(networks, 256, 256)
     dense = [32 * 64, 96 * 64, 160 * 64, 224 * 128], [128 * 64, 192 * 64, 256 * 64, 320 * 128]
     assert encoders == 2 * 9 * (256 ** 2 * 32 + 128 ** 2 * sum(dense[0]) + 64 ** 2 * sum(dense[1]))
     tokens, dim = 256, 512
@@ -33,7 +34,7 @@ def test_multiply_adds_of_one_window(networks):
     attention = 4 * self_attention + 2 * self_attention  # twice for each modality, and both directions, whose q, k, v are as large
     decoder = 9 * (32 ** 2 * 128 * 64 + 64 ** 2 * 64 * 64 + 128 ** 2 * 64 * 32 + 256 ** 2 * 32 * 32) + 256 ** 2 * 32
     assert fusion == attention + decoder
-    assert measure_cost.multiply_adds(networks, 256, 256) == [encoders, fusion]  # no hook is left that would count twice
+    assert cost.multiply_adds(networks, 256, 256) == [encoders, fusion]  # no hook is left that would count twice
 
 
 def test_table(tmp_path, monkeypatch):

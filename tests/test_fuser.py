@@ -10,15 +10,20 @@ import pytest
 from conftest import REPOSITORY
 from fusion_runs import encoder_weights, fusion_weights, pair_of, write_run
 from network import strips
-from network.strips import fuse_in_strips
-from reference_data import load
+from network.layers import ConvLayer, MaxPool2, Upsample2, reach
+from network.net_autoencoder import Auto_Encoder_single
+from network.net_conv_trans import Decoder_fusion, Trans_FuseNet
+from network.strips import fuse_pair
+from network.variants import VARIANTS
+from reference_data import filled, load
 from tools import fusion_models
 from tools.checkpoint import load_weights, save_weights
 from tools.errors import UserError
 from tools.fuser import load_fuser
 from tools.fusion_models import find_files, load_fusion_model
 from tools.images import luma, rgb_to_ycrcb
-from tools.runtime import jt
+from tools.models import build_fusion
+from tools.runtime import nn
 from tools.torch_file import write_torch
 
 GIB = 1024 ** 2  # in the kB of /proc
@@ -35,14 +40,6 @@ def fuser(run):
     return load_fuser(run)
 
 
-def whole(networks, ir, vi):
-    """What the networks give for two images in one piece."""
-    with jt.no_grad():
-        (ir_sh, ir_de), (vi_sh, vi_de) = (encoder(jt.array(image[None, None].astype(np.float32)))
-                                          for encoder, image in ((networks.ir, ir), (networks.vi, vi)))
-        return {name: one.numpy()[0] for name, one in networks.fusion(ir_de, ir_sh, vi_de, vi_sh, True).items()}
-
-
 # Fusing arrays
 
 @pytest.mark.parametrize('size', ['256x256', '270x361', '300x520'])
@@ -53,16 +50,55 @@ def test_the_reference_images(fuser, size):
     assert np.abs(fused.astype(int) - reference['fused'][0, 0].astype(np.uint8)).max() <= 1
 
 
+class OtherDecoder(Decoder_fusion):
+    """Deeper, with another kernel, another merge, and a last convolution that looks around."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.conv1 = nn.Sequential(ConvLayer(128, 96, 5, batch_norm=True), ConvLayer(96, 64))
+        self.conv_last = ConvLayer(32, 1, 3, batch_norm=True)
+
+    def merge_shallow(self, ir_sh, vi_sh):
+        return 0.7 * super().merge_shallow(ir_sh, vi_sh)
+
+
+class OtherNetwork(Trans_FuseNet):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.decoder_fusion = OtherDecoder(128, 1, train_flag=False)
+
+    def attend(self, *arguments):
+        return {name: 0.5 * maps for name, maps in super().attend(*arguments).items()}
+
+    def execute(self, *arguments):
+        outputs = super().execute(*arguments)
+        return {**outputs, 'out': 255 - outputs['out']}
+
+
+@pytest.mark.parametrize('network', [*VARIANTS, OtherNetwork])
 @pytest.mark.parametrize('height, width', [(271, 61), (192, 75), (129, 300)])
-def test_strips_give_what_the_whole_image_gives(fuser, height, width, monkeypatch):
-    monkeypatch.setattr(strips, 'STRIP', 64)  # odd rest, rest of no deep row, whole strips; several chunks of windows
+def test_strips_give_what_the_whole_image_gives(network, height, width, monkeypatch):
     monkeypatch.setattr(strips, 'WINDOWS', 1)
+    encoders = [filled(tag, Auto_Encoder_single(train_flag=False)) for tag in ('ae_deep', 'ae2_deep')]
+    fusion = filled('fuse', build_fusion(network, train_flag=False) if network in VARIANTS else network(train_flag=False))
+    networks = strips.Networks(*encoders, fusion)
+    for one in networks:
+        one.eval()
     ir, vi = pair_of(height, width)
-    expected = whole(fuser.model.networks, ir, vi)
-    result = fuse_in_strips(fuser.model.networks, ir, vi)
-    assert np.abs(result['out'] - expected['out'][0]).max() < SAME
+    expected, result = fuse_pair(networks, ir, vi), fuse_pair(networks, ir, vi, fits=64 * width)  # odd rest, rest of no deep row, …
+    assert expected['out'].std() > 5
+    assert np.abs(result['out'] - expected['out']).max() < SAME
     for name in ('cross', 'ir_self', 'vi_self'):
         assert np.abs(result[name] - expected[name]).max() < 2e-5 * np.abs(expected[name]).max()
+
+
+def test_a_layer_that_does_not_say_its_reach_is_refused():
+    class Blur(nn.Module):
+        def execute(self, x):
+            return nn.avg_pool2d(x, 3, 1, 1)
+    assert reach(nn.Sequential(ConvLayer(1, 1), MaxPool2(), ConvLayer(1, 1, 5), Upsample2())) == (5, 1)
+    with pytest.raises(TypeError, match='Blur .1. does not say how many rows'):
+        reach(nn.Sequential(ConvLayer(1, 1), Blur()))
 
 
 @pytest.mark.parametrize('height, width', [(8, 8), (9, 15), (16, 8), (23, 131), (135, 40)])
@@ -93,10 +129,10 @@ def test_a_few_pixels_that_take_the_range_are_doubted(run, monkeypatch):
         image = np.linspace(0, 100, ir.size, dtype=np.float32).reshape(ir.shape)
         image.flat[:spots] = 255
         return {'out': image}
-    monkeypatch.setattr('tools.fuser.fuse_in_strips', spoilt)
+    monkeypatch.setattr('tools.fuser.fuse_pair', spoilt)
     pair = pair_of(100, 100)
     signed, bounded = load_fuser(run), load_fuser(run, deep_shares='bounded')
-    for spots in (1, 8):
+    for spots in (1, 8):  # noqa: B007, `spoilt` reads it
         assert '2 ‰ of the pixels take' in signed.fuse(*pair).doubt and '--deep_shares bounded' in signed.fuse(*pair).doubt
         assert bounded.fuse(*pair).doubt == ''
     spots = 100  # 10 ‰ are no few pixels
@@ -112,7 +148,7 @@ def test_shares_are_those_of_the_training_or_as_asked_for(run, tmp_path):
     pair, results = pair_of(72, 96), {}
     for trained in ('signed', 'bounded'):
         path = tmp_path / f'{trained}.safetensors'
-        save_weights(path, arrays, {**metadata, 'deep_shares': trained})
+        save_weights(path, arrays, {**metadata, 'options': {'deep_shares': trained}})
         for asked in (None, 'signed', 'bounded'):
             fuser = load_fuser(path, *encoders, deep_shares=asked)
             assert fuser.model.deep_shares == (asked or trained)
@@ -122,9 +158,29 @@ def test_shares_are_those_of_the_training_or_as_asked_for(run, tmp_path):
     for same in results.values():
         assert all(np.array_equal(one, same[0]) for one in same)
     assert not np.array_equal(results['signed'][0], results['bounded'][0])
-    save_weights(tmp_path / 'odd.safetensors', arrays, {**metadata, 'deep_shares': 'squared'})
-    with pytest.raises(UserError, match="odd.safetensors says that its deep shares are 'squared'"):
-        load_fuser(tmp_path / 'odd.safetensors', *encoders)
+
+
+def test_a_network_is_built_as_it_was_saved(run, tmp_path):
+    arrays, metadata = load_weights(run / 'fusetrans_epoch_3.safetensors')
+    encoders, path = [run / f'auto_encoder_{modality}.safetensors' for modality in ('ir', 'vi')], tmp_path / 'fusion.safetensors'
+    fused = {}
+    for heads in (8, 16):  # the weights have the same shapes
+        save_weights(path, arrays, {**metadata, 'options': build_fusion(n_heads=heads).options})
+        fuser = load_fuser(path, *encoders)
+        assert fuser.model.networks.fusion.options['n_heads'] == heads
+        fused[heads] = fuser.fuse(*pair_of(72, 96)).maps['cross']
+    assert not np.array_equal(fused[8], fused[16])
+    assert np.array_equal(fused[16], load_fuser(run).fuse(*pair_of(72, 96)).maps['cross'])
+
+
+@pytest.mark.parametrize('options, message', [
+    ({'deep_shares': 'squared'}, "deep_shares must be one of signed, bounded, not 'squared'"), ({'temperature': 2}, 'temperature'),
+    ({'n_heads': 0}, 'zero'), ({'img_size': 'large'}, 'damaged'), ({'patch_size': 4}, 'do not fit'), ([16], 'damaged')], ids=str)
+def test_options_that_no_network_can_be_built_with(run, tmp_path, options, message):
+    arrays, metadata = load_weights(run / 'fusetrans_epoch_3.safetensors')
+    save_weights(tmp_path / 'fusion.safetensors', arrays, {**metadata, 'options': options})
+    with pytest.raises(UserError, match=f'fusion.safetensors.*{message}'):
+        load_fuser(tmp_path / 'fusion.safetensors', *(run / f'auto_encoder_{modality}.safetensors' for modality in ('ir', 'vi')))
 
 
 def test_16_bits_are_not_cut_to_8(fuser):

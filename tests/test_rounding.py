@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from network import net_conv_trans
+from network import operators
 from network.net_autoencoder import to_unit_range
-from network.precision import Conv2d
+from network.layers import Conv2d, UniformFilter
 from tools.runtime import jt, nn
 
 
@@ -35,9 +35,9 @@ def test_convolution(kernel_size, padding):
 
 @pytest.mark.parametrize('on_cpu', [True, False])
 def test_local_means_by_either_way(on_cpu, monkeypatch):
-    monkeypatch.setattr(net_conv_trans, 'computes_on_cpu', lambda: on_cpu)
+    monkeypatch.setattr(operators, '_by_onednn', lambda: on_cpu)
     x = np.random.RandomState(0).randn(2, 128, 9, 14).astype(np.float32)
-    found = net_conv_trans.UniformFilter(128).as_convolution(jt.array(x)).numpy()
+    found = UniformFilter(128).as_convolution(jt.array(x)).numpy()
     padded = np.pad(x.astype(np.float64), [(0, 0), (0, 0), (1, 1), (1, 1)])
     expected = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3)).sum((1, 4, 5))[:, None] / 9
     assert found.shape == expected.shape == (2, 1, 9, 14)
@@ -61,33 +61,3 @@ def test_gray_levels_are_divided_as_by_numpy():
     levels = np.arange(256, dtype=np.float32)
     found = to_unit_range(jt.array(levels)).numpy()
     assert found.dtype == np.float32 and np.array_equal(found, levels / np.float32(255))
-
-
-def added_as_by_pytorch(x, weight, bias):
-    """A 3×3 convolution without padding, its products added up in PyTorch's order: blocks of channels as wide as a vector
-    register, within a block row by row. With AVX-512 each block is a chain of its own, and the bias comes after the first;
-    else there is one chain, which begins with the bias.
-    """
-    n, channels, h, w = x.shape
-    out = np.zeros((n, weight.shape[0], h - 2, w - 2), np.float32)
-    block = 16 if has_avx512() else 8
-    bias = np.broadcast_to(bias[:, None, None], out.shape)
-    for start in range(0, channels, block):
-        chain = np.zeros_like(out) if has_avx512() else out if start else bias
-        for row, column, channel in np.ndindex(3, 3, block):
-            channel += start
-            seen = x[:, channel, None, row:row + h - 2, column:column + w - 2].astype(np.float64)
-            # The product of two float32 is exact in float64: but for ties, the sum is rounded as by a fused multiply–add.
-            chain = (chain + seen * weight[None, :, channel, row, column, None, None].astype(np.float64)).astype(np.float32)
-        out = out + chain if has_avx512() else chain
-        if has_avx512() and not start:
-            out = out + bias
-    return out
-
-
-@pytest.mark.parametrize('channels', [16, 48])
-def test_convolution_is_rounded_as_pytorchs(channels):
-    layer = Conv2d(channels, 32, 3)
-    x = np.random.RandomState(0).randn(1, channels, 12, 35).astype(np.float32)
-    found = layer(jt.array(x)).numpy()
-    assert np.mean(found == added_as_by_pytorch(x, layer.weight.numpy(), layer.bias.numpy())) > 0.999

@@ -1,13 +1,17 @@
 """Settings: what the command line and the defaults may say, what is refused and how, and what --help tells."""
 import dataclasses
+import os
+import re
+import subprocess
 import sys
 import warnings
 from typing import List, Optional
 
 import pytest
 
+from conftest import REPOSITORY
 from tools.errors import UserError, run_script
-from tools.settings import describe, parse_settings, setting
+from tools.settings import describe, may_change, parse_settings, part_of, setting
 
 
 @dataclasses.dataclass
@@ -118,6 +122,45 @@ def test_what_is_no_setting_is_refused(argv, part):
     with pytest.raises(UserError) as caught:
         parse(*argv)
     assert part in str(caught.value) and '--help' in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_a_misspelt_name_is_told_the_nearest():
+    for argv, near in ((['--epoch', '2'], 'did you mean --epochs?'), (['--catche'], 'did you mean --cache?'),
+                       (['--typeflag=vi'], 'did you mean --type_flag?')):
+        with pytest.raises(UserError, match=re.escape(f'unrecognized argument: {argv[0]}; {near}')):
+            parse(*argv)
+    with pytest.raises(UserError, match=r'unrecognized argument: --xyz \('):
+        parse('--xyz')
+
+
+def test_other_names_places_multiples_and_parts():
+    @dataclasses.dataclass
+    class Other:
+        source: str = setting('', 'read', positional=True)
+        vi: str = setting('', 'visible', aliases=('vis',), part='network')
+        height: int = setting(16, 'a multiple', multiple_of=8, below=100, may_change=True)
+    settings = parse_settings(Other, '', ['here', '--vis', 'there'])
+    assert settings == parse_settings(Other, '', ['--vi', 'there', 'here']) == Other('here', 'there')
+    assert part_of(settings, 'network') == {'vi': 'there'} and may_change(Other) == ['height']
+    for argv, message in (([], 'arguments are required: SOURCE'), (['a', '--height', '20'], 'height must be a multiple of 8, not 20'),
+                          (['a', '--height', '104'], 'height must be below 100, not 104')):
+        with pytest.raises(UserError, match=message):
+            parse_settings(Other, '', argv)
+
+
+SCRIPTS = sorted(path.name for path in REPOSITORY.glob('*.py') if 'run_script(main)' in path.read_text(encoding='utf-8'))
+
+
+@pytest.mark.parametrize('script', SCRIPTS)
+def test_scripts_answer_before_jittor_is_loaded(script, tmp_path):
+    (tmp_path / 'jittor.py').write_text('raise SystemExit("Jittor was loaded")')
+    environment = {**os.environ, 'PYTHONPATH': str(tmp_path)}
+    def run(*arguments):
+        return subprocess.run([sys.executable, script, *arguments], cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    shown = run('--help')
+    assert shown.returncode == 0 and 'usage: ' + script in shown.stdout and shown.stderr == ''
+    refused = run('--no_such_setting')
+    assert refused.returncode == 1 and refused.stderr.startswith('error: ') and '--help' in refused.stderr
 
 
 @pytest.mark.parametrize('annotation, default, message', [

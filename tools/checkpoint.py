@@ -5,7 +5,6 @@ belongs to the weights (settings, variant, epoch, …) stands in the header. The
 """
 import hashlib
 import json
-import re
 import warnings
 from pathlib import Path
 from typing import Any, Dict, NamedTuple, Tuple
@@ -13,8 +12,10 @@ from typing import Any, Dict, NamedTuple, Tuple
 import numpy as np
 import safetensors.numpy
 
+from network.variants import VARIANTS
 from tools.errors import UserError
 from tools.files import whole_file
+from tools.run_folder import STATE, numbered
 from tools.torch_file import is_torch_file, read_torch
 
 EXPECTED = 'expected weights of CrossFuse (.safetensors) or of the PyTorch original (.model, .pth)'
@@ -24,12 +25,8 @@ NAMES_SHOWN = 5  # in an error about many weights
 STATES_KEPT = 2  # the newest, and the one before in case the newest gets damaged
 DIGEST_SIZE = hashlib.sha256().digest_size
 
-# (kind, variant): how the name of a weight begins that only this network has.
-NETWORKS = {
-    ('auto_encoder', 'standard'): 'fea_encoder1.',
-    ('fusion', 'standard'): 'cross_atten_block.cross_atten_block.cross_atten1.',
-    ('fusion', 'cnn'): 'cross_atten_block.cross_atten_block.conv1.',
-}
+KINDS = 'auto_encoder', 'fusion'
+AUTO_ENCODER_WEIGHT = 'fea_encoder1.'  # how the name of a weight begins that only an auto-encoder has
 
 
 class Weights(NamedTuple):
@@ -67,16 +64,23 @@ def load_weights(path) -> Weights:
                                     for name, array in weights.arrays.items()})
 
 
-def recognise(arrays: Dict[str, np.ndarray], path) -> Tuple[str, str]:
-    """Which network the weights are of, by their names: ('auto_encoder' or 'fusion', 'standard' or 'cnn').
+def recognise(weights: Weights, path) -> Tuple[str, str]:
+    """Which network the weights are of: (kind, variant), one of KINDS and of network.variants.VARIANTS ('standard' for an auto-encoder).
 
-    Raises UserError, which names `path`, if it is none of them.
+    Our files say it; of others, the names of the weights tell. Raises UserError, which names `path`, if it is none of them.
     """
-    for network, beginning in NETWORKS.items():
-        if any(name.startswith(beginning) for name in arrays):
-            return network
-    raise UserError(f'{path} holds weights of another network ({_some(arrays)}): '
-                    'expected a CrossFuse auto-encoder or fusion network')
+    kind, variant = weights.metadata.get('kind'), weights.metadata.get('variant')
+    if kind is None:
+        beginnings = {('auto_encoder', 'standard'): AUTO_ENCODER_WEIGHT,
+                      **{('fusion', name): one.weight for name, one in VARIANTS.items() if one.weight}}
+        kind, variant = next((network for network, beginning in beginnings.items()
+                              if any(name.startswith(beginning) for name in weights.arrays)), (None, None))
+    if kind not in KINDS:
+        raise UserError(f'{path} holds weights of another network ({_some(weights.arrays)}): '
+                        'expected a CrossFuse auto-encoder or fusion network')
+    if kind == 'fusion' and not (isinstance(variant, str) and variant in VARIANTS):
+        raise UserError(f'{path} says that its network is {variant!r}; there are {", ".join(VARIANTS)}')
+    return kind, variant if kind == 'fusion' else 'standard'
 
 
 def fingerprint(arrays: Dict[str, np.ndarray]) -> str:
@@ -118,12 +122,12 @@ def save_state(folder, arrays: Dict[str, np.ndarray], metadata: Dict[str, Any]):
     for leftover in folder.glob('.state_*.partial.bin'):  # of a process that was killed in `whole_file`
         leftover.unlink()
     content = _to_safetensors(arrays, metadata)
-    numbers = _state_numbers(folder)
-    with whole_file(_state_path(folder, max(numbers, default=0) + 1)) as temporary, open(temporary, 'wb') as file:
+    states = numbered(folder, STATE)
+    with whole_file(folder / STATE.format(number=max(states, default=0) + 1)) as temporary, open(temporary, 'wb') as file:
         file.write(hashlib.sha256(content).digest())
         file.write(content)
-    for number in sorted(numbers)[:-(STATES_KEPT - 1)]:
-        _state_path(folder, number).unlink()
+    for path in list(states.values())[:-(STATES_KEPT - 1)]:
+        path.unlink()
 
 
 def load_state(folder) -> Weights:
@@ -131,22 +135,12 @@ def load_state(folder) -> Weights:
 
     Raises UserError if there is none.
     """
-    for number in sorted(_state_numbers(folder), reverse=True):
-        path = _state_path(folder, number)
+    for path in reversed(list(numbered(folder, STATE).values())):
         try:
             return _read_state(path)
         except UserError as error:
             warnings.warn(f'{error}; using the state saved before it, if any', stacklevel=2)
     raise UserError(f'{folder} has no whole state to resume from (state_NUMBER.bin): start the run anew')
-
-
-def _state_path(folder, number):
-    return Path(folder) / f'state_{number}.bin'
-
-
-def _state_numbers(folder):
-    matches = (re.fullmatch(r'state_(\d+)\.bin', path.name) for path in Path(folder).glob('state_*.bin'))
-    return [int(match.group(1)) for match in matches if match]
 
 
 def _read_state(path):

@@ -1,11 +1,11 @@
 """The two trained encoders that the fusion network works on: finding their files, loading them, keeping copies."""
-import re
 from pathlib import Path
-from typing import Any, Dict, NamedTuple
+from typing import NamedTuple
 
-from tools.checkpoint import fingerprint, load_weights, recognise, save_weights
+from tools.checkpoint import Weights, fingerprint, load_weights, save_weights
 from tools.errors import UserError
-from tools.models import build_auto_encoder
+from tools.models import restore
+from tools.run_folder import AUTO_ENCODER, ENCODER, numbered
 from tools.runtime import nn
 
 MODALITIES = ('ir', 'vi')
@@ -16,22 +16,18 @@ class Encoder(NamedTuple):
     model: nn.Module
     path: Path
     fingerprint: str
-    arrays: Dict[str, Any]
-    metadata: Dict[str, Any]
+    weights: Weights
 
 
 def load_encoder(path, modality, train_flag=True):
     """The auto-encoder in the weights file `path`. UserError if it is none, or was trained on the other modality."""
-    arrays, metadata = load_weights(path)
-    kind, _ = recognise(arrays, path)
-    if kind != 'auto_encoder':
-        raise UserError(f'{path} holds a fusion network; an auto-encoder is needed')
-    trained_on = metadata.get('modality', modality)  # the original's files do not say
+    weights = load_weights(path)
+    model = restore(weights, path, 'auto_encoder', train_flag=train_flag)
+    trained_on = weights.metadata.get('modality', modality)  # the original's files do not say
     if trained_on != modality:
         raise UserError(f'{path} was trained on modality {trained_on}; the one of {modality} is needed')
-    model = build_auto_encoder(arrays, path, train_flag=train_flag)
     model.eval()
-    return Encoder(model, Path(path), fingerprint(arrays), arrays, metadata)
+    return Encoder(model, Path(path), fingerprint(weights.arrays), weights)
 
 
 def find_encoders(ir, vi, runs_folder, run_folder=None):
@@ -55,8 +51,8 @@ def save_encoders(encoders, run_folder):
     """Put copies of the encoders into a fusion run's folder, so that it holds all that fusing needs."""
     for encoder, modality in zip(encoders, MODALITIES):
         if encoder.path != _copy(run_folder, modality):
-            metadata = {'kind': 'auto_encoder', 'modality': modality, **encoder.metadata}
-            save_weights(_copy(run_folder, modality), encoder.arrays, metadata)
+            arrays, metadata = encoder.weights
+            save_weights(_copy(run_folder, modality), arrays, {'kind': 'auto_encoder', 'modality': modality, **metadata})
 
 
 def find_encoder(given, modality, runs_folder):
@@ -68,16 +64,12 @@ def find_encoder(given, modality, runs_folder):
                         'train_autoencoder.py')
     folders = [Path(given)] if given is not None else sorted(Path(runs_folder).glob(f'{modality}_*'), reverse=True)
     for folder in folders:
-        files = sorted(folder.glob(f'auto_encoder_epoch_*_{modality}.*'), key=_epoch)
+        files = numbered(folder, AUTO_ENCODER.replace('{modality}', modality))
         if files:
-            return files[-1]
+            return files[max(files)]
     raise UserError(f'no weights of an auto-encoder for {modality} in {given or runs_folder}: '
                     f'train one with python train_autoencoder.py --type_flag {modality}')
 
 
-def _epoch(path):
-    return int(re.search(r'epoch_(\d+)', path.name).group(1))
-
-
 def _copy(run_folder, modality):
-    return Path(run_folder) / f'auto_encoder_{modality}.safetensors'
+    return Path(run_folder) / ENCODER.format(modality=modality)

@@ -16,6 +16,16 @@ DIGEST = 16  # hexadecimal digits of the file's name
 GIB = 2 ** 30
 
 
+def open_caches(folder, encoders, items, size):
+    """A FeatureCache in `folder` for each of the encoders, None if folder is None; says what is in them. items: tuples of paths."""
+    if folder is None:
+        return None
+    caches = [FeatureCache(folder, encoder, paths, size) for encoder, paths in zip(encoders, zip(*items))]
+    for cache in caches:
+        print(cache.describe())
+    return caches
+
+
 class FeatureCache:
     """deep(images, paths) gives the encoder's deep features, computed or from the file, the same bits."""
 

@@ -10,7 +10,7 @@ from typing import Dict, NamedTuple
 
 import numpy as np
 
-from network.strips import fuse_in_strips
+from network.strips import fuse_pair
 from tools.errors import UserError
 from tools.fusion_models import RUNS, FusionModel, load_fusion_model
 from tools.images import SIXTEEN_TO_EIGHT_BIT, luma, rgb_to_ycrcb, ycrcb_to_rgb
@@ -63,7 +63,7 @@ class Fuser:
             # The network's normalisation would blow up rounding errors. Its training target is the brighter one.
             fused, maps, doubt = np.maximum(ir_values, vis_values), {}, ''
         else:
-            maps = fuse_in_strips(self.model.networks, ir_values, vis_values)
+            maps = fuse_pair(self.model.networks, ir_values, vis_values)
             return_memory()
             fused = maps.pop('out')
             if not np.isfinite(fused).all():

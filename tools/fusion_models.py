@@ -3,16 +3,16 @@ import re
 from pathlib import Path
 from typing import Dict, NamedTuple, Optional
 
-from network.net_conv_trans import DEEP_SHARES
 from network.strips import Networks
-from tools.checkpoint import Weights, load_weights, recognise
+from tools.checkpoint import Weights, load_weights
 from tools.encoders import MODALITIES, Encoder, load_encoder
 from tools.errors import UserError
-from tools.models import VARIANTS, build_fusion
+from tools.models import restore
+from tools.run_folder import ENCODER, FUSION, numbered
 
 RUNS = 'models/transfuse'  # where training puts its runs
 SHIPPED = Path(__file__).resolve().parent.parent / 'results' / 'models'  # the weights that come with the repository
-EPOCH = re.compile(r'epoch_(\d+)')
+EPOCH = re.compile(r'epoch_(\d+)')  # in the name of a file, also of the original's
 HOW_TO_GET_WEIGHTS = (
     'Get some: `make demo-train` trains small ones; train_autoencoder.py (ir and vi) and train_conv_trans.py '
     "train your own; or give the PyTorch original's files: --model FUSION.model --auto_ir IR.model --auto_vi VI.model")
@@ -29,7 +29,7 @@ class FusionModel(NamedTuple):
     """Loaded networks in eval mode, for images of any size, and what is known about them."""
     networks: Networks
     files: Files
-    variant: str   # one of tools.models.VARIANTS
+    variant: str   # one of network.variants.VARIANTS
     epoch: str     # a number, or 'unknown'
     run: str       # the run that trained it, else the name of its file
     checked: bool  # whether the fusion weights say which encoders they belong to (they are these, then)
@@ -66,21 +66,20 @@ def load_fusion_model(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=R
     """
     files = find_files(model, auto_ir, auto_vi, epoch, runs)
     weights = load_weights(files.fusion)
-    variant = _variant(weights, files.fusion)
     encoders = {modality: load_encoder(path, modality, train_flag=False)
                 for path, modality in ((files.ir, 'ir'), (files.vi, 'vi'))}
     _check_encoders(weights, files, encoders)
-    stored_shares = weights.metadata.get('deep_shares', DEEP_SHARES[0])  # older files, and the original's, do not say
-    if stored_shares not in DEEP_SHARES:
-        raise UserError(f'{files.fusion} says that its deep shares are {stored_shares!r}: they must be one of {", ".join(DEEP_SHARES)}')
-    fusion = build_fusion(variant, weights.arrays, files.fusion, train_flag=False, deep_shares=deep_shares or stored_shares)
+    fusion = restore(weights, files.fusion, 'fusion', train_flag=False)
+    shares = fusion.decoder_fusion.weight
+    stored_shares = shares.deep_shares
+    shares.deep_shares = deep_shares or stored_shares
     fusion.eval()
     epoch_in_name = EPOCH.search(files.fusion.stem)
     return FusionModel(
-        Networks(encoders['ir'].model, encoders['vi'].model, fusion), files, variant,
+        Networks(encoders['ir'].model, encoders['vi'].model, fusion), files, fusion.variant,
         epoch=str(weights.metadata.get('epoch', epoch_in_name.group(1) if epoch_in_name else 'unknown')),
         run=str(weights.metadata.get('run', files.fusion.stem)), checked='encoders' in weights.metadata,
-        as_stored=deep_shares in (None, stored_shares))
+        as_stored=shares.deep_shares == stored_shares)
 
 
 def find_files(model, auto_ir, auto_vi, epoch, runs) -> Files:
@@ -100,7 +99,7 @@ def find_files(model, auto_ir, auto_vi, epoch, runs) -> Files:
         fusion = model
     encoders = {}
     for modality, given in (('ir', auto_ir), ('vi', auto_vi)):
-        path = Path(given) if given else fusion.parent / f'auto_encoder_{modality}.safetensors'
+        path = Path(given) if given else fusion.parent / ENCODER.format(modality=modality)
         if not path.is_file():
             raise UserError(f'auto_{modality} {path} does not exist' if given else
                             f'{path}, the encoder of {modality} beside the fusion network, does not exist: '
@@ -111,24 +110,18 @@ def find_files(model, auto_ir, auto_vi, epoch, runs) -> Files:
 
 def _default_model(runs) -> Path:
     """The run folder with the newest weights, else the weights that come with the repository."""
-    epochs = [path for folder in Path(runs).glob('*/') for path in _epoch_files(folder).values()]
+    epochs = [path for folder in Path(runs).glob('*/') for path in numbered(folder, FUSION).values()]
     if epochs:
         return max(epochs, key=lambda path: path.stat().st_mtime).parent
-    if _epoch_files(SHIPPED):
+    if numbered(SHIPPED, FUSION):
         return SHIPPED
     raise UserError(f'no trained weights found in {runs}, and none come with the repository. {HOW_TO_GET_WEIGHTS}')
 
 
-def _epoch_files(folder) -> Dict[int, Path]:
-    """{epoch: weights file} of a run folder."""
-    return {int(EPOCH.search(path.name).group(1)): path
-            for path in Path(folder).glob('fusetrans_epoch_*.safetensors') if EPOCH.search(path.name)}
-
-
 def _epoch_file(folder, epoch: Optional[int]) -> Path:
-    files = _epoch_files(folder)
+    files = numbered(folder, FUSION)
     if not files:
-        raise UserError(f'{folder} holds no weights of a fusion network (fusetrans_epoch_1.safetensors, …). '
+        raise UserError(f'{folder} holds no weights of a fusion network ({FUSION.format(epoch=1)}, …). '
                         f'{HOW_TO_GET_WEIGHTS}')
     if epoch is None:
         epoch = max(files)
@@ -137,23 +130,12 @@ def _epoch_file(folder, epoch: Optional[int]) -> Path:
     return files[epoch]
 
 
-def _variant(weights: Weights, path) -> str:
-    """Which network the weights are of. The arrays cannot show a training without L_gra; only our own files tell."""
-    kind, recognised = recognise(weights.arrays, path)
-    if kind != 'fusion':
-        raise UserError(f'model {path} holds an auto-encoder; give the weights of a fusion network')
-    variant = weights.metadata.get('variant', recognised)
-    if variant not in VARIANTS or (variant == 'cnn') != (recognised == 'cnn'):
-        raise UserError(f'{path} says that its network is {variant!r}, but its weights are of the {recognised} one')
-    return variant
-
-
 def _check_encoders(weights: Weights, files: Files, encoders: Dict[str, Encoder]):
     """Notice encoders that are swapped, or that the fusion network was not trained with."""
     for modality, encoder in encoders.items():
         # The original's files do not say their modality, but their names do: auto_encoder_epoch_4_ir.model.
         named = [one for one in MODALITIES if one in re.split('[^a-z]+', encoder.path.stem.lower())]
-        if 'modality' not in encoder.metadata and len(named) == 1 and named[0] != modality:
+        if 'modality' not in encoder.weights.metadata and len(named) == 1 and named[0] != modality:
             raise UserError(f'auto_{modality} is {encoder.path}, which by its name is the encoder of {named[0]}: '
                             'are the two swapped?')
     trained_with = weights.metadata.get('encoders')

@@ -1,41 +1,16 @@
 """Adam in PyTorch's formula."""
-import re
-
 import numpy as np
 
+from tools.errors import UserError
 from tools.runtime import jt
-
-
-def reached_by(loss, parameters):
-    """Which of the parameters the gradient of `loss` reaches, a list of bool (in PyTorch, whose `.grad` is not None).
-
-    Jittor does not tell: it gives zeros for the others. So this walks its graph backward from the loss.
-    """
-    graph = jt.dump_all_graphs()
-    variables = {}  # id of a Var → its place in the graph's lists
-    for place, node in enumerate(graph.nodes_info):
-        if node.startswith('Var('):
-            variables[_id(node)] = place
-    stops = {place for place in variables.values() if graph.nodes_info[place].split(',')[0].endswith(':g0')}
-    targets = {variables.get(_id(parameter.debug_msg())): index for index, parameter in enumerate(parameters)}
-    seen, stack = set(), [variables[_id(loss.debug_msg())]]
-    while stack:
-        place = stack.pop()
-        if place not in seen and (place not in stops or place in targets):
-            seen.add(place)
-            stack += graph.inputs[place]
-    return [variables.get(_id(parameter.debug_msg())) in seen for parameter in parameters]
-
-
-def _id(node):
-    return re.match(r'Var\((\d+)', node).group(1)
 
 
 class Adam:
     """Adam with L2 weight decay (added to the gradient), as torch.optim.Adam computes it.
 
     Jittor's adds eps before the bias correction of the second moment, so that it acts up to 31.6 times larger in the
-    first steps, and lets weights decay that the loss does not reach; here, as in PyTorch, those are left alone.
+    first steps. A parameter that the loss does not reach decays here, where PyTorch would leave it alone, since Jittor does not tell
+    which these are: networks mark them (network.layers.unread), so that they require no gradient.
     """
 
     def __init__(self, parameters, lr, weight_decay=0.0, betas=(0.9, 0.999), eps=1e-8):
@@ -49,15 +24,11 @@ class Adam:
         self.first_moments = [jt.zeros_like(parameter).stop_grad() for parameter in self.parameters]
         self.second_moments = [jt.zeros_like(parameter).stop_grad() for parameter in self.parameters]
         self.steps = 0
-        self.reached = None  # places of the parameters that the loss reaches: up to the network, so found out once
 
     def step(self, loss):
-        """One step down the gradient of `loss`, a Var of one element, the same function of the parameters each time."""
-        if self.reached is None:
-            self.reached = [i for i, yes in enumerate(reached_by(loss, self.parameters)) if yes]
+        """One step down the gradient of `loss`, a Var of one element."""
         self.steps += 1
-        gradients = jt.grad(loss, [self.parameters[i] for i in self.reached], retain_graph=False)
-        for i, gradient in zip(self.reached, gradients):
+        for i, gradient in enumerate(jt.grad(loss, self.parameters, retain_graph=False)):
             self._update(i, gradient)
         jt.sync(self.parameters + self.first_moments + self.second_moments)
 
@@ -79,7 +50,10 @@ class Adam:
         return arrays
 
     def load_state(self, arrays):
-        """Take back what `state` gave."""
+        """Take back what `state` gave. UserError if it is of other parameters."""
+        shapes = {name: array.shape for name, array in arrays.items() if name.startswith('adam/first/')}
+        if shapes != {f'adam/first/{i}': tuple(parameter.shape) for i, parameter in enumerate(self.parameters)}:
+            raise UserError('the saved state is of another network or version: start a new run')
         self.steps = int(arrays['adam/steps'])
         for i, (first, second) in enumerate(zip(self.first_moments, self.second_moments)):
             first.update(jt.array(arrays[f'adam/first/{i}']))

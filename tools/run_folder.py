@@ -1,20 +1,22 @@
-"""Starting a training run or going on with one: its folder and its settings. No Jittor here."""
+"""Starting a training run or going on with one: its folder, what is in it, and its settings. No Jittor here."""
 import importlib.util
 import json
+import re
 import time
 from pathlib import Path
 
 from tools.errors import UserError
 from tools.files import whole_file
-from tools.settings import parse_settings
+from tools.settings import may_change, parse_settings
 
 NEWEST = 'newest'
-SETTINGS = 'settings.json'
-DEEP_STRIDE = 8  # pixels per deep feature
-SEEDS = 2 ** 32
-# What may be given beside --resume: it changes where and how fast a run goes on, not what it computes.
-MAY_CHANGE = ('epochs', 'cuda', 'workers', 'cache', 'cache_features', 'step', 'save_minutes', 'tensorboard', 'save_auto_model',
-              'save_fusion_model')
+# What a run folder holds.
+SETTINGS, LOG, CSV, SUMMARY, LOCK = 'settings.json', 'train.log', 'losses.csv', 'summary.txt', '.lock'
+SAMPLE = 'samples/epoch_{epoch}.png'  # sources and results of a few images
+STATE = 'state_{number}.bin'  # what --resume goes on from
+AUTO_ENCODER = 'auto_encoder_epoch_{epoch}_{modality}.safetensors'
+FUSION = 'fusetrans_epoch_{epoch}.safetensors'
+ENCODER = 'auto_encoder_{modality}.safetensors'  # of a fusion run: the encoder that it was trained with
 
 
 def read_settings(cls, description, runs):
@@ -29,10 +31,10 @@ def read_settings(cls, description, runs):
         folder = find_run(getattr(settings, runs), settings.resume)
         saved = saved_settings(folder)
         settings = parse_settings(cls, description, defaults=saved)
-        changed = [name for name in saved if name not in MAY_CHANGE and getattr(settings, name) != saved[name]]
+        changed = [name for name in saved if name not in may_change(cls) and getattr(settings, name) != saved[name]]
         if changed:
             raise UserError(f'--resume {folder}: {", ".join(changed)} cannot change within a run, only '
-                            f'{", ".join(MAY_CHANGE)} can: leave it out, or start a new run')
+                            f'{", ".join(may_change(cls))} can: leave it out, or start a new run')
     _check(settings)
     return settings, folder
 
@@ -54,6 +56,13 @@ def new_run_folder(parent, prefix):
     return folder
 
 
+def numbered(folder, name):
+    """{number: path} of the files in a folder that have the given name with a number in its place `{epoch}` or `{number}`, in order."""
+    pattern = re.sub(r'\\{(epoch|number)\\}', r'(\\d+)', re.escape(name))
+    matches = ((re.fullmatch(pattern, path.name), path) for path in Path(folder).glob('*'))
+    return dict(sorted((int(match.group(1)), path) for match, path in matches if match))
+
+
 def find_run(runs, which):
     """The run folder `which`, or with 'newest' the one below `runs` whose state was saved last.
 
@@ -63,7 +72,7 @@ def find_run(runs, which):
         if not (Path(which) / SETTINGS).is_file():
             raise UserError(f'--resume {which} is not the folder of a training run (it has no {SETTINGS})')
         return Path(which)
-    states = sorted(Path(runs).glob('*/state_*.bin'), key=lambda path: path.stat().st_mtime_ns)
+    states = sorted(Path(runs).glob(f'*/{STATE.format(number="*")}'), key=lambda path: path.stat().st_mtime_ns)
     if not states:
         raise UserError(f'--resume: no run under {runs} has a saved state')
     return states[-1].parent
@@ -88,10 +97,5 @@ def _check(settings):
             raise UserError(f'setting path: there is no folder {folder}')
     if settings.augment and getattr(settings, 'cache_features', None):
         raise UserError('cache_features and augment exclude each other: a cropped image has other features each time')
-    for name in ('Height', 'Width'):
-        if getattr(settings, name) % DEEP_STRIDE:
-            raise UserError(f'setting {name} must be a multiple of {DEEP_STRIDE}, not {getattr(settings, name)}')
-    if settings.seed >= SEEDS:
-        raise UserError(f'setting seed must be below {SEEDS}, not {settings.seed}')
     if settings.tensorboard and importlib.util.find_spec('tensorboardX') is None:
         raise UserError('tensorboard = True needs a package: pip install tensorboardX')

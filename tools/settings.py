@@ -1,6 +1,7 @@
 """Settings: a dataclass holds the typed, commented defaults, and the command line can change each of them."""
 import argparse
 import dataclasses
+import difflib
 import math
 import shlex
 import typing
@@ -18,17 +19,31 @@ BOOLS = {'true': True, '1': True, 'false': False, '0': False}
 NONE = 'none'
 
 
-def setting(default, help, choices=None, minimum=None, above=None, alone=None):
+def setting(default, help, choices=None, minimum=None, above=None, below=None, multiple_of=None, alone=None, aliases=(), positional=False,
+            part=None, may_change=False):
     """A field of a settings dataclass, annotated as bool, int, float, str, or as List[…] or Optional[…] of these.
 
     default: its value; a list is copied for each use. help: shown by --help.
-    choices: the only values allowed. minimum / above: the smallest value allowed, with / without itself.
-    alone: what the option means without a value (`--resume`), as text; a bool alone means true.
+    choices: the only values allowed. minimum / above: the smallest value allowed, with / without itself. below: all values are.
+    alone: what the option means without a value (`--resume`), as text; a bool alone means true. aliases: other names on the command line.
+    positional: given by its place instead of its name, and always. part: what takes it as an argument, see `part_of`.
+    may_change: whether it can be given beside --resume, since it does not change what a run computes.
     """
-    metadata = {'help': help, 'choices': choices, 'minimum': minimum, 'above': above, 'alone': alone}
+    metadata = dict(help=help, choices=choices, minimum=minimum, above=above, below=below, multiple_of=multiple_of, alone=alone,
+                    aliases=aliases, positional=positional, part=part, may_change=may_change)
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def part_of(settings, part):
+    """{name: value} of the settings that are arguments of one part, such as 'network' or 'losses'."""
+    return {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings) if field.metadata.get('part') == part}
+
+
+def may_change(cls):
+    """The names of the settings that can be given beside --resume."""
+    return [field.name for field in dataclasses.fields(cls) if field.metadata.get('may_change')]
 
 
 def parse_settings(cls, description, argv=None, defaults=None):
@@ -49,7 +64,10 @@ def parse_settings(cls, description, argv=None, defaults=None):
                      argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter)
     for field in dataclasses.fields(cls):
         _add_option(parser, field, types[field.name], values[field.name])
-    for name, text in vars(parser.parse_args(argv)).items():
+    given, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.error(_unknown(unknown[0], [option for action in parser._actions for option in action.option_strings]))
+    for name, text in vars(given).items():
         values[name] = types[name].read(text)
     for field in dataclasses.fields(cls):
         values[field.name] = _checked(field, types[field.name], values[field.name])
@@ -65,6 +83,12 @@ def describe(settings):
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
         raise UserError(f'{message} (see {self.prog} --help)')
+
+
+def _unknown(argument, options):
+    """What is said of an argument that there is not, with the option that it is most like, if any."""
+    near = difflib.get_close_matches(argument.split('=')[0], options, 1)
+    return f'unrecognized argument: {argument}' + (f'; did you mean {near[0]}?' if near else '')
 
 
 class _Type:
@@ -99,11 +123,14 @@ def _add_option(parser, field, kind, default):
         alone = 'true'
     shown = '' if default is None or default == [] else f' (default: {_shown(default)})'
     text = (field.metadata.get('help', '') + shown).replace('%', '%%')
-    spellings = {field.name.replace('_', '-'): argparse.SUPPRESS, field.name: text}  # --help shows the second only
-    for spelling, help_text in spellings.items():
-        parser.add_argument('--' + spelling, dest=field.name, help=help_text, const=alone,
-                            nargs='*' if kind.is_list else '?' if alone else None,
-                            metavar='|'.join(map(str, choices)) if choices else TYPES[kind.one][0])
+    options = dict(const=alone, nargs='*' if kind.is_list else '?' if alone else None,
+                   metavar='|'.join(map(str, choices)) if choices else TYPES[kind.one][0])
+    if field.metadata.get('positional'):
+        parser.add_argument(field.name, help=text, metavar=field.name.upper())
+        return
+    spellings = {name.replace('_', '-'): argparse.SUPPRESS for name in (field.name, *field.metadata.get('aliases', ()))}
+    for spelling, help_text in {**spellings, field.name: text}.items():  # --help shows the last only
+        parser.add_argument('--' + spelling, dest=field.name, help=help_text, **options)
 
 
 def _checked(field, kind, value):
@@ -123,7 +150,8 @@ def _checked_one(field, kind, value):
 
     if kind.one is float and type(value) is int:  # `lr = 1` in an args file
         value = float(value)
-    choices, minimum, above = (field.metadata.get(key) for key in ('choices', 'minimum', 'above'))
+    choices, minimum, above, below, multiple_of = (field.metadata.get(key)
+                                                   for key in ('choices', 'minimum', 'above', 'below', 'multiple_of'))
     if type(value) is not kind.one:
         refuse(TYPES[kind.one][1])
     if kind.one is float and not math.isfinite(value):
@@ -134,6 +162,10 @@ def _checked_one(field, kind, value):
         refuse(f'at least {minimum}')
     if above is not None and value <= above:
         refuse(f'above {above}')
+    if below is not None and value >= below:
+        refuse(f'below {below}')
+    if multiple_of is not None and value % multiple_of:
+        refuse(f'a multiple of {multiple_of}')
     return value
 
 

@@ -1,0 +1,42 @@
+"""Settings of the smaller scripts. Change the defaults here, or on the command line."""
+from dataclasses import dataclass
+from typing import List, Optional
+
+from network.variants import DEEP_SHARES
+from tools.settings import setting
+
+
+@dataclass
+class SceneArgs:
+    """make_scenes.py"""
+    folder: str = setting('./demo', 'the folder to write into')
+    scenes: int = setting(120, 'pairs to train on; 0: only test sets', minimum=0)
+    height: int = setting(256, 'height of the pairs to train on', minimum=64)
+    width: int = setting(320, 'width of the pairs to train on', minimum=64)
+    test_pairs: int = setting(6, 'pairs in each of the two test sets', minimum=1)
+    seed: int = setting(0, 'the same seed gives the same scenes', minimum=0)
+
+
+@dataclass
+class CostArgs:
+    """measure_cost.py"""
+    sizes: List[str] = setting(['256x256', '640x480', '1024x768'], 'width x height of the images')
+    repeats: int = setting(5, 'how often each is fused; the median counts', minimum=1)
+    cuda: bool = setting(True, 'compute on the GPU if there is one')
+    out: str = setting('./results/cost', 'the folder for the table')
+
+
+@dataclass
+class ShipArgs:
+    """ship_weights.py"""
+    run: str = setting('', 'run folder of train_conv_trans.py; its last epoch is taken', positional=True)
+    out: str = setting('', 'the folder to write to', positional=True)
+    deep_shares: Optional[str] = setting(None, 'how deep features are weighed when fusing; none: as in training', choices=DEEP_SHARES)
+
+
+@dataclass
+class ConvertArgs:
+    """convert_checkpoint.py"""
+    source: str = setting('', 'the weights file to read, in any of the formats', positional=True)
+    target: str = setting('', 'the file to write; its extension tells its format: .safetensors, .model, .pth', positional=True)
+    overwrite: bool = setting(False, 'replace the target if it exists')

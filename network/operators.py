@@ -1,0 +1,148 @@
+"""The operations whose way depends on device and precision: the layers call these and know of neither.
+
+Mixed precision: convolutions and matrix products compute in float16, all else stays float32. Those two take nearly all the time, and
+take float16 well. What does not never meets a float16 value, since results are converted back at once: min–max normalisation,
+divisions by sums (1e-6 is zero in float16), losses, SSIM (squares overflow beyond 65504), means and variances, the optimiser.
+Nor do the weights, which are converted for each use. The switch is Jittor's own flag.
+"""
+from tools.jittor_setup import onednn_folder
+from tools.runtime import jt, nn
+
+OFF = 0
+# Jittor's flag amp_level: float16 stays float16, nothing else becomes it, and a gradient has the type of its value.
+# (At 4 to 6 Jittor itself turns float32 into float16, losses and optimiser included, but not the weights, so that the
+# operands of a convolution differ in type, which it cannot compute.)
+MIXED = 3
+BLOCK = 8  # channels that `box_of_channels` adds up before the blocks are, on a GPU
+
+ONEDNN_HEADER = '#include <dnnl.hpp>'
+# x (N, C, H, W), weight (O, C, K, K), bias (O,) → out. Left to choose, this oneDNN takes another algorithm on processors
+# with AVX-512, which adds up all C·K·K products in one chain, with two to three times the rounding error; the blocked
+# layout of the output rules it out.
+ONEDNN_CONVOLUTION = '''
+    using namespace dnnl;
+    using tag = memory::format_tag;
+    const auto type = memory::data_type::f32;
+    const int isa = (int)get_effective_cpu_isa(), avx512 = (int)cpu_isa::avx512_core;
+    const auto out_layout = (isa & avx512) == avx512 ? tag::aBcd16b : tag::any;
+
+    const memory::dims x_shape{in0_shape0, in0_shape1, in0_shape2, in0_shape3};
+    const memory::dims weight_shape{in1_shape0, in1_shape1, in1_shape2, in1_shape3};
+    const memory::dims bias_shape{in2_shape0}, out_shape{out_shape0, out_shape1, out_shape2, out_shape3};
+    const memory::dims strides{1, 1}, padding{(int)data["padding"], (int)data["padding"]};
+
+    engine cpu(engine::kind::cpu, 0);
+    stream work(cpu);
+    convolution_forward::primitive_desc convolution({
+        prop_kind::forward_inference, algorithm::convolution_direct, {x_shape, type, tag::any},
+        {weight_shape, type, tag::any}, {bias_shape, type, tag::a}, {out_shape, type, out_layout},
+        strides, padding, padding}, cpu);
+
+    auto laid_out = [&](memory from, const memory::desc& layout) {
+        if (from.get_desc() == layout) return from;
+        memory to(layout, cpu);
+        reorder(from, to).execute(work, from, to);
+        return to;
+    };
+    memory x({x_shape, type, tag::abcd}, cpu, in0_p), weight({weight_shape, type, tag::abcd}, cpu, in1_p);
+    memory bias({bias_shape, type, tag::a}, cpu, in2_p), y({out_shape, type, tag::abcd}, cpu, out_p);
+    memory computed = convolution.dst_desc() == y.get_desc() ? y : memory(convolution.dst_desc(), cpu);
+    convolution_forward(convolution).execute(work, {
+        {DNNL_ARG_SRC, laid_out(x, convolution.src_desc())},
+        {DNNL_ARG_WEIGHTS, laid_out(weight, convolution.weights_desc())},
+        {DNNL_ARG_BIAS, bias}, {DNNL_ARG_DST, computed}});
+    if (computed != y) reorder(computed, y).execute(work, computed, y);
+'''
+
+
+def use_mixed_precision(wanted, device):
+    """Switch mixed precision on if `wanted` and the device is 'cuda', else off."""
+    if wanted and device != 'cuda':
+        print('mixed_precision = True is for the GPU; on the CPU it is ignored')
+    jt.flags.amp_level = MIXED if wanted and device == 'cuda' else OFF
+
+
+def convolve(x, weight, bias, padding=0):
+    """Convolution with stride 1 and zero padding: (N, C, H, W), weights (O, C, K, K) and bias (O,) → (N, O, H', W').
+
+    On the CPU with PyTorch's rounding: bit for bit, wherever PyTorch too computes it by oneDNN (with one thread, it gives 1×1
+    kernels to another library).
+    """
+    if _by_onednn():
+        return _OneDNNConvolution(padding)(x, weight, bias)
+    out = _in_float16(lambda *operands: nn.conv2d(*operands, padding=padding), x, weight)
+    return out + bias.broadcast(out.shape, [0, 2, 3])
+
+
+def box_of_channels(x, weight):
+    """Convolution with equal weights (1, C, K, K) and zero padding of K//2: (N, C, H, W) → (N, 1, H, W).
+
+    Rounded as the original's convolution is: bit for bit on the CPU, elsewhere added up in blocks of channels.
+    """
+    size = weight.shape[2]
+    if _by_onednn():
+        return convolve(x, weight, jt.zeros(1), size // 2)
+    n, c, h, w = x.shape
+    blocks = x.reshape(n, c // BLOCK, BLOCK, h, w)
+    neighbours = blocks.reindex([n, c // BLOCK, h, w, BLOCK, size, size],
+                                ['i0', 'i1', 'i4', f'i2+i5-{size // 2}', f'i3+i6-{size // 2}'])
+    return (neighbours * weight[0, 0, 0, 0]).sum([4, 5, 6]).sum(1, keepdims=True)
+
+
+def linear(x, weight, bias=None):
+    """x (…, D) · weightᵀ (D, O) + bias (O,) → (…, O)."""
+    out = _in_float16(nn.matmul_transpose, x, weight)
+    return out if bias is None else out + bias
+
+
+def batched_matmul(a, b):
+    """(N, heads, T, D) × (N, heads, D, U) → (N, heads, T, U)."""
+    return _in_float16(_BatchedMatmul.apply, a, b)
+
+
+def _by_onednn():
+    """Whether convolutions are computed by `_OneDNNConvolution`: in float32 on the CPU, where Jittor has oneDNN."""
+    return bool(jt.mkl_ops) and not jt.flags.use_cuda and jt.flags.amp_level != MIXED
+
+
+def _in_float16(operation, *operands):
+    """The float32 result of an operation on float32 Vars, under mixed precision computed in float16."""
+    if jt.flags.amp_level != MIXED:
+        return operation(*operands)
+    return operation(*(operand.float16() for operand in operands)).float32()
+
+
+class _OneDNNConvolution(jt.Function):
+    """`convolve` of float32 on the CPU."""
+
+    def __init__(self, padding):
+        self.padding = padding
+
+    def execute(self, x, weight, bias):
+        self.operands = x, weight
+        n, _, h, w = x.shape
+        channels, _, size, _ = weight.shape
+        out = jt.code([n, channels, h + 2 * self.padding - size + 1, w + 2 * self.padding - size + 1], 'float32', [x, weight, bias],
+                      cpu_header=ONEDNN_HEADER, cpu_src=ONEDNN_CONVOLUTION, data={'padding': self.padding})
+        folder = onednn_folder()
+        out.compile_options = {f'FLAGS: -I"{folder}/include" -L"{folder}/lib" -lmkldnn ': 1}
+        return out
+
+    def grad(self, gradient):
+        x, weight = self.operands
+        options = (1, 1, self.padding, self.padding, 1, 1, 1)  # strides, paddings, dilations, groups
+        return (jt.mkl_ops.mkl_conv_backward_x(weight, gradient, *x.shape[2:], *options),
+                jt.mkl_ops.mkl_conv_backward_w(x, gradient, *weight.shape[2:], *options),
+                gradient.sum(3).sum(2).sum(0))
+
+
+class _BatchedMatmul(jt.Function):
+    """`jt.matmul` whose gradient is made of matmuls too; Jittor's own, a dot product per element, is twice as slow on the CPU."""
+
+    def execute(self, a, b):
+        self.factors = a, b
+        return jt.matmul(a, b)
+
+    def grad(self, gradient):
+        a, b = self.factors
+        return jt.matmul(gradient, b.transpose(0, 1, 3, 2)), jt.matmul(a.transpose(0, 1, 3, 2), gradient)
