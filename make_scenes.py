@@ -3,7 +3,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.errors import run_script
-from tools.scenes import MIN_SIZE, write_database, write_test_folders
+from tools.scenes.folders import write_database, write_test_folders
+from tools.scenes.places import MIN_SIZE
 from tools.settings import parse_settings, setting
 
 
