@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from typing import List, Optional
 
 from network.variants import DEEP_SHARES
+from tools.scenes.places import MIN_SIZE
 from tools.settings import setting
 
 
@@ -11,8 +12,8 @@ class SceneArgs:
     """make_scenes.py"""
     folder: str = setting('./demo', 'the folder to write into')
     scenes: int = setting(120, 'pairs to train on; 0: only test sets', minimum=0)
-    height: int = setting(256, 'height of the pairs to train on', minimum=64)
-    width: int = setting(320, 'width of the pairs to train on', minimum=64)
+    height: int = setting(256, 'height of the pairs to train on', minimum=MIN_SIZE)
+    width: int = setting(320, 'width of the pairs to train on', minimum=MIN_SIZE)
     test_pairs: int = setting(6, 'pairs in each of the two test sets', minimum=1)
     seed: int = setting(0, 'the same seed gives the same scenes', minimum=0)
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from args_tools import SceneArgs
 from tools.errors import run_script
-from tools.scenes import write_database, write_test_folders
+from tools.scenes.folders import write_database, write_test_folders
 from tools.settings import parse_settings
 
 

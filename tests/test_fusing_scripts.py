@@ -18,7 +18,7 @@ from tools.fuser import load_fuser
 from tools.fusion_pictures import feature_mosaic
 from tools.images import list_images, luma, read_gray, read_image, write_image
 from tools.pairing import pair_folders
-from tools.scenes import make_scene
+from tools.scenes.places import make_scene
 
 RUN = 'fuse_20261122_101500'
 

@@ -34,7 +34,7 @@ from tools.models import build_auto_encoder, build_fusion, weights_of
 from tools.optimizer import Adam
 from tools.run_folder import find_run, new_run_folder, read_settings, save_settings
 from tools.runtime import jt, nn, set_seed
-from tools.scenes import write_database
+from tools.scenes.folders import write_database
 from tools.training_run import TrainingRun, learning_rate
 
 STEPS = 3  # per epoch of the tiny runs
