@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -438,6 +439,70 @@ def test_only_tensors_and_containers_may_be_named(name):
         read_torch(zip_file(f'c{module}\n{last}\n.'.encode(), {}), 'f')
 
 
+# ---- files that would fill the memory, take for ever, or crash the interpreter
+
+MEMORY_ALLOWED = 200 * 1024  # kB, with Python and numpy
+LOAD_ALL = """
+import re, resource, sys
+from tools.checkpoint import load_weights
+from tools.errors import UserError
+resource.setrlimit(resource.RLIMIT_AS, (4 * 2 ** 30, 4 * 2 ** 30))
+for path in sys.argv[1:]:
+    try:
+        load_weights(path)
+    except UserError as error:
+        print(error, flush=True)
+print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read()).group(1))  # the most memory that it had
+"""
+
+
+def pairs(levels):
+    """The instructions for a tuple of twice the same tuple of twice the same …: 2^levels parts in a few bytes."""
+    return b')' + b''.join(b'q%ch%c\x86' % (level, level) for level in range(levels))
+
+
+def sizes_of(value):
+    """The instructions for a list of many calls of torch.Size with the same value."""
+    return b'](' + value + b'q\x00ctorch\nSize\nq\x01' + b'h\x01h\x00\x85R' * 10_000 + b'e.'
+
+
+DEEP = b')' + b'\x85' * 300_000  # a tuple in a tuple in a tuple …
+BOMBS = [(b'\x80\x04' + instructions, reason) for instructions, reason in [
+    (b'}r\xff\xff\xff\x7f.', 'holds no weights'),  # to remember something at place 2³¹
+    (b'}' + DEEP + b'Ns.', 'a key'),
+    (b'}(' + DEEP + b'Nu.', 'a key'),
+    (b'}' + pairs(60) + b'Ns.', 'a key'),
+    (b'}\x8c\x01a' + pairs(60) + b's.', "'a' is not a named tensor"),
+    (pairs(60) + b'Q.', 'damaged'),  # as a storage, and as what belongs to one
+    (b'(\x8c\x07storage' + DEEP + b'NNNtQ.', 'damaged'),
+    (b'(\x8c\x07storagectorch\nFloatStorage\n' + DEEP + b'NNtQ.', 'damaged'),
+    (DEEP + b'\x8c\x01a\x93.', 'damaged'),  # as a name
+    (b'(' * 300_000 + b'.', 'damaged'),
+    (b']' * 300_000 + b'a' * 299_999 + b'.', 'holds no weights'),
+    (b'X\xff\xff\xff\xff.', 'damaged'),  # lengths that the file does not have
+    (b'\x95\xff\xff\xff\xff\xff\xff\xff\x7f.', 'damaged'),
+    (b'\x96\x00\x00\x00\x00\x02\x00\x00\x00.', 'is refused'),
+    (b'\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.', 'is refused'),
+    (b'\x8b\xff\xff\xff\x7f.', 'is refused'),
+    (b'I' + b'9' * 1_000_000 + b'\n.', 'is refused'),  # takes long to read
+    (sizes_of(b'](' + b'N' * 100_000 + b'e'), 'damaged'),  # each of which would be a copy
+    (sizes_of(b'X\xa0\x86\x01\x00' + b'a' * 100_000), 'damaged'),
+]]
+
+
+def test_small_files_cannot_fill_the_memory_or_hang(tmp_path):
+    paths = [tmp_path / f'{number}.model' for number in range(len(BOMBS))]
+    for path, (content, _) in zip(paths, BOMBS):
+        path.write_bytes(zip_file(content, STORAGES))
+    done = subprocess.run([sys.executable, '-c', LOAD_ALL, *map(str, paths)], cwd=REPOSITORY, capture_output=True, text=True,
+                          timeout=120, env={**os.environ, 'OPENBLAS_NUM_THREADS': '1'})
+    *errors, memory = done.stdout.splitlines()
+    assert (done.returncode, done.stderr, len(errors)) == (0, '', len(BOMBS))
+    for path, (_, reason), error in zip(paths, BOMBS, errors):
+        assert re.match(f'{path} .*{reason}', error), error
+    assert int(memory) < MEMORY_ALLOWED
+
+
 # ---- damage
 
 @pytest.mark.parametrize('path', TINY_FILES, ids=lambda path: path.stem)
@@ -448,7 +513,6 @@ def test_a_file_cut_off_anywhere_is_refused(path):
             read_torch(data[:size], 'f')
 
 
-@pytest.mark.filterwarnings('ignore:invalid escape sequence')  # pickletools, about changed opcodes
 @pytest.mark.parametrize('path', TINY_FILES, ids=lambda path: path.stem)
 def test_a_changed_file_gives_weights_or_a_clear_error(path):
     data, generator = path.read_bytes(), random.Random(3)

@@ -15,7 +15,7 @@ import numpy as np
 
 from tools.errors import UserError
 from tools.files import whole_file
-from tools.torch_pickle import ORDERED_DICT, STORAGES, TENSORS, Tensor, TorchPickle
+from tools.torch_pickle import ORDERED_DICT, STORAGES, TENSOR, Tensor, TorchUnpickler
 
 ZIP_START = b'PK\x03\x04'
 PICKLE_START = b'\x80'
@@ -25,7 +25,7 @@ EXPECTED = 'expected what torch.save(model.state_dict(), …) writes'
 
 # What the zip and pickle modules, numpy and our own code raise about bytes that make no sense.
 MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError, MemoryError, RuntimeError,
-             struct.error, zlib.error, zipfile.BadZipFile)
+             struct.error, zlib.error, zipfile.BadZipFile, pickle.UnpicklingError)
 
 
 def is_torch_file(data: bytes) -> bool:
@@ -58,7 +58,7 @@ def _read_zip(data, path):
         folder = folders[0]
         if folder + 'byteorder' in names and archive.read(folder + 'byteorder') != b'little':
             raise ValueError('big-endian numbers')
-        content = TorchPickle(io.BytesIO(archive.read(folder + 'data.pkl')), path).run()
+        content = TorchUnpickler(io.BytesIO(archive.read(folder + 'data.pkl')), path).load()
         tensors = _state_dict(content, path)
         keys = {tensor.storage.key for tensor in tensors.values()}
         contents = {key: archive.read(f'{folder}data/{key}') for key in keys}
@@ -67,16 +67,16 @@ def _read_zip(data, path):
 
 def _read_legacy(data, path):
     file = io.BytesIO(data)
-    if TorchPickle(file, path).run() != LEGACY_MAGIC:
+    if TorchUnpickler(file, path).load() != LEGACY_MAGIC:
         raise ValueError('a pickle of another kind')
-    TorchPickle(file, path).run()  # the version: PyTorch never counted it up
-    machine = TorchPickle(file, path).run()
+    TorchUnpickler(file, path).load()  # the version: PyTorch never counted it up
+    machine = TorchUnpickler(file, path).load()
     if not machine['little_endian']:
         raise ValueError('big-endian numbers')
-    main = TorchPickle(file, path)
-    tensors = _state_dict(main.run(), path)
+    main = TorchUnpickler(file, path)
+    tensors = _state_dict(main.load(), path)
     contents = {}
-    for key in TorchPickle(file, path).run():
+    for key in TorchUnpickler(file, path).load():
         storage = main.storages[key]
         if COUNT.unpack(file.read(COUNT.size)) != (storage.count,):
             raise ValueError('the sizes of a storage disagree')
@@ -158,5 +158,5 @@ def _pickled_tensor(array, key, storage_type):
     strides = tuple(int(np.prod(array.shape[axis + 1:])) for axis in range(array.ndim))
     storage = b''.join((pickle.MARK, _pickled('storage'), _pickled_name(storage_type), _pickled(key), _pickled('cpu'),
                         _pickled(array.size), pickle.TUPLE, pickle.BINPERSID))
-    return b''.join((_pickled_name(TENSORS[-1]), pickle.MARK, storage, _pickled(0), _pickled(array.shape),
+    return b''.join((_pickled_name(TENSOR), pickle.MARK, storage, _pickled(0), _pickled(array.shape),
                      _pickled(strides), pickle.NEWFALSE, _pickled_ordered_dict(), pickle.TUPLE, pickle.REDUCE))
