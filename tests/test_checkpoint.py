@@ -350,6 +350,14 @@ def test_bfloat16_is_the_upper_half_of_float32():
     ({'a': tensor(Storage('0', 4), 0, (2, 2))}, 'damaged'),
     ({'a': tensor(Storage('0', 4), 0, (-2,))}, 'damaged'),
     ({'a': tensor(Storage('0', 4), 0, (2 ** 62, 2 ** 62), (0, 0))}, 'damaged'),
+    ({'a': tensor(Storage('0', 4), 0, (5,), (2 ** 60,))}, 'damaged'),  # 2⁶⁴ bytes further: 0 for a machine
+    ({'a': tensor(Storage('0', 4), 0, (2, 2), (1,))}, 'damaged'),
+    ({'a': tensor(Storage('0', 4), 0, (2 ** 33,), (0,))}, 'much larger than the file'),
+    ({f'a{i}': tensor(Storage('0', 4), 0, (2 ** 12,), (0,)) for i in range(9)}, 'much larger than the file'),
+    ({'a': tensor(Storage('0', 4), 0, ('text' * 2 ** 10,) * 2 ** 10, ('text' * 2 ** 10,) * 2 ** 10)}, 'damaged'),
+    ({'a': tensor(Storage('0', 'four'))}, 'damaged'),
+    ({'a': tensor(Storage('0', 4, ('view', 'one', 3)))}, 'damaged'),
+    ({'a': tensor(Storage('0', 4, ('view', -1, 3)), 1)}, 'damaged'),
     ({'a': tensor(Storage('0', 4), 0.5)}, 'damaged'),
     ({'a': tensor(Storage('0', 4), 0, 'ab')}, 'damaged'),
     ({'a': tensor(Storage('0', 5))}, 'damaged'),  # larger than the file says
@@ -379,6 +387,26 @@ def test_big_endian_numbers_are_refused():
     for data in (data.getvalue(), legacy_file(content, STORAGES, little_endian=False)):
         with pytest.raises(UserError, match='big-endian'):
             read_torch(data, 'f')
+
+
+@pytest.mark.parametrize('keys', [[7], [['0']], ['0', '1'], [], 3, b'\x80\x02](' + b')' + b'\x85' * 300_000 + b'e.'])
+def test_keys_of_a_legacy_file_that_make_no_sense(keys):
+    if not isinstance(keys, bytes):
+        keys = pickled(keys)
+    content = pickled({'a': tensor(Storage('0', 4), 1)})
+    whole = legacy_file(content, STORAGES)
+    data = whole.replace(pickled(['0']), keys)
+    assert data != whole
+    with pytest.raises(UserError, match='^f is damaged'):
+        read_torch(data, 'f')
+
+
+def test_a_zip_whose_entries_overlap_is_refused():
+    data = bytearray(zip_file(pickled({'a': tensor(Storage('0', 4))}), STORAGES))
+    place = data.rindex(b'PK\x01\x02') + 20  # in the directory: both sizes of the last entry, as if it went on to the end
+    data[place:place + 8] = (len(data)).to_bytes(4, 'little') * 2
+    with pytest.raises(UserError, match='^f is damaged.*overlap'):
+        read_torch(bytes(data), 'f')
 
 
 # ---- files that would run code

@@ -21,6 +21,7 @@ ZIP_START = b'PK\x03\x04'
 PICKLE_START = b'\x80'
 LEGACY_MAGIC = 0x1950a86a20f9469cfc6c  # the first pickle of a legacy file
 COUNT = struct.Struct('<q')  # stands before each storage of a legacy file: its number of elements
+LARGEST_GROWTH = 8  # tensors may share memory in the file, but all of them together may take only so many times its size
 EXPECTED = 'expected what torch.save(model.state_dict(), …) writes'
 
 # What the zip and pickle modules, numpy and our own code raise about bytes that make no sense.
@@ -41,31 +42,37 @@ def read_torch(data: bytes, path) -> Dict[str, np.ndarray]:
     Raises UserError for a file that would run code, is damaged, or holds something else.
     """
     try:
-        return _read_zip(data, path) if data.startswith(ZIP_START) else _read_legacy(data, path)
+        tensors, read_storage = _open_zip(data, path) if data.startswith(ZIP_START) else _open_legacy(data, path)
+        contents = {key: read_storage(key) for key in {tensor.storage.key for tensor in tensors.values()}}
+        views = {name: _view(tensor, contents[tensor.storage.key]) for name, tensor in tensors.items()}
+        if sum(view.nbytes for view in views.values()) > LARGEST_GROWTH * len(data):
+            raise ValueError('tensors that together are much larger than the file')
+        return {name: _own_array(view) for name, view in views.items()}
     except MALFORMED as error:
         raise UserError(f'{path} is damaged or not a weights file of PyTorch ({error or type(error).__name__}): '
                         f'{EXPECTED}') from error
 
 
-def _read_zip(data, path):
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
-            raise ValueError('a zip with compressed entries')
-        names = archive.namelist()
-        folders = [name[:-len('data.pkl')] for name in names if name.count('/') == 1 and name.endswith('/data.pkl')]
-        if len(folders) != 1:
-            raise ValueError('a zip without data.pkl')
-        folder = folders[0]
-        if folder + 'byteorder' in names and archive.read(folder + 'byteorder') != b'little':
-            raise ValueError('big-endian numbers')
-        content = TorchUnpickler(io.BytesIO(archive.read(folder + 'data.pkl')), path).load()
-        tensors = _state_dict(content, path)
-        keys = {tensor.storage.key for tensor in tensors.values()}
-        contents = {key: archive.read(f'{folder}data/{key}') for key in keys}
-    return {name: _array(tensor, contents) for name, tensor in tensors.items()}
+def _open_zip(data, path):
+    """The dict name → tensor, and a function that gives the bytes of the storage with a key."""
+    archive = zipfile.ZipFile(io.BytesIO(data))
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+        raise ValueError('a zip with compressed entries')
+    if sum(entry.file_size for entry in archive.infolist()) > len(data):
+        raise ValueError('a zip with entries that overlap')
+    names = archive.namelist()
+    folders = [name[:-len('data.pkl')] for name in names if name.count('/') == 1 and name.endswith('/data.pkl')]
+    if len(folders) != 1:
+        raise ValueError('a zip without data.pkl')
+    folder = folders[0]
+    if folder + 'byteorder' in names and archive.read(folder + 'byteorder') != b'little':
+        raise ValueError('big-endian numbers')
+    content = TorchUnpickler(io.BytesIO(archive.read(folder + 'data.pkl')), path).load()
+    return _state_dict(content, path), lambda key: archive.read(f'{folder}data/{key}')
 
 
-def _read_legacy(data, path):
+def _open_legacy(data, path):
+    """As _open_zip."""
     file = io.BytesIO(data)
     if TorchUnpickler(file, path).load() != LEGACY_MAGIC:
         raise ValueError('a pickle of another kind')
@@ -77,11 +84,13 @@ def _read_legacy(data, path):
     tensors = _state_dict(main.load(), path)
     contents = {}
     for key in TorchUnpickler(file, path).load():
+        if not isinstance(key, str):
+            raise ValueError('an unknown kind of storage')
         storage = main.storages[key]
         if COUNT.unpack(file.read(COUNT.size)) != (storage.count,):
             raise ValueError('the sizes of a storage disagree')
         contents[key] = file.read(storage.count * _dtype(storage).itemsize)
-    return {name: _array(tensor, contents) for name, tensor in tensors.items()}
+    return tensors, contents.__getitem__
 
 
 def _state_dict(content, path):
@@ -102,18 +111,23 @@ def _dtype(storage):
     return np.dtype('uint16' if storage.dtype == 'bfloat16' else storage.dtype).newbyteorder('<')
 
 
-def _array(tensor, contents):
-    """A tensor as an array with memory of its own. contents: the bytes of each storage."""
-    storage, content = tensor.storage, contents[tensor.storage.key]
-    dtype = _dtype(storage)
+def _view(tensor, content):
+    """A tensor as an array that looks into `content`, the bytes of its storage. bfloat16 comes as uint16, which nothing else has."""
+    storage, dtype, start = tensor.storage, _dtype(tensor.storage), tensor.storage.start + tensor.offset
+    if not all(isinstance(number, int) and number >= 0 for number in (storage.start, tensor.offset, *tensor.shape, *tensor.strides)):
+        raise ValueError('the place of a tensor is given by other than whole numbers from 0 on')
     if len(content) != storage.count * dtype.itemsize:
         raise ValueError(f'a storage has {len(content)} bytes instead of {storage.count * dtype.itemsize}')
-    # numpy raises ValueError where shape, strides and offset lead out of `content`.
-    array = np.ndarray(tensor.shape, dtype, content, (storage.start + tensor.offset) * dtype.itemsize,
-                       tuple(step * dtype.itemsize for step in tensor.strides)).copy()
-    if storage.dtype == 'bfloat16':  # the upper half of a float32
-        array = np.asarray(array.astype(np.uint32) << 16).view(np.float32)
-    return array
+    # numpy checks this too, but wrongly where the numbers are so large that their products have more than 64 bits.
+    last = start + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides))
+    if 0 not in tensor.shape and last >= storage.count:
+        raise ValueError('a tensor reaches behind its storage')
+    return np.ndarray(tensor.shape, dtype, content, start * dtype.itemsize, [stride * dtype.itemsize for stride in tensor.strides])
+
+
+def _own_array(view):
+    """A copy of a view. bfloat16 becomes float32, of which it is the upper half."""
+    return np.asarray(view.astype(np.uint32) << 16).view(np.float32) if view.dtype == np.uint16 else view.copy()
 
 
 def write_torch(path, arrays: Dict[str, np.ndarray]):
