@@ -1,9 +1,11 @@
 """Weights files: ours, PyTorch's (tests/reference/tiny_*.model are by PyTorch 2.13), hostile and broken ones."""
+import argparse
 import ast
 import collections
 import contextlib
 import io
 import os
+import pathlib
 import pickle
 import random
 import re
@@ -245,7 +247,7 @@ def stand_ins(module, *names):
     return namespace
 
 
-TORCH = stand_ins('torch', 'FloatStorage', 'BFloat16Storage', 'Size', 'float32')
+TORCH = stand_ins('torch', 'FloatStorage', 'HalfStorage', 'BFloat16Storage', 'Size', 'float32', 'device')
 UTILS = stand_ins('torch._utils', '_rebuild_tensor', '_rebuild_tensor_v2', '_rebuild_parameter')
 
 
@@ -308,13 +310,22 @@ STORAGES = {'0': FOUR.tobytes()}
 @pytest.mark.parametrize('content', [
     {'a': tensor(Storage('0', 4), 1)},
     {'module.a': tensor(Storage('0', 4), 1)},
+    {'_orig_mod.module.a': tensor(Storage('0', 4), 1)},
+    {'model_state_dict': {'a': tensor(Storage('0', 4), 1)}, 'epoch': 7},
+    {'net': {'module._orig_mod.a': tensor(Storage('0', 4), 1)}},
+    {'params': {'a': tensor(Storage('0', 4), 1)}},
+    [{'a': tensor(Storage('0', 4), 1)}],
+    (7, {'a': tensor(Storage('0', 4), 1)}, 'note'),
+    {'loss': np.float64(0.5), 'step': np.int64(3), 'name': np.str_('x'), 'state_dict': {'a': tensor(Storage('0', 4), 1)},
+     'args': argparse.Namespace(lr=0.1, folder=pathlib.PosixPath('x'), device=Call(TORCH.device, 'cuda')),
+     'scheduler': {'milestones': collections.Counter([3, 4])}},
     {'epoch': 7, 'best': 0.5, 'note': None, 'state_dict': {'a': tensor(Storage('0', 4), 1)},
      'optimizer': {'state': {0: {'step': 3}}, 'param_groups': [{'betas': (0.9, 0.999, 1, 2), 'dtype': TORCH.float32}]}},
     {'model': {'module.a': tensor(Storage('0', 4), 1)}},
     {'a': Call(UTILS._rebuild_parameter, tensor(Storage('0', 4), 1), True, collections.OrderedDict())},
     {'a': Call(UTILS._rebuild_tensor, Storage('0', 4), 1, Call(TORCH.Size, (2,)), (1,))},
     Call(collections.OrderedDict, state={'_metadata': {'': {'version': 1}}}),
-], ids=['plain', 'data parallel', 'checkpoint', 'model', 'parameter', 'first version', 'attributes'])
+], ids=['plain', 'data parallel', 'compiled', 'model_state_dict', 'net', 'params', 'list', 'tuple', 'beside', 'checkpoint', 'model', 'parameter', 'first version', 'attributes'])
 def test_what_pytorch_may_write(file, protocol, content):
     if isinstance(content, Call):  # an ordered dict cannot both be filled and given attributes by `Call`
         content = {'state_dict': {'a': tensor(Storage('0', 4), 1)}, 'other': content}
@@ -334,6 +345,19 @@ def test_bfloat16_is_the_upper_half_of_float32():
     np.testing.assert_array_equal(loaded.view(np.uint32), values.view(np.uint32) & 0xFFFF0000)
 
 
+def test_float16_of_pytorch(tmp_path):
+    halves = np.float16([1, 1e-7, 65504, -2])
+    path, place = tmp_path / 'half.pth', tensor(Storage('0', 4, kind='HalfStorage'), 1, (3,))
+    path.write_bytes(zip_file(pickled({'a': place}), {'0': halves.tobytes()}))
+    assert_same(read_torch(path.read_bytes(), path), {'a': halves[1:]})
+    assert_same(load_weights(path).arrays, {'a': halves[1:].astype(np.float32)})
+    for count, offset in ((4, 1), (4, 2 ** 63), (2, 0), (8, 0)):
+        content = pickled({'a': tensor(Storage('0', count, kind='HalfStorage'), offset, (4,))})
+        path.write_bytes(zip_file(content, {'0': halves.tobytes()}))
+        with pytest.raises(UserError, match='half.pth is damaged'):
+            load_weights(path)
+
+
 @FORMATS
 @pytest.mark.parametrize('content, reason', [
     ({}, 'holds no weights'),
@@ -341,6 +365,12 @@ def test_bfloat16_is_the_upper_half_of_float32():
     (tensor(Storage('0', 4)), 'holds no weights'),
     ({'state_dict': {}}, 'holds no weights'),
     ({'a': tensor(Storage('0', 4)), 'b': 3}, "'b' is not a named tensor"),
+    ({'a': tensor(Storage('0', 4)), 'b': np.float64(3)}, "'b' is not a named tensor"),
+    ({'a\x1b[31m': tensor(Storage('0', 4))}, r"'a.x1b.31m' is not a named tensor"),
+    ({'a\ud800': tensor(Storage('0', 4))}, r"'a.ud800' is not a named tensor"),
+    ({'net': {'a': tensor(Storage('0', 4))}, 'model': {'a': tensor(Storage('0', 4), 1)}}, '2 tables'),
+    ([{'a': tensor(Storage('0', 4))}, {'a': tensor(Storage('0', 4), 1)}], '2 tables'),
+    ({'net': {'state': {}, 'a': tensor(Storage('0', 4))}}, "'state' is not a named tensor"),
     ({3: tensor(Storage('0', 4))}, '3 is not a named tensor'),
     ({'a': Storage('0', 4)}, "'a' is not a named tensor"),
     ({'a': tensor(Storage('0', 4), 3)}, 'damaged'),  # reaches behind the storage

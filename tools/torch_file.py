@@ -6,6 +6,7 @@ number, version, machine, the object, the storages' keys), then the storages.
 """
 import io
 import pickle
+import re
 import struct
 import zipfile
 import zlib
@@ -22,6 +23,8 @@ PICKLE_START = b'\x80'
 LEGACY_MAGIC = 0x1950a86a20f9469cfc6c  # the first pickle of a legacy file
 COUNT = struct.Struct('<q')  # stands before each storage of a legacy file: its number of elements
 LARGEST_GROWTH = 8  # tensors may share memory in the file, but all of them together may take only so many times its size
+WRAPPERS = ('state_dict', 'model_state_dict', 'model', 'net', 'params')  # what training scripts call the weights in their checkpoints
+PREFIX = re.compile(r'(module\.|_orig_mod\.)*')  # what DataParallel and torch.compile put before each name
 EXPECTED = 'expected what torch.save(model.state_dict(), …) writes'
 
 # What the zip and pickle modules, numpy and our own code raise about bytes that make no sense.
@@ -37,8 +40,8 @@ def is_torch_file(data: bytes) -> bool:
 def read_torch(data: bytes, path) -> Dict[str, np.ndarray]:
     """The weights in the content of a file that `torch.save` wrote: name → array, in the file's order.
 
-    Reads a state dict, also one that a checkpoint has under 'state_dict' or 'model', and removes the prefix 'module.'
-    of DataParallel. bfloat16 becomes float32, which is exact; other types stay. path: for error messages only.
+    Reads a state dict, also one level down in a checkpoint (a dict with one of the WRAPPERS, or a list or tuple), and removes the
+    PREFIX that all names begin with. bfloat16 becomes float32, which is exact; other types stay. path: for error messages only.
     Raises UserError for a file that would run code, is damaged, or holds something else.
     """
     try:
@@ -94,17 +97,23 @@ def _open_legacy(data, path):
 
 
 def _state_dict(content, path):
-    """The dict name → tensor in what the pickle held."""
-    for wrapper in ('state_dict', 'model'):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict) or not content:
+    """The dict name → tensor in what the pickle held, or one level down in it."""
+    dicts = []
+    if isinstance(content, dict):
+        dicts = [content[name] for name in WRAPPERS if isinstance(content.get(name), dict)] or [content]
+    elif isinstance(content, (list, tuple)):
+        dicts = [part for part in content if isinstance(part, dict)]
+    if len(dicts) > 1:
+        raise UserError(f'{path} holds {len(dicts)} tables, of which any may be the weights: {EXPECTED}')
+    if not dicts or not dicts[0]:
         raise UserError(f'{path} holds no weights: {EXPECTED}')
-    for name, value in content.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
+    tensors, = dicts
+    for name, value in tensors.items():
+        if not isinstance(name, str) or not name.isprintable() or not isinstance(value, Tensor):
             raise UserError(f'{path} holds more than weights, its entry {name!r} is not a named tensor: {EXPECTED}')
-    prefix = 'module.' if all(name.startswith('module.') for name in content) else ''
-    return {name[len(prefix):]: tensor for name, tensor in content.items()}
+    prefix = PREFIX.match(next(iter(tensors))).group()
+    cut = len(prefix) if all(name.startswith(prefix) for name in tensors) else 0
+    return {name[cut:]: tensor for name, tensor in tensors.items()}
 
 
 def _dtype(storage):

@@ -18,9 +18,10 @@ TENSOR, ORDERED_DICT = 'torch._utils._rebuild_tensor_v2', 'collections.OrderedDi
 # Left out is what hashes, copies, takes memory by a number in the file, reads long numbers, or makes objects in other ways.
 INSTRUCTIONS = (pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.BININT,
                 pickle.BININT1, pickle.BININT2, pickle.LONG1, pickle.BINFLOAT, pickle.BINUNICODE, pickle.SHORT_BINUNICODE,
-                pickle.SHORT_BINSTRING, pickle.EMPTY_DICT, pickle.EMPTY_LIST, pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1,
-                pickle.TUPLE2, pickle.TUPLE3, pickle.APPEND, pickle.APPENDS, pickle.BINPUT, pickle.LONG_BINPUT, pickle.MEMOIZE,
-                pickle.BINGET, pickle.LONG_BINGET, pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.REDUCE, pickle.BINPERSID)
+                pickle.SHORT_BINSTRING, pickle.SHORT_BINBYTES, pickle.BINBYTES, pickle.EMPTY_DICT, pickle.EMPTY_LIST,
+                pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.APPEND, pickle.APPENDS,
+                pickle.BINPUT, pickle.LONG_BINPUT, pickle.MEMOIZE, pickle.BINGET, pickle.LONG_BINGET, pickle.GLOBAL,
+                pickle.STACK_GLOBAL, pickle.REDUCE, pickle.BINPERSID)
 
 
 class Storage(NamedTuple):
@@ -49,11 +50,16 @@ def _tensor(storage, offset, shape, strides, *_):
     return Tensor(_of_kind(Storage, storage), offset, shape, strides)
 
 
+# What training checkpoints have beside the weights. It is harmless and of no use here: None stands for it.
+BESIDE = ('argparse.Namespace', 'pathlib.PosixPath', 'collections.Counter', 'torch.device', 'numpy.dtype', '_codecs.encode',
+          'numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar')
+
 # What the names in a pickle stand for. No function copies what it is given: repeated calls, of a few bytes each, would fill the memory.
 NAMES = {**STORAGES, **{f'torch.{dtype}': None for dtype in STORAGES.values()},
          TENSOR: _tensor, 'torch._utils._rebuild_tensor': _tensor,
          'torch._utils._rebuild_parameter': lambda tensor, *_: _of_kind(Tensor, tensor),
-         'torch.Size': lambda sizes: _of_kind(tuple, sizes), ORDERED_DICT: lambda: {}}
+         'torch.Size': lambda sizes: _of_kind(tuple, sizes), ORDERED_DICT: lambda: {},
+         **dict.fromkeys(BESIDE, lambda *_: None)}
 
 
 class TorchUnpickler(pickle._Unpickler):
@@ -97,7 +103,8 @@ class TorchUnpickler(pickle._Unpickler):
     def load_build(self):
         """Set attributes. A state dict has one, `_metadata`: its layers' format versions, of no use here."""
         self.stack.pop()
-        _of_kind(dict, self.stack[-1])
+        if self.stack[-1] is not None:
+            _of_kind(dict, self.stack[-1])
 
     def _check_keys(self, keys):
         if not all(isinstance(key, (str, int)) for key in keys):
@@ -109,4 +116,5 @@ class TorchUnpickler(pickle._Unpickler):
 
     dispatch = {**dict.fromkeys(range(256), _refuse),
                 **{code: pickle._Unpickler.dispatch[code] for code, in INSTRUCTIONS},
-                pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems, pickle.BUILD[0]: load_build}
+                pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems, pickle.BUILD[0]: load_build,
+                pickle.NEWOBJ[0]: pickle._Unpickler.load_reduce}  # another way to call: what is named here are functions
