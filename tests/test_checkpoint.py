@@ -120,7 +120,10 @@ def test_any_safetensors_file_loads(tmp_path):
 
 @pytest.mark.parametrize('content, reason', [
     (b'', 'is empty'),
-    (b'version https://git-lfs.github.com/spec/v1\n', 'is not a weights file'),
+    (b'version https://git-lfs.github.com/spec/v1\n', 'is not a weights file, but a Git LFS pointer .`git lfs pull`'),
+    (b'<!DOCTYPE html>\n<html lang="en">', 'is not a weights file, but a saved HTML page .download'),
+    (b'\r\n <HTML><head>', 'is not a weights file, but a saved HTML page'),
+    (b'no <html>', 'is not a weights file: '),
     (b'\x89PNG\r\n\x1a\n' + bytes(100), 'is not a weights file'),
     (b'PK\x03\x04', 'damaged'),
     (b'\x80\x02}.', 'damaged'),
@@ -429,6 +432,15 @@ def test_keys_of_a_legacy_file_that_make_no_sense(keys):
     assert data != whole
     with pytest.raises(UserError, match='^f is damaged'):
         read_torch(data, 'f')
+
+
+def test_a_zip_of_something_else_is_named(tmp_path):
+    np.savez_compressed(tmp_path / 'x.npz', a=FOUR)
+    with zipfile.ZipFile(tmp_path / 'y.model', 'w') as archive:
+        archive.write(TINY_FILES[0], 'weights.model')
+    for name in ('x.npz', 'y.model'):
+        with pytest.raises(UserError, match=f'{name} is a zip archive, but none of PyTorch.*expected.*unpack it'):
+            load_weights(tmp_path / name)
 
 
 def test_a_zip_whose_entries_overlap_is_refused():

@@ -19,6 +19,10 @@ from tools.torch_file import is_torch_file, read_torch
 
 EXPECTED = 'expected weights of CrossFuse (.safetensors) or of the PyTorch original (.model, .pth)'
 CHECKSUM = 'checksum'  # in the metadata of our files: the fingerprint of their arrays
+MISTAKEN = {  # what may lie in the place of a weights file → how it begins
+    'a Git LFS pointer (`git lfs pull` gets the file itself)': (b'version https://git-lfs',),
+    'a saved HTML page (download the file itself)': (b'<!doctype html', b'<html'),
+}
 METADATA_KEY = 'crossfuse'  # in a safetensors header, whose metadata may only be text: ours is JSON under this key
 NAMES_SHOWN = 5  # in an error about many weights
 STATES_KEPT = 2  # the newest, and the one before in case the newest gets damaged
@@ -174,7 +178,9 @@ def _is_safetensors(data):
 
 def _from_safetensors(data, path):
     if not _is_safetensors(data):
-        raise UserError(f'{path} is not a weights file: {EXPECTED}')
+        beginning = data[:100].lstrip().lower()
+        found = ''.join(f', but {what}' for what, beginnings in MISTAKEN.items() if beginning.startswith(beginnings))
+        raise UserError(f'{path} is not a weights file{found}: {EXPECTED}')
     try:
         arrays = safetensors.numpy.load(data)
         header = json.loads(data[8:8 + int.from_bytes(data[:8], 'little')])

@@ -59,15 +59,16 @@ def read_torch(data: bytes, path) -> Dict[str, np.ndarray]:
 def _open_zip(data, path):
     """The dict name → tensor, and a function that gives the bytes of the storage with a key."""
     archive = zipfile.ZipFile(io.BytesIO(data))
+    names = archive.namelist()
+    folders = [name[:-len('data.pkl')] for name in names if name.count('/') == 1 and name.endswith('/data.pkl')]
+    if len(folders) != 1:
+        raise UserError(f'{path} is a zip archive, but none of PyTorch, which have one data.pkl: {EXPECTED} '
+                        '(if the weights are in the archive, unpack it)')
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
         raise ValueError('a zip with compressed entries')
     if sum(entry.file_size for entry in archive.infolist()) > len(data):
         raise ValueError('a zip with entries that overlap')
-    names = archive.namelist()
-    folders = [name[:-len('data.pkl')] for name in names if name.count('/') == 1 and name.endswith('/data.pkl')]
-    if len(folders) != 1:
-        raise ValueError('a zip without data.pkl')
-    folder = folders[0]
+    folder, = folders
     if folder + 'byteorder' in names and archive.read(folder + 'byteorder') != b'little':
         raise ValueError('big-endian numbers')
     content = TorchUnpickler(io.BytesIO(archive.read(folder + 'data.pkl')), path).load()
