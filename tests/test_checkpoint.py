@@ -1,4 +1,4 @@
-"""Weights files: ours, PyTorch's (tests/reference/tiny_*.model are by PyTorch 2.13), hostile and broken ones."""
+"""Weights files: ours, PyTorch's (tests/reference/tiny_*.model are by PyTorch 2.13), Jittor's (tiny_jittor.* are by 1.3.11), hostile and broken ones."""
 import argparse
 import ast
 import collections
@@ -27,6 +27,7 @@ from tools.errors import UserError
 from tools.torch_file import COUNT, LEGACY_MAGIC, read_torch, write_torch
 
 TINY_FILES = [REFERENCE / 'tiny_zip.model', REFERENCE / 'tiny_legacy.model']
+JITTOR_FILES = [REFERENCE / 'tiny_jittor.pth', REFERENCE / 'tiny_jittor.pkl']
 METADATA = {'kind': 'fusion', 'epoch': 3, 'lr': 1e-4, 'name': 'Läufer "7"',
             'settings': {'paths': ['a', 'b'], 'cuda': False}}
 
@@ -126,7 +127,7 @@ def test_any_safetensors_file_loads(tmp_path):
     (b'no <html>', 'is not a weights file: '),
     (b'\x89PNG\r\n\x1a\n' + bytes(100), 'is not a weights file'),
     (b'PK\x03\x04', 'damaged'),
-    (b'\x80\x02}.', 'damaged'),
+    (b'\x80\x02}.', 'holds no weights'),
     (b'\x02\x00\x00\x00\x00\x00\x00\x00{}' + bytes(8), 'damaged'),
     (b'\xff\xff\xff\xff\xff\xff\xff\x7f{}', 'damaged'),
 ])
@@ -197,6 +198,28 @@ def test_files_that_pytorch_wrote(path):
         'as_bool': np.array([False, True, True, True]),
         **{f'as_{name}': np.array(values, name) for name in ('float64', 'int32', 'int16', 'int8', 'uint8')}})
     assert all(array.flags.c_contiguous and array.flags.writeable for array in loaded.arrays.values())
+
+
+@pytest.mark.parametrize('path', JITTOR_FILES, ids=lambda path: path.suffix)
+def test_files_that_jittor_wrote(path):
+    values = [0, 1, 3, 100]
+    expected = {'matrix': np.arange(6, dtype=np.float32).reshape(2, 3) / 4, 'as_float16': np.float32(values), 'as_int32': np.int32(values),
+                'as_bool': np.array([False, True, True, True])}
+    if path.suffix == '.pkl':
+        transposed = np.arange(12, dtype=np.float32).reshape(3, 4).T
+        expected.update({'transposed': transposed, 'the_same': transposed, 'scalar': np.array(2.5), 'empty': np.zeros((0, 3), np.float32),
+                         'as_uint8': np.uint8(values), 'as_int64': np.int64(values)})
+    loaded = load_weights(path)
+    assert loaded.metadata == {}
+    assert_same(loaded.arrays, expected)
+    assert all(array.flags.c_contiguous and array.flags.writeable for array in loaded.arrays.values())
+
+
+def test_any_change_of_a_jittor_file_is_noticed():
+    data = JITTOR_FILES[1].read_bytes()
+    for place in range(len(data)):
+        with pytest.raises(UserError, match='^f '):
+            read_torch(data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1:], 'f')
 
 
 def test_pytorch_files_come_back_exactly(tmp_path, fusion):
@@ -301,6 +324,10 @@ def legacy_file(pickle_bytes, storages, little_endian=True):
     head = pickled(LEGACY_MAGIC) + pickled(1001) + pickled({'protocol_version': 1001, 'little_endian': little_endian})
     tail = b''.join(COUNT.pack(len(content) // 4) + content for content in storages.values())
     return head + pickle_bytes + pickled(list(storages)) + tail
+
+
+def plain_file(pickle_bytes, storages):
+    return pickle_bytes if pickle_bytes.startswith(pickle.PROTO) else pickle.PROTO + b'\x02' + pickle_bytes
 
 
 FORMATS = pytest.mark.parametrize('file', [zip_file, legacy_file])
@@ -412,6 +439,49 @@ def test_what_makes_no_sense_is_refused(file, content, reason):
         read_torch(file(pickled(content), STORAGES), 'some.pth')
 
 
+def numpy_array(state):
+    return Call(np.core.multiarray._reconstruct, np.ndarray, (0,), b'b', state=state)
+
+
+@pytest.mark.parametrize('array, reason', [
+    (numpy_array((1, (2,), np.dtype('f4'), False, bytes(9))), 'damaged'),
+    (numpy_array((1, (3,), np.dtype('f4'), False, bytes(8))), 'damaged'),
+    (numpy_array((1, (-2,), np.dtype('f4'), False, bytes(8))), 'damaged'),
+    (numpy_array((1, (2 ** 62, 4), np.dtype('f4'), False, b'')), 'damaged'),
+    (numpy_array((1, (1,) * 70, np.dtype('f4'), False, bytes(4))), 'damaged'),
+    (numpy_array((1, 'ab', np.dtype('f4'), False, bytes(8))), 'damaged'),
+    (numpy_array((1, (2,), np.dtype('f4'), False, 'text')), 'damaged'),
+    (numpy_array((1, (2,), 'f4', False, bytes(8))), 'damaged'),
+    (numpy_array((1, (2,), Call(np.dtype, 'f4', False, True, state=3), False, bytes(8))), 'damaged'),
+    (numpy_array((1, (2,))), 'damaged'),
+    (numpy_array(None), 'damaged'),
+    (np.array(['text']), 'damaged.*plain numbers'),
+    (np.array([{}]), 'damaged.*plain numbers'),
+    (np.zeros(2, 'f4,i4'), 'damaged.*plain numbers'),
+    (np.zeros(2, complex), 'damaged.*plain numbers'),
+    (np.zeros(2, '>f4'), 'damaged.*big-endian'),
+    (np.float32(2), "'a' is not a named tensor"),
+    (Call(np.dtype, 'f4'), "'a' is not a named tensor"),
+])
+def test_numpy_arrays_that_make_no_sense(array, reason):
+    assert_same(read_torch(pickled({'a': numpy_array((1, (2,), np.dtype('f4'), False, FOUR[:2].tobytes()))}, 4), 'f'), {'a': FOUR[:2]})
+    with pytest.raises(UserError, match=f'some.pkl .*{reason}.*expected'):
+        read_torch(pickled({'a': array}, 4), 'some.pkl')
+
+
+def test_shared_numpy_arrays_cannot_fill_the_memory():
+    shared = np.zeros(64, np.float32)
+    assert len(read_torch(pickled({f'a{i}': shared for i in range(4)}, 4), 'f')) == 4
+    with pytest.raises(UserError, match='much larger than the file'):
+        read_torch(pickled({f'a{i}': shared for i in range(400)}, 4), 'f')
+
+
+def test_numpy_arrays_beside_pytorchs():
+    content = {'state_dict': {'a': tensor(Storage('0', 4), 1)}, 'losses': np.arange(3.), 'names': np.array(['x'])}
+    for protocol in (2, 3, 4):
+        assert_same(read_torch(zip_file(pickled(content, protocol), STORAGES), 'f'), {'a': FOUR[1:3]})
+
+
 def test_big_endian_numbers_are_refused():
     content = pickled({'a': tensor(Storage('0', 4))})
     data = io.BytesIO(zip_file(content, STORAGES))
@@ -469,7 +539,7 @@ def run_by_pickle(content):
         Unpickler(io.BytesIO(content)).load()
 
 
-@FORMATS
+@pytest.mark.parametrize('file', [zip_file, legacy_file, plain_file])
 @pytest.mark.parametrize('attack', [
     lambda touch: run(touch),
     lambda touch: {'a': run(touch)},
@@ -488,7 +558,11 @@ def run_by_pickle(content):
     lambda touch: b'(S' + repr(touch).encode() + b'\nios\nsystem\n.',  # INST calls without naming first
     lambda touch: b'\x80\x02(cos\nsystem\nX' + len(touch).to_bytes(4, 'little') + touch.encode() + b'o.',  # OBJ
     lambda touch: b'\x80\x04\x8c\x02os\x8c\x06system\x93\x8c' + bytes([len(touch)]) + touch.encode() + b'\x85R.',
-], ids=range(17))
+    lambda touch: {'a': np.array([run(touch)])},
+    lambda touch: {'a': numpy_array((1, (2,), np.dtype('f4'), False, run(touch)))},
+    lambda touch: {'a': numpy_array((1, (2,), Call(np.dtype, run(touch)), False, bytes(8)))},
+    lambda touch: {'a': Call(np.core.multiarray._reconstruct, run(touch), (0,), b'b')},
+], ids=range(21))
 def test_a_file_that_would_run_code_runs_nothing(tmp_path, file, attack):
     marker, path = tmp_path / 'marker', tmp_path / 'evil.model'
     attack = attack(f'touch {marker}')
@@ -501,7 +575,7 @@ def test_a_file_that_would_run_code_runs_nothing(tmp_path, file, attack):
     assert not marker.exists()
 
 
-@pytest.mark.parametrize('name', ['torch._utils._rebuild_sparse_tensor', 'numpy.core.multiarray._reconstruct',
+@pytest.mark.parametrize('name', ['torch._utils._rebuild_sparse_tensor', 'numpy.core.multiarray.fromfile',
                                   'collections.OrderedDict.update', 'builtins.list', 'torch.load'])
 def test_only_tensors_and_containers_may_be_named(name):
     module, _, last = name.rpartition('.')

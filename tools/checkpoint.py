@@ -1,7 +1,7 @@
 """Weights files, and the state from which an interrupted run goes on. Names and numpy arrays only: no Jittor here.
 
 Our own files are safetensors (a JSON header and plain numbers), so loading one from a stranger runs nothing; what
-belongs to the weights (settings, variant, epoch, …) stands in the header. The original's PyTorch files load too.
+belongs to the weights (settings, variant, epoch, …) stands in the header. PyTorch's and Jittor's files load too.
 """
 import hashlib
 import json
@@ -17,7 +17,7 @@ from tools.errors import UserError
 from tools.files import whole_file
 from tools.torch_file import is_torch_file, read_torch
 
-EXPECTED = 'expected weights of CrossFuse (.safetensors) or of the PyTorch original (.model, .pth)'
+EXPECTED = 'expected weights of CrossFuse (.safetensors) or of the PyTorch original (.model, .pth), or what jt.save writes'
 CHECKSUM = 'checksum'  # in the metadata of our files: the fingerprint of their arrays
 MISTAKEN = {  # what may lie in the place of a weights file → how it begins
     'a Git LFS pointer (`git lfs pull` gets the file itself)': (b'version https://git-lfs',),
@@ -53,7 +53,7 @@ def save_weights(path, arrays: Dict[str, np.ndarray], metadata: Dict[str, Any]):
 
 
 def load_weights(path) -> Weights:
-    """Read a weights file: ours (safetensors), or PyTorch's in zip or legacy format. Its content decides, not its name.
+    """Read a weights file: ours (safetensors), PyTorch's in zip or legacy format, or Jittor's. Its content decides, not its name.
 
     Weights stored as float16 come as float32, in which everything computes.
     Raises UserError for a file that is unreadable, empty, damaged, something else, or would run code.

@@ -1,9 +1,13 @@
-"""PyTorch's weights files (`.model`, `.pth`), read and written without PyTorch.
+"""PyTorch's weights files (`.model`, `.pth`), read and written without PyTorch, and Jittor's, read.
 
 There are two formats (see torch/serialization.py of PyTorch). Since version 1.6 it is a zip, with a pickle in
 `data.pkl` and an entry `data/KEY` for each storage. Before, the "legacy" format: five pickles one after another (magic
 number, version, machine, the object, the storages' keys), then the storages.
+
+Jittor's `jt.save` writes PyTorch's zip if the file's name is .pth, .pt or .bin. Any other is a pickle with numpy arrays inside, then its
+SHA-1 and the JITTOR_END (jittor/__init__.py, safepickle). `pickle.dump` of numpy arrays gives the same without that end.
 """
+import hashlib
 import io
 import pickle
 import re
@@ -16,16 +20,17 @@ import numpy as np
 
 from tools.errors import UserError
 from tools.files import whole_file
-from tools.torch_pickle import ORDERED_DICT, STORAGES, TENSOR, Tensor, TorchUnpickler
+from tools.torch_pickle import EXPECTED, ORDERED_DICT, STORAGES, TENSOR, NumpyArray, Tensor, TorchUnpickler
 
 ZIP_START = b'PK\x03\x04'
 PICKLE_START = b'\x80'
 LEGACY_MAGIC = 0x1950a86a20f9469cfc6c  # the first pickle of a legacy file
+JITTOR_END = b'HCAJSLHD'
+SHA1_SIZE = hashlib.sha1().digest_size
 COUNT = struct.Struct('<q')  # stands before each storage of a legacy file: its number of elements
 LARGEST_GROWTH = 8  # tensors may share memory in the file, but all of them together may take only so many times its size
 WRAPPERS = ('state_dict', 'model_state_dict', 'model', 'net', 'params')  # what training scripts call the weights in their checkpoints
 PREFIX = re.compile(r'(module\.|_orig_mod\.)*')  # what DataParallel and torch.compile put before each name
-EXPECTED = 'expected what torch.save(model.state_dict(), …) writes'
 
 # What the zip and pickle modules, numpy and our own code raise about bytes that make no sense.
 MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError, MemoryError, RuntimeError,
@@ -33,31 +38,32 @@ MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError
 
 
 def is_torch_file(data: bytes) -> bool:
-    """Whether a file's content begins as PyTorch's formats do."""
+    """Whether a file's content begins as PyTorch's and Jittor's formats do."""
     return data.startswith((ZIP_START, PICKLE_START))
 
 
 def read_torch(data: bytes, path) -> Dict[str, np.ndarray]:
-    """The weights in the content of a file that `torch.save` wrote: name → array, in the file's order.
+    """The weights in the content of a file that `torch.save` or `jt.save` wrote: name → array, in the file's order.
 
     Reads a state dict, also one level down in a checkpoint (a dict with one of the WRAPPERS, or a list or tuple), and removes the
     PREFIX that all names begin with. bfloat16 becomes float32, which is exact; other types stay. path: for error messages only.
     Raises UserError for a file that would run code, is damaged, or holds something else.
     """
     try:
-        tensors, read_storage = _open_zip(data, path) if data.startswith(ZIP_START) else _open_legacy(data, path)
-        contents = {key: read_storage(key) for key in {tensor.storage.key for tensor in tensors.values()}}
-        views = {name: _view(tensor, contents[tensor.storage.key]) for name, tensor in tensors.items()}
+        tensors, read_storage = _open_zip(data, path) if data.startswith(ZIP_START) else _open_pickle(data, path)
+        contents = {key: read_storage(key) for key in {tensor.storage.key for tensor in tensors.values() if isinstance(tensor, Tensor)}}
+        views = {name: _view(tensor, contents[tensor.storage.key]) if isinstance(tensor, Tensor) else _numpy_view(tensor)
+                 for name, tensor in tensors.items()}
         if sum(view.nbytes for view in views.values()) > LARGEST_GROWTH * len(data):
             raise ValueError('tensors that together are much larger than the file')
         return {name: _own_array(view) for name, view in views.items()}
     except MALFORMED as error:
-        raise UserError(f'{path} is damaged or not a weights file of PyTorch ({error or type(error).__name__}): '
+        raise UserError(f'{path} is damaged or not a weights file of PyTorch or Jittor ({error or type(error).__name__}): '
                         f'{EXPECTED}') from error
 
 
 def _open_zip(data, path):
-    """The dict name → tensor, and a function that gives the bytes of the storage with a key."""
+    """The dict name → Tensor or NumpyArray, and a function that gives the bytes of the storage with a key."""
     archive = zipfile.ZipFile(io.BytesIO(data))
     names = archive.namelist()
     folders = [name[:-len('data.pkl')] for name in names if name.count('/') == 1 and name.endswith('/data.pkl')]
@@ -75,11 +81,18 @@ def _open_zip(data, path):
     return _state_dict(content, path), lambda key: archive.read(f'{folder}data/{key}')
 
 
-def _open_legacy(data, path):
-    """As _open_zip."""
+def _open_pickle(data, path):
+    """As _open_zip, for PyTorch's legacy format and for Jittor's."""
     file = io.BytesIO(data)
-    if TorchUnpickler(file, path).load() != LEGACY_MAGIC:
-        raise ValueError('a pickle of another kind')
+    first = TorchUnpickler(file, path).load()
+    if first != LEGACY_MAGIC:
+        if data.endswith(JITTOR_END):
+            pickled = data[:-len(JITTOR_END) - SHA1_SIZE]
+            if data[len(pickled):] != hashlib.sha1(pickled).digest() + JITTOR_END:
+                raise ValueError('its checksum is wrong')
+        elif file.read():
+            raise ValueError('something follows behind the pickle')
+        return _state_dict(first, path), None
     TorchUnpickler(file, path).load()  # the version: PyTorch never counted it up
     machine = TorchUnpickler(file, path).load()
     if not machine['little_endian']:
@@ -98,7 +111,7 @@ def _open_legacy(data, path):
 
 
 def _state_dict(content, path):
-    """The dict name → tensor in what the pickle held, or one level down in it."""
+    """The dict name → Tensor or NumpyArray in what the pickle held, or one level down in it."""
     dicts = []
     if isinstance(content, dict):
         dicts = [content[name] for name in WRAPPERS if isinstance(content.get(name), dict)] or [content]
@@ -110,7 +123,7 @@ def _state_dict(content, path):
         raise UserError(f'{path} holds no weights: {EXPECTED}')
     tensors, = dicts
     for name, value in tensors.items():
-        if not isinstance(name, str) or not name.isprintable() or not isinstance(value, Tensor):
+        if not isinstance(name, str) or not name.isprintable() or not isinstance(value, (Tensor, NumpyArray)):
             raise UserError(f'{path} holds more than weights, its entry {name!r} is not a named tensor: {EXPECTED}')
     prefix = PREFIX.match(next(iter(tensors))).group()
     cut = len(prefix) if all(name.startswith(prefix) for name in tensors) else 0
@@ -133,6 +146,17 @@ def _view(tensor, content):
     if 0 not in tensor.shape and last >= storage.count:
         raise ValueError('a tensor reaches behind its storage')
     return np.ndarray(tensor.shape, dtype, content, start * dtype.itemsize, [stride * dtype.itemsize for stride in tensor.strides])
+
+
+def _numpy_view(array):
+    """As _view, for an array of numpy's."""
+    _version, shape, dtype, by_columns, content = array.state
+    if not isinstance(dtype, np.dtype) or not isinstance(content, bytes):
+        raise ValueError('an array of other than plain numbers')
+    view = np.ndarray(shape, dtype, content, order='F' if by_columns else 'C')
+    if view.nbytes != len(content):
+        raise ValueError(f'an array has {len(content)} bytes instead of {view.nbytes}')
+    return view
 
 
 def _own_array(view):

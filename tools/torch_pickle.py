@@ -1,11 +1,13 @@
-"""The pickle inside PyTorch's weights files, read without running code.
+"""The pickles inside PyTorch's and Jittor's weights files, read without running code.
 
 A pickle is a program for a stack machine that may import and call anything by name, so a stranger's file could do anything. Here
-Python's own machine runs it, cut down to the instructions that torch.save writes and the names that tensors need. Nothing is
+Python's own machine runs it, cut down to the instructions that torch.save and jt.save write and the names that tensors need. Nothing is
 imported: each name stands for a function of this file. (PyTorch's own answer, torch/_weights_only_unpickler.py, works in the same way.)
 """
 import pickle
 from typing import NamedTuple, Tuple
+
+import numpy as np
 
 from tools.errors import UserError
 
@@ -13,6 +15,7 @@ STORAGES = {'torch.DoubleStorage': 'float64', 'torch.FloatStorage': 'float32', '
             'torch.BFloat16Storage': 'bfloat16', 'torch.LongStorage': 'int64', 'torch.IntStorage': 'int32',
             'torch.ShortStorage': 'int16', 'torch.CharStorage': 'int8', 'torch.ByteStorage': 'uint8',
             'torch.BoolStorage': 'bool'}
+EXPECTED = 'expected what torch.save or jt.save(model.state_dict(), …) writes'
 TENSOR, ORDERED_DICT = 'torch._utils._rebuild_tensor_v2', 'collections.OrderedDict'
 
 # Left out is what hashes, copies, takes memory by a number in the file, reads long numbers, or makes objects in other ways.
@@ -40,6 +43,11 @@ class Tensor(NamedTuple):
     strides: Tuple[int, ...]
 
 
+class NumpyArray:
+    """An array of numpy's, whose elements stand in the pickle. It is made first, and then given what it consists of."""
+    state = None  # (version, shape, np.dtype, whether it is stored column by column, bytes), unchecked
+
+
 def _of_kind(kind, value):
     if not isinstance(value, kind):
         raise ValueError(f'the pickle treats {type(value).__name__} as {kind.__name__}')
@@ -50,15 +58,23 @@ def _tensor(storage, offset, shape, strides, *_):
     return Tensor(_of_kind(Storage, storage), offset, shape, strides)
 
 
+def _numpy_dtype(code, *_):
+    return NUMPY_DTYPES.get(_of_kind(str, code))  # None for arrays of text and the like, which may stand beside weights
+
+
+NUMPY_DTYPES = {dtype.str[1:]: dtype for dtype in map(np.dtype, sorted({*STORAGES.values()} - {'bfloat16'}))}
+
 # What training checkpoints have beside the weights. It is harmless and of no use here: None stands for it.
-BESIDE = ('argparse.Namespace', 'pathlib.PosixPath', 'collections.Counter', 'torch.device', 'numpy.dtype', '_codecs.encode',
-          'numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar')
+BESIDE = ('argparse.Namespace', 'pathlib.PosixPath', 'collections.Counter', 'torch.device', '_codecs.encode', 'numpy.core.multiarray.scalar',
+          'numpy._core.multiarray.scalar', 'numpy.ndarray')
 
 # What the names in a pickle stand for. No function copies what it is given: repeated calls, of a few bytes each, would fill the memory.
 NAMES = {**STORAGES, **{f'torch.{dtype}': None for dtype in STORAGES.values()},
          TENSOR: _tensor, 'torch._utils._rebuild_tensor': _tensor,
          'torch._utils._rebuild_parameter': lambda tensor, *_: _of_kind(Tensor, tensor),
          'torch.Size': lambda sizes: _of_kind(tuple, sizes), ORDERED_DICT: lambda: {},
+         'jittor.jittor_core.Var': lambda array: _of_kind(NumpyArray, array), 'numpy.dtype': _numpy_dtype,
+         **dict.fromkeys(('numpy.core.multiarray._reconstruct', 'numpy._core.multiarray._reconstruct'), lambda *_: NumpyArray()),
          **dict.fromkeys(BESIDE, lambda *_: None)}
 
 
@@ -88,6 +104,8 @@ class TorchUnpickler(pickle._Unpickler):
         kind, storage_type, key, _device, count, *view = identifier
         if kind != 'storage' or _of_kind(str, storage_type) not in STORAGES.values():
             raise ValueError('an unknown kind of storage')
+        if type(key) is int:  # by jt.save
+            key = str(key)
         start = view[0][1] if view and view[0] is not None else 0  # view: its key, first element and count
         self.storages[_of_kind(str, key)] = storage = Storage(storage_type, key, count, start)
         return storage
@@ -102,9 +120,14 @@ class TorchUnpickler(pickle._Unpickler):
 
     def load_build(self):
         """Set attributes. A state dict has one, `_metadata`: its layers' format versions, of no use here."""
-        self.stack.pop()
-        if self.stack[-1] is not None:
-            _of_kind(dict, self.stack[-1])
+        state, target = self.stack.pop(), self.stack[-1]
+        if isinstance(target, NumpyArray):
+            target.state = state
+        elif isinstance(target, np.dtype):
+            if state[1] == '>':
+                raise ValueError('big-endian numbers')
+        elif target is not None:
+            _of_kind(dict, target)
 
     def _check_keys(self, keys):
         if not all(isinstance(key, (str, int)) for key in keys):
@@ -112,7 +135,7 @@ class TorchUnpickler(pickle._Unpickler):
 
     def _refuse(self, what='an instruction that weights do not need'):
         raise UserError(f'{self.path} is refused, because loading it would run code ({what}; weights are only tensors '
-                        'and containers): expected what torch.save(model.state_dict(), …) writes')
+                        f'and containers): {EXPECTED}')
 
     dispatch = {**dict.fromkeys(range(256), _refuse),
                 **{code: pickle._Unpickler.dispatch[code] for code, in INSTRUCTIONS},
