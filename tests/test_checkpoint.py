@@ -476,6 +476,11 @@ def test_shared_numpy_arrays_cannot_fill_the_memory():
         read_torch(pickled({f'a{i}': shared for i in range(400)}, 4), 'f')
 
 
+def test_a_pickle_that_promises_storages_but_has_none():
+    with pytest.raises(UserError, match='^f is damaged'):
+        read_torch(pickled({'a': tensor(Storage('0', 4))}), 'f')
+
+
 def test_numpy_arrays_beside_pytorchs():
     content = {'state_dict': {'a': tensor(Storage('0', 4), 1)}, 'losses': np.arange(3.), 'names': np.array(['x'])}
     for protocol in (2, 3, 4):
@@ -624,6 +629,7 @@ BOMBS = [(b'\x80\x04' + instructions, reason) for instructions, reason in [
     (b'(' * 300_000 + b'.', 'damaged'),
     (b']' * 300_000 + b'a' * 299_999 + b'.', 'holds no weights'),
     (b'X\xff\xff\xff\xff.', 'damaged'),  # lengths that the file does not have
+    (b'B\xff\xff\xff\xff.', 'damaged'),
     (b'\x95\xff\xff\xff\xff\xff\xff\xff\x7f.', 'damaged'),
     (b'\x96\x00\x00\x00\x00\x02\x00\x00\x00.', 'is refused'),
     (b'\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.', 'is refused'),

@@ -58,7 +58,7 @@ def read_torch(data: bytes, path) -> Dict[str, np.ndarray]:
             raise ValueError('tensors that together are much larger than the file')
         return {name: _own_array(view) for name, view in views.items()}
     except MALFORMED as error:
-        raise UserError(f'{path} is damaged or not a weights file of PyTorch or Jittor ({error or type(error).__name__}): '
+        raise UserError(f'{path} is damaged or not a weights file of PyTorch or Jittor ({str(error) or type(error).__name__}): '
                         f'{EXPECTED}') from error
 
 
@@ -82,17 +82,22 @@ def _open_zip(data, path):
 
 
 def _open_pickle(data, path):
-    """As _open_zip, for PyTorch's legacy format and for Jittor's."""
+    """As _open_zip, for PyTorch's legacy format and for Jittor's, where the arrays are in the pickle."""
     file = io.BytesIO(data)
-    first = TorchUnpickler(file, path).load()
-    if first != LEGACY_MAGIC:
-        if data.endswith(JITTOR_END):
-            pickled = data[:-len(JITTOR_END) - SHA1_SIZE]
-            if data[len(pickled):] != hashlib.sha1(pickled).digest() + JITTOR_END:
-                raise ValueError('its checksum is wrong')
-        elif file.read():
-            raise ValueError('something follows behind the pickle')
-        return _state_dict(first, path), None
+    content = TorchUnpickler(file, path).load()
+    if content == LEGACY_MAGIC:
+        return _open_legacy(file, path)
+    if data.endswith(JITTOR_END):
+        pickled = data[:-len(JITTOR_END) - SHA1_SIZE]
+        if data[len(pickled):] != hashlib.sha1(pickled).digest() + JITTOR_END:
+            raise ValueError('its checksum is wrong')
+    elif file.read():
+        raise ValueError('something follows behind the pickle')
+    return _state_dict(content, path), {}.__getitem__
+
+
+def _open_legacy(file, path):
+    """As _open_zip; the first of the five pickles has been read."""
     TorchUnpickler(file, path).load()  # the version: PyTorch never counted it up
     machine = TorchUnpickler(file, path).load()
     if not machine['little_endian']:
@@ -136,12 +141,14 @@ def _dtype(storage):
 
 def _view(tensor, content):
     """A tensor as an array that looks into `content`, the bytes of its storage. bfloat16 comes as uint16, which nothing else has."""
-    storage, dtype, start = tensor.storage, _dtype(tensor.storage), tensor.storage.start + tensor.offset
-    if not all(isinstance(number, int) and number >= 0 for number in (storage.start, tensor.offset, *tensor.shape, *tensor.strides)):
-        raise ValueError('the place of a tensor is given by other than whole numbers from 0 on')
+    storage, dtype = tensor.storage, _dtype(tensor.storage)
+    numbers = (storage.count, storage.start, tensor.offset, *tensor.shape, *tensor.strides)
+    if not all(isinstance(number, int) and number >= 0 for number in numbers):
+        raise ValueError('the place of a tensor has other than whole numbers from 0 on')
     if len(content) != storage.count * dtype.itemsize:
         raise ValueError(f'a storage has {len(content)} bytes instead of {storage.count * dtype.itemsize}')
     # numpy checks this too, but wrongly where the numbers are so large that their products have more than 64 bits.
+    start = storage.start + tensor.offset
     last = start + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides))
     if 0 not in tensor.shape and last >= storage.count:
         raise ValueError('a tensor reaches behind its storage')

@@ -62,7 +62,7 @@ def _numpy_dtype(code, *_):
     return NUMPY_DTYPES.get(_of_kind(str, code))  # None for arrays of text and the like, which may stand beside weights
 
 
-NUMPY_DTYPES = {dtype.str[1:]: dtype for dtype in map(np.dtype, sorted({*STORAGES.values()} - {'bfloat16'}))}
+NUMPY_DTYPES = {np.dtype(name).str[1:]: np.dtype(name) for name in STORAGES.values() if name != 'bfloat16'}
 
 # What training checkpoints have beside the weights. It is harmless and of no use here: None stands for it.
 BESIDE = ('argparse.Namespace', 'pathlib.PosixPath', 'collections.Counter', 'torch.device', '_codecs.encode', 'numpy.core.multiarray.scalar',
@@ -96,7 +96,7 @@ class TorchUnpickler(pickle._Unpickler):
     def find_class(self, module, name):
         full_name = f'{module}.{name}'
         if full_name not in NAMES:
-            self._refuse(full_name)
+            self._refuse(f'loading it would run code ({full_name}; weights are only tensors and containers)')
         return NAMES[full_name]
 
     def persistent_load(self, identifier):
@@ -133,9 +133,8 @@ class TorchUnpickler(pickle._Unpickler):
         if not all(isinstance(key, (str, int)) for key in keys):
             raise ValueError('a key that is neither text nor a number')
 
-    def _refuse(self, what='an instruction that weights do not need'):
-        raise UserError(f'{self.path} is refused, because loading it would run code ({what}; weights are only tensors '
-                        f'and containers): {EXPECTED}')
+    def _refuse(self, reason='loading it would run code or it is damaged (an instruction that weights do not need)'):
+        raise UserError(f'{self.path} is refused, because {reason}: {EXPECTED}')
 
     dispatch = {**dict.fromkeys(range(256), _refuse),
                 **{code: pickle._Unpickler.dispatch[code] for code, in INSTRUCTIONS},
