@@ -1,4 +1,7 @@
-"""Weights files: ours, PyTorch's (tests/reference/tiny_*.model are by PyTorch 2.13), Jittor's (tiny_jittor.* are by 1.3.11), hostile and broken ones."""
+"""Weights files: ours, PyTorch's and Jittor's, hostile and broken ones.
+
+In tests/reference, tiny_*.model are by PyTorch 2.13 and tiny_jittor.* by jt.save of Jittor 1.3.11.
+"""
 import argparse
 import ast
 import collections
@@ -355,7 +358,8 @@ STORAGES = {'0': FOUR.tobytes()}
     {'a': Call(UTILS._rebuild_parameter, tensor(Storage('0', 4), 1), True, collections.OrderedDict())},
     {'a': Call(UTILS._rebuild_tensor, Storage('0', 4), 1, Call(TORCH.Size, (2,)), (1,))},
     Call(collections.OrderedDict, state={'_metadata': {'': {'version': 1}}}),
-], ids=['plain', 'data parallel', 'compiled', 'model_state_dict', 'net', 'params', 'list', 'tuple', 'beside', 'checkpoint', 'model', 'parameter', 'first version', 'attributes'])
+], ids=['plain', 'data parallel', 'compiled', 'model_state_dict', 'net', 'params', 'list', 'tuple', 'beside', 'checkpoint',
+        'model', 'parameter', 'first version', 'attributes'])
 def test_what_pytorch_may_write(file, protocol, content):
     if isinstance(content, Call):  # an ordered dict cannot both be filled and given attributes by `Call`
         content = {'state_dict': {'a': tensor(Storage('0', 4), 1)}, 'other': content}

@@ -65,8 +65,8 @@ def _numpy_dtype(code, *_):
 NUMPY_DTYPES = {np.dtype(name).str[1:]: np.dtype(name) for name in STORAGES.values() if name != 'bfloat16'}
 
 # What training checkpoints have beside the weights. It is harmless and of no use here: None stands for it.
-BESIDE = ('argparse.Namespace', 'pathlib.PosixPath', 'collections.Counter', 'torch.device', '_codecs.encode', 'numpy.core.multiarray.scalar',
-          'numpy._core.multiarray.scalar', 'numpy.ndarray')
+BESIDE = ('argparse.Namespace', 'pathlib.PosixPath', 'collections.Counter', 'torch.device', '_codecs.encode',
+          'numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar', 'numpy.ndarray')
 
 # What the names in a pickle stand for. No function copies what it is given: repeated calls, of a few bytes each, would fill the memory.
 NAMES = {**STORAGES, **{f'torch.{dtype}': None for dtype in STORAGES.values()},
@@ -119,7 +119,7 @@ class TorchUnpickler(pickle._Unpickler):
         super().load_setitems()
 
     def load_build(self):
-        """Set attributes. A state dict has one, `_metadata`: its layers' format versions, of no use here."""
+        """Give an object its state. A state dict's, `_metadata` with the versions of its layers' formats, is of no use here."""
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, NumpyArray):
             target.state = state
