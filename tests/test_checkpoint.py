@@ -1,11 +1,17 @@
-"""Weights files: ours, PyTorch's (tests/reference/tiny_*.model are by PyTorch 2.13), hostile and broken ones."""
+"""Weights files: ours, PyTorch's and Jittor's, hostile and broken ones.
+
+In tests/reference, tiny_*.model are by PyTorch 2.13 and tiny_jittor.* by jt.save of Jittor 1.3.11.
+"""
+import argparse
 import ast
 import collections
 import contextlib
 import io
 import os
+import pathlib
 import pickle
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +30,7 @@ from tools.errors import UserError
 from tools.torch_file import COUNT, LEGACY_MAGIC, read_torch, write_torch
 
 TINY_FILES = [REFERENCE / 'tiny_zip.model', REFERENCE / 'tiny_legacy.model']
+JITTOR_FILES = [REFERENCE / 'tiny_jittor.pth', REFERENCE / 'tiny_jittor.pkl']
 METADATA = {'kind': 'fusion', 'epoch': 3, 'lr': 1e-4, 'name': 'Läufer "7"',
             'settings': {'paths': ['a', 'b'], 'cuda': False}}
 
@@ -118,10 +125,13 @@ def test_any_safetensors_file_loads(tmp_path):
 
 @pytest.mark.parametrize('content, reason', [
     (b'', 'is empty'),
-    (b'version https://git-lfs.github.com/spec/v1\n', 'is not a weights file'),
+    (b'version https://git-lfs.github.com/spec/v1\n', 'is not a weights file, but a Git LFS pointer .`git lfs pull`'),
+    (b'<!DOCTYPE html>\n<html lang="en">', 'is not a weights file, but a saved HTML page .download'),
+    (b'\r\n <HTML><head>', 'is not a weights file, but a saved HTML page'),
+    (b'no <html>', 'is not a weights file: '),
     (b'\x89PNG\r\n\x1a\n' + bytes(100), 'is not a weights file'),
     (b'PK\x03\x04', 'damaged'),
-    (b'\x80\x02}.', 'damaged'),
+    (b'\x80\x02}.', 'holds no weights'),
     (b'\x02\x00\x00\x00\x00\x00\x00\x00{}' + bytes(8), 'damaged'),
     (b'\xff\xff\xff\xff\xff\xff\xff\x7f{}', 'damaged'),
 ])
@@ -199,6 +209,28 @@ def test_files_that_pytorch_wrote(path):
     assert all(array.flags.c_contiguous and array.flags.writeable for array in loaded.arrays.values())
 
 
+@pytest.mark.parametrize('path', JITTOR_FILES, ids=lambda path: path.suffix)
+def test_files_that_jittor_wrote(path):
+    values = [0, 1, 3, 100]
+    expected = {'matrix': np.arange(6, dtype=np.float32).reshape(2, 3) / 4, 'as_float16': np.float32(values), 'as_int32': np.int32(values),
+                'as_bool': np.array([False, True, True, True])}
+    if path.suffix == '.pkl':
+        transposed = np.arange(12, dtype=np.float32).reshape(3, 4).T
+        expected.update({'transposed': transposed, 'the_same': transposed, 'scalar': np.array(2.5), 'empty': np.zeros((0, 3), np.float32),
+                         'as_uint8': np.uint8(values), 'as_int64': np.int64(values)})
+    loaded = load_weights(path)
+    assert loaded.metadata == {}
+    assert_same(loaded.arrays, expected)
+    assert all(array.flags.c_contiguous and array.flags.writeable for array in loaded.arrays.values())
+
+
+def test_any_change_of_a_jittor_file_is_noticed():
+    data = JITTOR_FILES[1].read_bytes()
+    for place in range(len(data)):
+        with pytest.raises(UserError, match='^f '):
+            read_torch(data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1:], 'f')
+
+
 def test_pytorch_files_come_back_exactly(tmp_path, fusion):
     write_torch(tmp_path / 'fuse.model', fusion)
     assert_same(load_weights(tmp_path / 'fuse.model').arrays, fusion)
@@ -250,7 +282,7 @@ def stand_ins(module, *names):
     return namespace
 
 
-TORCH = stand_ins('torch', 'FloatStorage', 'BFloat16Storage', 'Size', 'float32')
+TORCH = stand_ins('torch', 'FloatStorage', 'HalfStorage', 'BFloat16Storage', 'Size', 'float32', 'device')
 UTILS = stand_ins('torch._utils', '_rebuild_tensor', '_rebuild_tensor_v2', '_rebuild_parameter')
 
 
@@ -303,6 +335,10 @@ def legacy_file(pickle_bytes, storages, little_endian=True):
     return head + pickle_bytes + pickled(list(storages)) + tail
 
 
+def plain_file(pickle_bytes, storages):
+    return pickle_bytes if pickle_bytes.startswith(pickle.PROTO) else pickle.PROTO + b'\x02' + pickle_bytes
+
+
 FORMATS = pytest.mark.parametrize('file', [zip_file, legacy_file])
 FOUR = np.float32([1, 2, 3, 4])
 STORAGES = {'0': FOUR.tobytes()}
@@ -313,13 +349,23 @@ STORAGES = {'0': FOUR.tobytes()}
 @pytest.mark.parametrize('content', [
     {'a': tensor(Storage('0', 4), 1)},
     {'module.a': tensor(Storage('0', 4), 1)},
+    {'_orig_mod.module.a': tensor(Storage('0', 4), 1)},
+    {'model_state_dict': {'a': tensor(Storage('0', 4), 1)}, 'epoch': 7},
+    {'net': {'module._orig_mod.a': tensor(Storage('0', 4), 1)}},
+    {'params': {'a': tensor(Storage('0', 4), 1)}},
+    [{'a': tensor(Storage('0', 4), 1)}],
+    (7, {'a': tensor(Storage('0', 4), 1)}, 'note'),
+    {'loss': np.float64(0.5), 'step': np.int64(3), 'name': np.str_('x'), 'state_dict': {'a': tensor(Storage('0', 4), 1)},
+     'args': argparse.Namespace(lr=0.1, folder=pathlib.PosixPath('x'), device=Call(TORCH.device, 'cuda')),
+     'scheduler': {'milestones': collections.Counter([3, 4])}},
     {'epoch': 7, 'best': 0.5, 'note': None, 'state_dict': {'a': tensor(Storage('0', 4), 1)},
      'optimizer': {'state': {0: {'step': 3}}, 'param_groups': [{'betas': (0.9, 0.999, 1, 2), 'dtype': TORCH.float32}]}},
     {'model': {'module.a': tensor(Storage('0', 4), 1)}},
     {'a': Call(UTILS._rebuild_parameter, tensor(Storage('0', 4), 1), True, collections.OrderedDict())},
     {'a': Call(UTILS._rebuild_tensor, Storage('0', 4), 1, Call(TORCH.Size, (2,)), (1,))},
     Call(collections.OrderedDict, state={'_metadata': {'': {'version': 1}}}),
-], ids=['plain', 'data parallel', 'checkpoint', 'model', 'parameter', 'first version', 'attributes'])
+], ids=['plain', 'data parallel', 'compiled', 'model_state_dict', 'net', 'params', 'list', 'tuple', 'beside', 'checkpoint',
+        'model', 'parameter', 'first version', 'attributes'])
 def test_what_pytorch_may_write(file, protocol, content):
     if isinstance(content, Call):  # an ordered dict cannot both be filled and given attributes by `Call`
         content = {'state_dict': {'a': tensor(Storage('0', 4), 1)}, 'other': content}
@@ -339,6 +385,19 @@ def test_bfloat16_is_the_upper_half_of_float32():
     np.testing.assert_array_equal(loaded.view(np.uint32), values.view(np.uint32) & 0xFFFF0000)
 
 
+def test_float16_of_pytorch(tmp_path):
+    halves = np.float16([1, 1e-7, 65504, -2])
+    path, place = tmp_path / 'half.pth', tensor(Storage('0', 4, kind='HalfStorage'), 1, (3,))
+    path.write_bytes(zip_file(pickled({'a': place}), {'0': halves.tobytes()}))
+    assert_same(read_torch(path.read_bytes(), path), {'a': halves[1:]})
+    assert_same(load_weights(path).arrays, {'a': halves[1:].astype(np.float32)})
+    for count, offset in ((4, 1), (4, 2 ** 63), (2, 0), (8, 0)):
+        content = pickled({'a': tensor(Storage('0', count, kind='HalfStorage'), offset, (4,))})
+        path.write_bytes(zip_file(content, {'0': halves.tobytes()}))
+        with pytest.raises(UserError, match='half.pth is damaged'):
+            load_weights(path)
+
+
 @FORMATS
 @pytest.mark.parametrize('content, reason', [
     ({}, 'holds no weights'),
@@ -346,6 +405,12 @@ def test_bfloat16_is_the_upper_half_of_float32():
     (tensor(Storage('0', 4)), 'holds no weights'),
     ({'state_dict': {}}, 'holds no weights'),
     ({'a': tensor(Storage('0', 4)), 'b': 3}, "'b' is not a named tensor"),
+    ({'a': tensor(Storage('0', 4)), 'b': np.float64(3)}, "'b' is not a named tensor"),
+    ({'a\x1b[31m': tensor(Storage('0', 4))}, r"'a.x1b.31m' is not a named tensor"),
+    ({'a\ud800': tensor(Storage('0', 4))}, r"'a.ud800' is not a named tensor"),
+    ({'net': {'a': tensor(Storage('0', 4))}, 'model': {'a': tensor(Storage('0', 4), 1)}}, '2 tables'),
+    ([{'a': tensor(Storage('0', 4))}, {'a': tensor(Storage('0', 4), 1)}], '2 tables'),
+    ({'net': {'state': {}, 'a': tensor(Storage('0', 4))}}, "'state' is not a named tensor"),
     ({3: tensor(Storage('0', 4))}, '3 is not a named tensor'),
     ({'a': Storage('0', 4)}, "'a' is not a named tensor"),
     ({'a': tensor(Storage('0', 4), 3)}, 'damaged'),  # reaches behind the storage
@@ -355,6 +420,14 @@ def test_bfloat16_is_the_upper_half_of_float32():
     ({'a': tensor(Storage('0', 4), 0, (2, 2))}, 'damaged'),
     ({'a': tensor(Storage('0', 4), 0, (-2,))}, 'damaged'),
     ({'a': tensor(Storage('0', 4), 0, (2 ** 62, 2 ** 62), (0, 0))}, 'damaged'),
+    ({'a': tensor(Storage('0', 4), 0, (5,), (2 ** 60,))}, 'damaged'),  # 2⁶⁴ bytes further: 0 for a machine
+    ({'a': tensor(Storage('0', 4), 0, (2, 2), (1,))}, 'damaged'),
+    ({'a': tensor(Storage('0', 4), 0, (2 ** 33,), (0,))}, 'much larger than the file'),
+    ({f'a{i}': tensor(Storage('0', 4), 0, (2 ** 12,), (0,)) for i in range(9)}, 'much larger than the file'),
+    ({'a': tensor(Storage('0', 4), 0, ('text' * 2 ** 10,) * 2 ** 10, ('text' * 2 ** 10,) * 2 ** 10)}, 'damaged'),
+    ({'a': tensor(Storage('0', 'four'))}, 'damaged'),
+    ({'a': tensor(Storage('0', 4, ('view', 'one', 3)))}, 'damaged'),
+    ({'a': tensor(Storage('0', 4, ('view', -1, 3)), 1)}, 'damaged'),
     ({'a': tensor(Storage('0', 4), 0.5)}, 'damaged'),
     ({'a': tensor(Storage('0', 4), 0, 'ab')}, 'damaged'),
     ({'a': tensor(Storage('0', 5))}, 'damaged'),  # larger than the file says
@@ -376,6 +449,54 @@ def test_what_makes_no_sense_is_refused(file, content, reason):
         read_torch(file(pickled(content), STORAGES), 'some.pth')
 
 
+def numpy_array(state):
+    return Call(np.core.multiarray._reconstruct, np.ndarray, (0,), b'b', state=state)
+
+
+@pytest.mark.parametrize('array, reason', [
+    (numpy_array((1, (2,), np.dtype('f4'), False, bytes(9))), 'damaged'),
+    (numpy_array((1, (3,), np.dtype('f4'), False, bytes(8))), 'damaged'),
+    (numpy_array((1, (-2,), np.dtype('f4'), False, bytes(8))), 'damaged'),
+    (numpy_array((1, (2 ** 62, 4), np.dtype('f4'), False, b'')), 'damaged'),
+    (numpy_array((1, (1,) * 70, np.dtype('f4'), False, bytes(4))), 'damaged'),
+    (numpy_array((1, 'ab', np.dtype('f4'), False, bytes(8))), 'damaged'),
+    (numpy_array((1, (2,), np.dtype('f4'), False, 'text')), 'damaged'),
+    (numpy_array((1, (2,), 'f4', False, bytes(8))), 'damaged'),
+    (numpy_array((1, (2,), Call(np.dtype, 'f4', False, True, state=3), False, bytes(8))), 'damaged'),
+    (numpy_array((1, (2,))), 'damaged'),
+    (numpy_array(None), 'damaged'),
+    (np.array(['text']), 'damaged.*plain numbers'),
+    (np.array([{}]), 'damaged.*plain numbers'),
+    (np.zeros(2, 'f4,i4'), 'damaged.*plain numbers'),
+    (np.zeros(2, complex), 'damaged.*plain numbers'),
+    (np.zeros(2, '>f4'), 'damaged.*big-endian'),
+    (np.float32(2), "'a' is not a named tensor"),
+    (Call(np.dtype, 'f4'), "'a' is not a named tensor"),
+])
+def test_numpy_arrays_that_make_no_sense(array, reason):
+    assert_same(read_torch(pickled({'a': numpy_array((1, (2,), np.dtype('f4'), False, FOUR[:2].tobytes()))}, 4), 'f'), {'a': FOUR[:2]})
+    with pytest.raises(UserError, match=f'some.pkl .*{reason}.*expected'):
+        read_torch(pickled({'a': array}, 4), 'some.pkl')
+
+
+def test_shared_numpy_arrays_cannot_fill_the_memory():
+    shared = np.zeros(64, np.float32)
+    assert len(read_torch(pickled({f'a{i}': shared for i in range(4)}, 4), 'f')) == 4
+    with pytest.raises(UserError, match='much larger than the file'):
+        read_torch(pickled({f'a{i}': shared for i in range(400)}, 4), 'f')
+
+
+def test_a_pickle_that_promises_storages_but_has_none():
+    with pytest.raises(UserError, match='^f is damaged'):
+        read_torch(pickled({'a': tensor(Storage('0', 4))}), 'f')
+
+
+def test_numpy_arrays_beside_pytorchs():
+    content = {'state_dict': {'a': tensor(Storage('0', 4), 1)}, 'losses': np.arange(3.), 'names': np.array(['x'])}
+    for protocol in (2, 3, 4):
+        assert_same(read_torch(zip_file(pickled(content, protocol), STORAGES), 'f'), {'a': FOUR[1:3]})
+
+
 def test_big_endian_numbers_are_refused():
     content = pickled({'a': tensor(Storage('0', 4))})
     data = io.BytesIO(zip_file(content, STORAGES))
@@ -384,6 +505,35 @@ def test_big_endian_numbers_are_refused():
     for data in (data.getvalue(), legacy_file(content, STORAGES, little_endian=False)):
         with pytest.raises(UserError, match='big-endian'):
             read_torch(data, 'f')
+
+
+@pytest.mark.parametrize('keys', [[7], [['0']], ['0', '1'], [], 3, b'\x80\x02](' + b')' + b'\x85' * 300_000 + b'e.'])
+def test_keys_of_a_legacy_file_that_make_no_sense(keys):
+    if not isinstance(keys, bytes):
+        keys = pickled(keys)
+    content = pickled({'a': tensor(Storage('0', 4), 1)})
+    whole = legacy_file(content, STORAGES)
+    data = whole.replace(pickled(['0']), keys)
+    assert data != whole
+    with pytest.raises(UserError, match='^f is damaged'):
+        read_torch(data, 'f')
+
+
+def test_a_zip_of_something_else_is_named(tmp_path):
+    np.savez_compressed(tmp_path / 'x.npz', a=FOUR)
+    with zipfile.ZipFile(tmp_path / 'y.model', 'w') as archive:
+        archive.write(TINY_FILES[0], 'weights.model')
+    for name in ('x.npz', 'y.model'):
+        with pytest.raises(UserError, match=f'{name} is a zip archive, but none of PyTorch.*expected.*unpack it'):
+            load_weights(tmp_path / name)
+
+
+def test_a_zip_whose_entries_overlap_is_refused():
+    data = bytearray(zip_file(pickled({'a': tensor(Storage('0', 4))}), STORAGES))
+    place = data.rindex(b'PK\x01\x02') + 20  # in the directory: both sizes of the last entry, as if it went on to the end
+    data[place:place + 8] = (len(data)).to_bytes(4, 'little') * 2
+    with pytest.raises(UserError, match='^f is damaged.*overlap'):
+        read_torch(bytes(data), 'f')
 
 
 # ---- files that would run code
@@ -404,7 +554,7 @@ def run_by_pickle(content):
         Unpickler(io.BytesIO(content)).load()
 
 
-@FORMATS
+@pytest.mark.parametrize('file', [zip_file, legacy_file, plain_file])
 @pytest.mark.parametrize('attack', [
     lambda touch: run(touch),
     lambda touch: {'a': run(touch)},
@@ -423,7 +573,11 @@ def run_by_pickle(content):
     lambda touch: b'(S' + repr(touch).encode() + b'\nios\nsystem\n.',  # INST calls without naming first
     lambda touch: b'\x80\x02(cos\nsystem\nX' + len(touch).to_bytes(4, 'little') + touch.encode() + b'o.',  # OBJ
     lambda touch: b'\x80\x04\x8c\x02os\x8c\x06system\x93\x8c' + bytes([len(touch)]) + touch.encode() + b'\x85R.',
-], ids=range(17))
+    lambda touch: {'a': np.array([run(touch)])},
+    lambda touch: {'a': numpy_array((1, (2,), np.dtype('f4'), False, run(touch)))},
+    lambda touch: {'a': numpy_array((1, (2,), Call(np.dtype, run(touch)), False, bytes(8)))},
+    lambda touch: {'a': Call(np.core.multiarray._reconstruct, run(touch), (0,), b'b')},
+], ids=range(21))
 def test_a_file_that_would_run_code_runs_nothing(tmp_path, file, attack):
     marker, path = tmp_path / 'marker', tmp_path / 'evil.model'
     attack = attack(f'touch {marker}')
@@ -436,12 +590,77 @@ def test_a_file_that_would_run_code_runs_nothing(tmp_path, file, attack):
     assert not marker.exists()
 
 
-@pytest.mark.parametrize('name', ['torch._utils._rebuild_sparse_tensor', 'numpy.core.multiarray._reconstruct',
+@pytest.mark.parametrize('name', ['torch._utils._rebuild_sparse_tensor', 'numpy.core.multiarray.fromfile',
                                   'collections.OrderedDict.update', 'builtins.list', 'torch.load'])
 def test_only_tensors_and_containers_may_be_named(name):
     module, _, last = name.rpartition('.')
     with pytest.raises(UserError, match=f'would run code .{name};'):
         read_torch(zip_file(f'c{module}\n{last}\n.'.encode(), {}), 'f')
+
+
+# ---- files that would fill the memory, take for ever, or crash the interpreter
+
+MEMORY_ALLOWED = 200 * 1024  # kB, with Python and numpy
+LOAD_ALL = """
+import re, resource, sys
+from tools.checkpoint import load_weights
+from tools.errors import UserError
+resource.setrlimit(resource.RLIMIT_AS, (4 * 2 ** 30, 4 * 2 ** 30))
+for path in sys.argv[1:]:
+    try:
+        load_weights(path)
+    except UserError as error:
+        print(error, flush=True)
+print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read()).group(1))  # the most memory that it had
+"""
+
+
+def pairs(levels):
+    """The instructions for a tuple of twice the same tuple of twice the same …: 2^levels parts in a few bytes."""
+    return b')' + b''.join(b'q%ch%c\x86' % (level, level) for level in range(levels))
+
+
+def sizes_of(value):
+    """The instructions for a list of many calls of torch.Size with the same value."""
+    return b'](' + value + b'q\x00ctorch\nSize\nq\x01' + b'h\x01h\x00\x85R' * 10_000 + b'e.'
+
+
+DEEP = b')' + b'\x85' * 300_000  # a tuple in a tuple in a tuple …
+BOMBS = [(b'\x80\x04' + instructions, reason) for instructions, reason in [
+    (b'}r\xff\xff\xff\x7f.', 'holds no weights'),  # to remember something at place 2³¹
+    (b'}' + DEEP + b'Ns.', 'a key'),
+    (b'}(' + DEEP + b'Nu.', 'a key'),
+    (b'}' + pairs(60) + b'Ns.', 'a key'),
+    (b'}\x8c\x01a' + pairs(60) + b's.', "'a' is not a named tensor"),
+    (pairs(60) + b'Q.', 'damaged'),  # as a storage, and as what belongs to one
+    (b'(\x8c\x07storage' + DEEP + b'NNNtQ.', 'damaged'),
+    (b'(\x8c\x07storagectorch\nFloatStorage\n' + DEEP + b'NNtQ.', 'damaged'),
+    (DEEP + b'\x8c\x01a\x93.', 'damaged'),  # as a name
+    (b'(' * 300_000 + b'.', 'damaged'),
+    (b']' * 300_000 + b'a' * 299_999 + b'.', 'holds no weights'),
+    (b'X\xff\xff\xff\xff.', 'damaged'),  # lengths that the file does not have
+    (b'B\xff\xff\xff\xff.', 'damaged'),
+    (b'\x95\xff\xff\xff\xff\xff\xff\xff\x7f.', 'damaged'),
+    (b'\x96\x00\x00\x00\x00\x02\x00\x00\x00.', 'is refused'),
+    (b'\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.', 'is refused'),
+    (b'\x8b\xff\xff\xff\x7f.', 'is refused'),
+    (b'I' + b'9' * 1_000_000 + b'\n.', 'is refused'),  # takes long to read
+    (sizes_of(b'](' + b'N' * 100_000 + b'e'), 'damaged'),  # each of which would be a copy
+    (sizes_of(b'X\xa0\x86\x01\x00' + b'a' * 100_000), 'damaged'),
+]]
+
+
+def test_small_files_cannot_fill_the_memory_or_hang(tmp_path):
+    paths = [tmp_path / f'{number}.model' for number in range(len(BOMBS))]
+    for path, (content, _) in zip(paths, BOMBS):
+        path.write_bytes(zip_file(content, STORAGES))
+    done = subprocess.run([sys.executable, '-c', LOAD_ALL, *map(str, paths)], cwd=REPOSITORY, capture_output=True, text=True,
+                          timeout=120, env={**os.environ, 'OPENBLAS_NUM_THREADS': '1'})
+    *errors, memory = done.stdout.splitlines()
+    assert (done.returncode, done.stderr, len(errors)) == (0, '', len(BOMBS))
+    for path, (_, reason), error in zip(paths, BOMBS, errors):
+        assert re.match(f'{path} .*{reason}', error), error
+    assert int(memory) < MEMORY_ALLOWED
 
 
 # ---- damage
@@ -454,7 +673,6 @@ def test_a_file_cut_off_anywhere_is_refused(path):
             read_torch(data[:size], 'f')
 
 
-@pytest.mark.filterwarnings('ignore:invalid escape sequence')  # pickletools, about changed opcodes
 @pytest.mark.parametrize('path', TINY_FILES, ids=lambda path: path.stem)
 def test_a_changed_file_gives_weights_or_a_clear_error(path):
     data, generator = path.read_bytes(), random.Random(3)

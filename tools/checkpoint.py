@@ -1,7 +1,7 @@
 """Weights files, and the state from which an interrupted run goes on. Names and numpy arrays only: no Jittor here.
 
 Our own files are safetensors (a JSON header and plain numbers), so loading one from a stranger runs nothing; what
-belongs to the weights (settings, variant, epoch, …) stands in the header. The original's PyTorch files load too.
+belongs to the weights (settings, variant, epoch, …) stands in the header. PyTorch's and Jittor's files load too.
 """
 import hashlib
 import json
@@ -18,8 +18,12 @@ from tools.files import whole_file
 from tools.run_folder import STATE, numbered
 from tools.torch_file import is_torch_file, read_torch
 
-EXPECTED = 'expected weights of CrossFuse (.safetensors) or of the PyTorch original (.model, .pth)'
+EXPECTED = 'expected weights of CrossFuse (.safetensors) or of the PyTorch original (.model, .pth), or what jt.save writes'
 CHECKSUM = 'checksum'  # in the metadata of our files: the fingerprint of their arrays
+MISTAKEN = {  # what may lie in the place of a weights file → how it begins
+    'a Git LFS pointer (`git lfs pull` gets the file itself)': (b'version https://git-lfs',),
+    'a saved HTML page (download the file itself)': (b'<!doctype html', b'<html'),
+}
 METADATA_KEY = 'crossfuse'  # in a safetensors header, whose metadata may only be text: ours is JSON under this key
 NAMES_SHOWN = 5  # in an error about many weights
 STATES_KEPT = 2  # the newest, and the one before in case the newest gets damaged
@@ -46,7 +50,7 @@ def save_weights(path, arrays: Dict[str, np.ndarray], metadata: Dict[str, Any]):
 
 
 def load_weights(path) -> Weights:
-    """Read a weights file: ours (safetensors), or PyTorch's in zip or legacy format. Its content decides, not its name.
+    """Read a weights file: ours (safetensors), PyTorch's in zip or legacy format, or Jittor's. Its content decides, not its name.
 
     Weights stored as float16 come as float32, in which everything computes.
     Raises UserError for a file that is unreadable, empty, damaged, something else, or would run code.
@@ -168,7 +172,9 @@ def _is_safetensors(data):
 
 def _from_safetensors(data, path):
     if not _is_safetensors(data):
-        raise UserError(f'{path} is not a weights file: {EXPECTED}')
+        beginning = data[:100].lstrip().lower()
+        found = ''.join(f', but {what}' for what, beginnings in MISTAKEN.items() if beginning.startswith(beginnings))
+        raise UserError(f'{path} is not a weights file{found}: {EXPECTED}')
     try:
         arrays = safetensors.numpy.load(data)
         header = json.loads(data[8:8 + int.from_bytes(data[:8], 'little')])

@@ -1,11 +1,13 @@
-"""The pickle inside PyTorch's weights files, read without running code.
+"""The pickles inside PyTorch's and Jittor's weights files, read without running code.
 
-A pickle is a program for a stack machine that may import and call anything by name, so a stranger's file could do
-anything. Here it is run by a machine of our own that knows a few dozen instructions and names, those that tensors and
-containers need, and refuses any other. (PyTorch's own answer, torch/_weights_only_unpickler.py, works in the same way.)
+A pickle is a program for a stack machine that may import and call anything by name, so a stranger's file could do anything. Here
+Python's own machine runs it, cut down to the instructions that torch.save and jt.save write and the names that tensors need. Nothing is
+imported: each name stands for a function of this file. (PyTorch's own answer, torch/_weights_only_unpickler.py, works in the same way.)
 """
-import pickletools
+import pickle
 from typing import NamedTuple, Tuple
+
+import numpy as np
 
 from tools.errors import UserError
 
@@ -13,9 +15,16 @@ STORAGES = {'torch.DoubleStorage': 'float64', 'torch.FloatStorage': 'float32', '
             'torch.BFloat16Storage': 'bfloat16', 'torch.LongStorage': 'int64', 'torch.IntStorage': 'int32',
             'torch.ShortStorage': 'int16', 'torch.CharStorage': 'int8', 'torch.ByteStorage': 'uint8',
             'torch.BoolStorage': 'bool'}
-TENSORS = ('torch._utils._rebuild_tensor', 'torch._utils._rebuild_tensor_v2')
-ORDERED_DICT, SIZE, PARAMETER = 'collections.OrderedDict', 'torch.Size', 'torch._utils._rebuild_parameter'
-ALLOWED_NAMES = {*STORAGES, *TENSORS, ORDERED_DICT, SIZE, PARAMETER, *(f'torch.{dtype}' for dtype in STORAGES.values())}
+EXPECTED = 'expected what torch.save or jt.save(model.state_dict(), …) writes'
+TENSOR, ORDERED_DICT = 'torch._utils._rebuild_tensor_v2', 'collections.OrderedDict'
+
+# Left out is what hashes, copies, takes memory by a number in the file, reads long numbers, or makes objects in other ways.
+INSTRUCTIONS = (pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.BININT,
+                pickle.BININT1, pickle.BININT2, pickle.LONG1, pickle.BINFLOAT, pickle.BINUNICODE, pickle.SHORT_BINUNICODE,
+                pickle.SHORT_BINSTRING, pickle.SHORT_BINBYTES, pickle.BINBYTES, pickle.EMPTY_DICT, pickle.EMPTY_LIST,
+                pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.APPEND, pickle.APPENDS,
+                pickle.BINPUT, pickle.LONG_BINPUT, pickle.MEMOIZE, pickle.BINGET, pickle.LONG_BINGET, pickle.GLOBAL,
+                pickle.STACK_GLOBAL, pickle.REDUCE, pickle.BINPERSID)
 
 
 class Storage(NamedTuple):
@@ -34,141 +43,100 @@ class Tensor(NamedTuple):
     strides: Tuple[int, ...]
 
 
-class _Name(NamedTuple):
-    """A function or class that the pickle names, as `module.name`. It is never looked up."""
-    name: str
+class NumpyArray:
+    """An array of numpy's, whose elements stand in the pickle. It is made first, and then given what it consists of."""
+    state = None  # (version, shape, np.dtype, whether it is stored column by column, bytes), unchecked
 
 
-class TorchPickle:
-    """Runs one pickle. It cannot import, call or change anything of Python: all that it can do stands in this class.
+def _of_kind(kind, value):
+    if not isinstance(value, kind):
+        raise ValueError(f'the pickle treats {type(value).__name__} as {kind.__name__}')
+    return value
 
-    file: binary, open where the pickle begins. path: for error messages.
+
+def _tensor(storage, offset, shape, strides, *_):
+    return Tensor(_of_kind(Storage, storage), offset, shape, strides)
+
+
+def _numpy_dtype(code, *_):
+    return NUMPY_DTYPES.get(_of_kind(str, code))  # None for arrays of text and the like, which may stand beside weights
+
+
+NUMPY_DTYPES = {np.dtype(name).str[1:]: np.dtype(name) for name in STORAGES.values() if name != 'bfloat16'}
+
+# What training checkpoints have beside the weights. It is harmless and of no use here: None stands for it.
+BESIDE = ('argparse.Namespace', 'pathlib.PosixPath', 'collections.Counter', 'torch.device', '_codecs.encode',
+          'numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar', 'numpy.ndarray')
+
+# What the names in a pickle stand for. No function copies what it is given: repeated calls, of a few bytes each, would fill the memory.
+NAMES = {**STORAGES, **{f'torch.{dtype}': None for dtype in STORAGES.values()},
+         TENSOR: _tensor, 'torch._utils._rebuild_tensor': _tensor,
+         'torch._utils._rebuild_parameter': lambda tensor, *_: _of_kind(Tensor, tensor),
+         'torch.Size': lambda sizes: _of_kind(tuple, sizes), ORDERED_DICT: lambda: {},
+         'jittor.jittor_core.Var': lambda array: _of_kind(NumpyArray, array), 'numpy.dtype': _numpy_dtype,
+         **dict.fromkeys(('numpy.core.multiarray._reconstruct', 'numpy._core.multiarray._reconstruct'), lambda *_: NumpyArray()),
+         **dict.fromkeys(BESIDE, lambda *_: None)}
+
+
+class TorchUnpickler(pickle._Unpickler):
+    """`load()` gives what the pickle at the position of `file` describes, any OrderedDict as a dict, and leaves the position behind it.
+
+    Raises UserError, which names `path`, for anything but tensors and containers, and Python's own errors (ValueError, IndexError, …)
+    for a pickle that makes no sense.
+
+    The base class is `pickle.Unpickler` written in Python. The one in C lets nobody choose instructions and check keys, so that a
+    number in the file can make it fill 64 GB (LONG_BINPUT), and a deeply nested tuple as a key crashes it.
     """
-    LITERALS = ('BININT', 'BININT1', 'BININT2', 'LONG1', 'BINFLOAT', 'BINUNICODE', 'SHORT_BINUNICODE',
-                'SHORT_BINSTRING')
-    CONSTANTS = {'NONE': None, 'NEWTRUE': True, 'NEWFALSE': False}
-    CONTAINERS = {'EMPTY_DICT': dict, 'EMPTY_LIST': list, 'EMPTY_TUPLE': tuple}
-    SHORT_TUPLES = {'TUPLE1': 1, 'TUPLE2': 2, 'TUPLE3': 3}
-    WITHOUT_EFFECT = ('PROTO', 'FRAME')
 
     def __init__(self, file, path):
-        self.file, self.path = file, path
-        self.stack, self.marks, self.memo = [], [], {}
+        super().__init__(file, encoding='utf-8')
+        self.path = path
         self.storages = {}  # key → Storage, of all that the pickle mentions
 
-    def run(self):
-        """The object that the pickle describes (any OrderedDict as a dict); leaves the file's position behind it.
+    def find_class(self, module, name):
+        full_name = f'{module}.{name}'
+        if full_name not in NAMES:
+            self._refuse(f'loading it would run code ({full_name}; weights are only tensors and containers)')
+        return NAMES[full_name]
 
-        Raises UserError for anything but tensors and containers. For a pickle that makes no sense, Python's own
-        errors arise (ValueError, IndexError, …), as they would from `pickle`.
-        """
-        for opcode, argument, _ in pickletools.genops(self.file):
-            name = opcode.name
-            if name == 'STOP':
-                break
-            if name in self.LITERALS:
-                self.stack.append(argument)
-            elif name in self.CONSTANTS:
-                self.stack.append(self.CONSTANTS[name])
-            elif name in self.CONTAINERS:
-                self.stack.append(self.CONTAINERS[name]())
-            elif name in self.SHORT_TUPLES:
-                self.stack.append(tuple(self._pop(self.SHORT_TUPLES[name])))
-            elif name in self.STEPS:
-                self.STEPS[name](self, argument)
-            elif name not in self.WITHOUT_EFFECT:
-                self._refuse(f'the pickle instruction {name}')
-        return self.stack.pop()
-
-    def _refuse(self, what):
-        raise UserError(f'{self.path} is refused, because loading it would run code ({what}; weights are only tensors '
-                        'and containers): expected what torch.save(model.state_dict(), …) writes')
-
-    def _pop(self, count):
-        if count > len(self.stack):
-            raise ValueError('the pickle takes more than it has')
-        first = len(self.stack) - count
-        values = self.stack[first:]
-        del self.stack[first:]
-        return values
-
-    def _pop_to_mark(self):
-        return self._pop(len(self.stack) - self.marks.pop())
-
-    def _top(self, kind):
-        if not isinstance(self.stack[-1], kind):
-            raise ValueError(f'the pickle treats {type(self.stack[-1]).__name__} as {kind.__name__}')
-        return self.stack[-1]
-
-    def _mark(self, _):
-        self.marks.append(len(self.stack))
-
-    def _tuple(self, _):
-        self.stack.append(tuple(self._pop_to_mark()))
-
-    def _append(self, _):
-        value, = self._pop(1)
-        self._top(list).append(value)
-
-    def _append_all(self, _):
-        values = self._pop_to_mark()
-        self._top(list).extend(values)
-
-    def _set(self, _):
-        self._set_pairs(self._pop(2))
-
-    def _set_all(self, _):
-        self._set_pairs(self._pop_to_mark())
-
-    def _set_pairs(self, values):
-        for key, value in zip(values[::2], values[1::2]):
-            if not isinstance(key, (str, int)):
-                raise ValueError(f'a {type(key).__name__} as a key')
-            self._top(dict)[key] = value
-
-    def _remember(self, index):
-        self.memo[len(self.memo) if index is None else index] = self.stack[-1]  # MEMOIZE has no index: it counts
-
-    def _recall(self, index):
-        self.stack.append(self.memo[index])
-
-    def _name(self, argument):
-        """GLOBAL has 'module name' as its argument, STACK_GLOBAL has both on the stack."""
-        name = '.'.join(self._pop(2) if argument is None else argument.split(' ', 1))
-        if name not in ALLOWED_NAMES:
-            self._refuse(name)
-        self.stack.append(_Name(name))
-
-    def _call(self, _):
-        function, arguments = self._pop(2)
-        name = function.name if isinstance(function, _Name) else None
-        if name == ORDERED_DICT and arguments == ():
-            result = {}
-        elif name == SIZE and len(arguments) == 1:
-            result = tuple(arguments[0])
-        elif name == PARAMETER and isinstance(arguments[0], Tensor):
-            result = arguments[0]
-        elif name in TENSORS and isinstance(arguments[0], Storage):
-            result = Tensor(*arguments[:4])
-        else:
-            raise ValueError(f'a call of {name} with arguments of another kind')
-        self.stack.append(result)
-
-    def _storage(self, _):
+    def persistent_load(self, identifier):
         """A "persistent id" is how the pickle names a storage."""
-        (kind, storage_type, key, _device, count, *view), = self._pop(1)
-        if kind != 'storage' or not isinstance(storage_type, _Name) or not isinstance(key, str):
+        kind, storage_type, key, _device, count, *view = identifier
+        if kind != 'storage' or _of_kind(str, storage_type) not in STORAGES.values():
             raise ValueError('an unknown kind of storage')
+        if type(key) is int:  # by jt.save
+            key = str(key)
         start = view[0][1] if view and view[0] is not None else 0  # view: its key, first element and count
-        self.storages[key] = Storage(STORAGES[storage_type.name], key, count, start)
-        self.stack.append(self.storages[key])
+        self.storages[_of_kind(str, key)] = storage = Storage(storage_type, key, count, start)
+        return storage
 
-    def _ignore_attributes(self, _):
-        """BUILD sets attributes. A state dict has one, `_metadata`: its layers' format versions, of no use here."""
-        self._pop(1)
-        self._top(dict)
+    def load_setitem(self):
+        self._check_keys(self.stack[-2:-1])
+        super().load_setitem()
 
-    STEPS = {'MARK': _mark, 'TUPLE': _tuple, 'APPEND': _append, 'APPENDS': _append_all, 'SETITEM': _set,
-             'SETITEMS': _set_all, 'BINPUT': _remember, 'LONG_BINPUT': _remember, 'MEMOIZE': _remember,
-             'BINGET': _recall, 'LONG_BINGET': _recall, 'GLOBAL': _name, 'STACK_GLOBAL': _name, 'REDUCE': _call,
-             'BINPERSID': _storage, 'BUILD': _ignore_attributes}
+    def load_setitems(self):
+        self._check_keys(self.stack[::2])
+        super().load_setitems()
+
+    def load_build(self):
+        """Give an object its state. A state dict's, `_metadata` with the versions of its layers' formats, is of no use here."""
+        state, target = self.stack.pop(), self.stack[-1]
+        if isinstance(target, NumpyArray):
+            target.state = state
+        elif isinstance(target, np.dtype):
+            if state[1] == '>':
+                raise ValueError('big-endian numbers')
+        elif target is not None:
+            _of_kind(dict, target)
+
+    def _check_keys(self, keys):
+        if not all(isinstance(key, (str, int)) for key in keys):
+            raise ValueError('a key that is neither text nor a number')
+
+    def _refuse(self, reason='loading it would run code or it is damaged (an instruction that weights do not need)'):
+        raise UserError(f'{self.path} is refused, because {reason}: {EXPECTED}')
+
+    dispatch = {**dict.fromkeys(range(256), _refuse),
+                **{code: pickle._Unpickler.dispatch[code] for code, in INSTRUCTIONS},
+                pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems, pickle.BUILD[0]: load_build,
+                pickle.NEWOBJ[0]: pickle._Unpickler.load_reduce}  # another way to call: what is named here are functions
