@@ -68,7 +68,7 @@ def summary_texts(scores, written):
 
 def paired_tests(scores) -> List[PairedTest]:
     """Test every method against the first, metric by metric. Images without a score in one of the two are left out."""
-    from scipy.stats import wilcoxon  # imported when needed: a third of a second
+    from scipy.stats import wilcoxon  # here, so that worker processes do without
     first, *others = scores.table.index.unique('method')
     tests = []
     for label, values in scores.table.items():
