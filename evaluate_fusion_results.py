@@ -9,15 +9,14 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-
 from args_evaluate import Args
 from tools.errors import UserError, run_script
 from tools.evaluation import compare_folders, score_methods, select_metrics
 from tools.fused_folders import METRICS_FOLDER, Sources, find_fused_folders, set_of_folder, sources_of
-from tools.metric_report import fidelity_table, paired_tests, terminal_table, write_fidelity, write_tables
+from tools.metric_report import fidelity_table, terminal_summary, write_tables
 from tools.pairing import pair_folders
 from tools.settings import parse_settings
+from tools.tables import write_csv
 
 
 def main(arguments=None):
@@ -48,17 +47,16 @@ def evaluate(settings, folders):
     pairing = pair_folders(sources.ir, sources.vis)
     print(f'{pairing.describe()}\nscoring {", ".join(methods)} by {" ".join(metric.name for metric in metrics)}')
     scores = score_methods(methods, pairing, settings.protocol, metrics, settings.channels, settings.workers)
-    if np.isnan(scores.values).all():
+    if scores.table.isna().all(axis=None):
         raise UserError('nothing could be scored:\n' + '\n'.join(scores.problems))
 
     several = len(folders) > 1
-    tests = paired_tests(scores) if several else []
     out = results_folder(settings, f'{len(folders)}_methods' if several else folders[0].name)
-    write_tables(scores, tests, out)
+    write_tables(scores, out)
     if several:
         from tools.metric_figures import draw_figures  # imported when needed: over a second
         draw_figures(scores, out)
-    print(f'\n{terminal_table(scores)}\n\n{"tables, tests and figures" if several else "tables"}: {out}')
+    print(f'\n{terminal_summary(scores)}\n\n{"tables, tests and figures" if several else "tables"}: {out}')
     return exit_code(scores.problems)
 
 
@@ -92,10 +90,10 @@ def check(settings, folders):
     if len(folders) > 1:
         raise UserError('--check_against compares one folder: give one --fused')
     results, problems = compare_folders(folders[0], settings.check_against, settings.workers)
-    if not results:
+    if results.empty:
         raise UserError('nothing could be compared:\n' + '\n'.join(problems))
     out = results_folder(settings, f'{folders[0].name}_against_{Path(settings.check_against).name}')
-    write_fidelity(results, out)
+    write_csv(out / 'fidelity.csv', results)
     print(f'{folders[0]} against {settings.check_against}\n{fidelity_table(results)}\n\ntable: {out}')
     return exit_code(problems)
 

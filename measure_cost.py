@@ -5,11 +5,14 @@ Writes a table as Markdown and CSV. Tables in papers often leave the encoders ou
 import os
 from pathlib import Path
 
+import pandas as pd
+
 from args_tools import CostArgs
-from comparison.report import markdown_table, processor
+from comparison.report import processor
 from tools.errors import UserError, run_script
-from tools.metric_report import write_csv, write_text
+from tools.files import write_text
 from tools.settings import parse_settings
+from tools.tables import markdown_table, write_csv
 
 MILLION, BILLION = 10 ** 6, 10 ** 9
 
@@ -30,21 +33,21 @@ def main():
     fusion = trained_parameters(networks.fusion)
     for network in networks:
         network.eval()
-    costs = [multiply_adds(networks, *size) for size in sizes]
-    rows = [['encoders, both', encoders, *(encoding for encoding, _ in costs)],
-            ['fusion network', fusion, *(fusing for _, fusing in costs)]]
-    rows.append(['all', *(sum(column) for column in zip(*(row[1:] for row in rows)))])
-    seconds = [median_seconds(networks, size, settings.repeats) for size in sizes]
+    costs = pd.DataFrame({'parameters': [encoders, fusion]}, ['encoders, both', 'fusion network'])
+    for text, size in zip(settings.sizes, sizes):
+        costs[f'multiply–adds {text}'] = multiply_adds(networks, *size)
+    costs.loc['all'] = costs.sum()
+    seconds = ['seconds per image', '', *(f'{median_seconds(networks, size, settings.repeats):.3f}' for size in sizes)]
 
-    head = ['network', 'parameters', *(f'multiply–adds {text}' for text in settings.sizes)]
-    shown = [[name, f'{count / MILLION:.2f} M', *(f'{cost / BILLION:.1f} G' for cost in costs)] for name, count, *costs in rows]
-    shown.append(['seconds per image', '', *(f'{one:.3f}' for one in seconds)])
+    head = ['network', *costs]
+    shown = [[name, f'{count / MILLION:.2f} M', *(f'{cost / BILLION:.1f} G' for cost in of_sizes)]
+             for name, count, *of_sizes in costs.itertuples()]
     machine = 'GPU' if device == 'cuda' else f'CPU: {processor()}, {os.cpu_count()} cores'
     note = ('Parameters: those that training adjusts; the fixed filters of the fusion network are not counted. '
             f'Multiply–adds of convolutions, linear layers and attention. Time: median of {settings.repeats}, {machine}, '
             f'Jittor {jt.__version__}, without reading and writing files.\n')
-    text = '# What fusing costs\n\n' + markdown_table(head, shown) + '\n' + note
-    write_csv(Path(settings.out, 'cost.csv'), head, [*rows, ['seconds per image', '', *seconds]])
+    text = '# What fusing costs\n\n' + markdown_table(head, [*shown, seconds]) + '\n' + note
+    write_csv(Path(settings.out, 'cost.csv'), pd.DataFrame([*costs.itertuples(), seconds], columns=head))
     write_text(Path(settings.out, 'README.md'), text)
     print(text)
 

@@ -5,14 +5,17 @@ Without settings: the newest run of each kind under ./models. Otherwise name run
 """
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from tools.errors import UserError, run_script
-from tools.loss_curves import AUTOENCODER, FUSION, LOSSES, UNKNOWN, Run, epoch_means, newest_runs, read_runs
-from tools.loss_figures import Panel, Style, draw, loss_panels
+from tools.figures import save_figure, warn_of_missing_glyphs
+from tools.loss_curves import AUTOENCODER, FUSION, TOTAL, UNKNOWN, Run, epoch_means, newest_runs, read_runs
+from tools.loss_figures import Panel, Style, loss_figure, loss_panels
 from tools.settings import parse_settings, setting
+from tools.tables import terminal_table
 
-KINDS = {'ir': 'Infrared autoencoder', 'vi': 'Visible autoencoder', 'fusion': 'Fusion network'}
+STAGES = {'ir': AUTOENCODER, 'vi': AUTOENCODER, 'fusion': FUSION}
+TITLES = {'ir': 'Infrared autoencoder', 'vi': 'Visible autoencoder', 'fusion': 'Fusion network', 'runs': 'Training losses'}
 FIGURES = {'ir': 'ir_autoencoder_comparison', 'vi': 'vi_autoencoder_comparison', 'fusion': 'fusion_network_comparison'}
 BOTH_AUTOENCODERS = 'autoencoder_total_loss_comparison'
 
@@ -36,42 +39,42 @@ class Settings:
 
 def main():
     settings = parse_settings(Settings, __doc__)
-    groups = read_named(settings) if any((settings.ir, settings.vi, settings.fusion, settings.runs)) else \
-        find_newest(settings.models)
+    groups = read_named(settings) or find_newest(settings.models)
     for run in [run for runs in groups.values() for run in runs]:
         print(f'{run.name}: {run.stage}, {len(run.losses)} entries, up to epoch {run.losses["epoch"].iloc[-1]}, '
               f'step {run.losses.index[-1]}')
         for note in run.notes:
             print(f'  note: {note}')
         if settings.list:
-            print(epoch_means(run).to_string(float_format='{:.6g}'.format) + '\n')
+            print(terminal_table(epoch_means(run)) + '\n')
     if settings.list:
         return
     style = Style(settings.per, settings.scale, settings.smooth or None)
-    for name, title, panels in figures(groups, settings.figure):
-        for path in draw(title, panels, style, Path(settings.output, name)):
+    wanted = figures(groups, settings.figure)
+    panels = [panel for _, _, panels in wanted for panel in panels]
+    warn_of_missing_glyphs([panel.title for panel in panels] + [run.name for panel in panels for run in panel.runs])
+    for name, title, panels in wanted:
+        for path in save_figure(loss_figure(title, panels, style), Path(settings.output, name)):
             print(f'wrote {path}')
 
 
 def read_named(settings: Settings) -> Dict[str, List[Run]]:
-    """The runs that the settings name, by 'ir', 'vi', 'fusion' and 'runs'."""
-    stages = {'ir': (AUTOENCODER, UNKNOWN), 'vi': (AUTOENCODER, UNKNOWN), 'fusion': (FUSION, UNKNOWN),
-              'runs': (AUTOENCODER, FUSION, UNKNOWN)}
-    paths = {'ir': settings.ir, 'vi': settings.vi, 'fusion': settings.fusion, 'runs': settings.runs}
-    longest = max(map(len, paths.values()))
+    """The runs that the settings name, by 'ir', 'vi', 'fusion' and 'runs'; empty if there are none."""
+    lists = {kind: getattr(settings, kind) for kind in TITLES}
+    longest = max(map(len, lists.values()))
     if len(settings.names) > longest:
         raise UserError(f'--names has {len(settings.names)} names, for lists of {longest} runs at most')
-    return {kind: read_list(paths[kind], stages[kind], settings.names) for kind in paths if paths[kind]}
+    return {kind: read_list(paths, STAGES.get(kind), settings.names) for kind, paths in lists.items() if paths}
 
 
-def read_list(paths: List[str], stages, names: List[str]) -> List[Run]:
-    """The runs at `paths` that trained one of `stages`, called by `names` as far as there are any, no two alike."""
+def read_list(paths: List[str], stage: Optional[str], names: List[str]) -> List[Run]:
+    """The runs at `paths`, of one stage unless that is None, called by `names` as far as there are any, no two alike."""
     runs = []
     for path in paths:
         found = read_runs(path)
-        fitting = [run for run in found if run.stage in stages]
+        fitting = [run for run in found if stage in (None, run.stage) or run.stage == UNKNOWN]
         if not fitting:
-            raise UserError(f'{path} holds losses of the {found[0].stage} training, not of the {stages[0]} training')
+            raise UserError(f'{path} holds losses of the {found[0].stage} training, not of the {stage} training')
         runs += fitting
     chosen = []
     for index, run in enumerate(runs):
@@ -96,15 +99,12 @@ def figures(groups: Dict[str, List[Run]], name: str) -> List[Tuple[str, str, Lis
     """What to draw, as (file name, title, panels): a figure for each group, and the two autoencoders' total losses."""
     wanted, totals = [], []
     for kind in ('ir', 'vi'):
-        having = [run for run in groups.get(kind, []) if 'total' in run.losses]
+        having = [run for run in groups.get(kind, []) if TOTAL in run.losses]
         if having:
-            totals.append(Panel(f'{KINDS[kind]}: {LOSSES["total"]}', 'total', having))
+            totals.append(Panel(f'{TITLES[kind]}: {TOTAL}', TOTAL, having))
     if totals:
         wanted.append((BOTH_AUTOENCODERS, 'Autoencoders', totals))
-    wanted += [(FIGURES[kind], KINDS[kind], loss_panels(groups[kind])) for kind in KINDS if kind in groups]
-    if 'runs' in groups:
-        wanted.append((name, 'Training losses', loss_panels(groups['runs'])))
-    return wanted
+    return wanted + [(FIGURES.get(kind, name), TITLES[kind], loss_panels(runs)) for kind, runs in groups.items()]
 
 
 if __name__ == '__main__':

@@ -5,11 +5,13 @@ import numpy as np
 import seaborn
 from matplotlib.figure import Figure
 
-from comparison.report import markdown_table, percent, write_part
+from comparison.report import percent, write_part
 from comparison.sides import FLOOR, FLOORS, JITTORS, NAMES, PYTORCH, sides_with
 from comparison.training import STAGES, csv_path
-from tools.loss_curves import LOSSES, read_runs
-from tools.loss_figures import Style, draw, loss_panels, write_figure
+from tools.figures import figure_style, label_log_axis, save_figure
+from tools.loss_curves import LABELS, TOTAL, read_runs
+from tools.loss_figures import Style, loss_figure, loss_panels
+from tools.tables import markdown_table
 
 # A step is within the bound if its difference is below the larger of the two.
 ALLOWED_TIMES_FLOOR, ALLOWED_DIFFERENCE = 3, 1e-3
@@ -83,12 +85,13 @@ def write_curves(out, folder, note):
     runs = {key: of_stage for key, of_stage in runs.items() if of_stage}
     rows = []
     for key, of_stage in runs.items():
-        for loss in (loss for loss in LOSSES if loss in of_stage[PYTORCH].losses):
-            rows.append([STAGES[key].title, LOSSES[loss], *agreement(*curves_of(of_stage, loss))])
-        draw(STAGES[key].title, loss_panels(list(of_stage.values())), Style(), out / f'curves_{key}')
+        title = STAGES[key].title
+        rows += [{'stage': title, 'loss': LABELS.get(loss, loss), **agreement(*curves_of(of_stage, loss))._asdict()}
+                 for loss in of_stage[PYTORCH].loss_names]
+        save_figure(loss_figure(title, loss_panels(list(of_stage.values())), Style()), out / f'curves_{key}')
     if rows:
-        draw_differences(out / 'differences', runs)
-        write_part(out, 'training', ['stage', 'loss', *Agreement._fields], rows, describe(rows, runs, note))
+        save_figure(differences_figure(runs), out / 'differences')
+        write_part(out, 'training', rows, describe(rows, runs, note))
 
 
 def read_stage(folder, key):
@@ -112,12 +115,10 @@ def curves_of(of_stage, loss):
 def describe(rows, runs, note):
     """The rows as Markdown, with the figures."""
     cells = []
-    for stage, loss, *numbers in rows:
-        one = Agreement(*numbers)
-        cells.append([stage, loss, one.steps, f'{one.end:.6g}', percent(one.end_jittor, True),
-                      percent(one.end_floor), percent(one.median_jittor), percent(one.median_floor),
-                      percent(one.largest_jittor), percent(one.largest_floor), percent(one.within),
-                      percent(one.within_alone), '' if one.within_floor is None else percent(one.within_floor)])
+    for row in rows:
+        stage, loss, steps, end, end_jittor, *ratios = row.values()
+        cells.append([stage, loss, steps, f'{end:.6g}', percent(end_jittor, True),
+                      *('' if ratio is None else percent(ratio) for ratio in ratios)])
     table = markdown_table(
         ['stage', 'loss', 'steps', 'PyTorch, last tenth', 'Jittor there', 'floor there', 'Jittor, median step', 'floor',
          'Jittor, largest', 'floor', 'steps within the bound', '… with the floor of that step alone',
@@ -133,21 +134,22 @@ def describe(rows, runs, note):
         '![How far the runs are from each other at each step](differences.png)\n\n' + '\n'.join(figures))
 
 
-def draw_differences(path, runs):
-    """Write path.png and .svg: the difference in total loss at each step, with the floor and the bound."""
+def differences_figure(runs):
+    """The difference in total loss at each step, with the floor and the bound, of what `write_curves` has read."""
     colours = seaborn.color_palette('colorblind')
-    with seaborn.axes_style('whitegrid'), seaborn.plotting_context('paper'):
+    with figure_style('paper'):
         figure = Figure(figsize=(8.5, 2.8), layout='constrained')
         panels = figure.subplots(1, len(runs), squeeze=False)[0]
         for axes, (key, of_stage) in zip(panels, runs.items()):
             steps = of_stage[PYTORCH].losses.index
-            pytorch, jittors, floors = curves_of(of_stage, 'total')
+            pytorch, jittors, floors = curves_of(of_stage, TOTAL)
             rounding = spread([pytorch, *floors])
             axes.plot(steps, 100 * bound(rounding), color='0.5', linestyle='--', linewidth=1, label='bound')
             axes.plot(steps, 100 * rounding, color=colours[0], linewidth=0.9, label='PyTorch from itself')
             axes.plot(steps, 100 * difference(jittors[0], pytorch), color=colours[1], linewidth=0.9,
                       label='Jittor from PyTorch')
             axes.set(title=STAGES[key].title, xlabel='step', yscale='log')
+            label_log_axis(axes)
         panels[0].set_ylabel('total loss: difference (%)')
         figure.legend(*panels[0].get_legend_handles_labels(), loc='outside lower center', ncols=3, frameon=False)
-        write_figure(figure, path)
+    return figure

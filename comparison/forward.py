@@ -3,9 +3,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from comparison.report import markdown_table, write_part
+from comparison.report import write_part
 from comparison.sides import SIDES, open_sides
 from comparison.training import STAGES, start_stage
+from tools.tables import markdown_table
 
 # Some gradients are zero but for rounding: of biases before a batch norm, of those of keys, of the last scale and shift,
 # since the output is normalised. They are smaller than this share of the largest gradient …
@@ -44,7 +45,7 @@ def compare(setup, initial, batches, pairs, out, note):
                 side.ask('fuse', pair=pair.path, out=path)
                 arrays[name] = {f'fused {pair.name}': np.load(path)}
             rows += rows_of('Fusing', *(arrays[name] for name in SIDES))
-    write_part(out, 'forward', Row._fields, rows, describe(rows, note))
+    write_part(out, 'forward', rows, describe(rows, note))
 
 
 def rows_of(stage, pytorch, jittor, floor):

@@ -5,7 +5,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tools.metric_report import write_csv, write_text
+import pandas as pd
+
+from tools.files import write_text
+from tools.tables import write_csv
 
 PARTS = ('forward', 'training', 'results', 'speed')
 TITLE = """# CrossFuse in Jittor beside the PyTorch original
@@ -16,12 +19,6 @@ rounding only (one thread and no oneDNN on the CPU, no cuDNN on a GPU); further 
 begin with weights that differ in the last bit. How far the PyTorch runs are from each other is the **floor**: no
 program can be expected to be closer to PyTorch than PyTorch is to itself.
 """
-
-
-def markdown_table(head, rows, texts=1):
-    """Rows of texts as a Markdown table. texts: how many of the first columns are set to the left."""
-    lines = [head, ['---'] * texts + ['--:'] * (len(head) - texts), *rows]
-    return '\n'.join('| ' + ' | '.join(str(cell) for cell in line) + ' |' for line in lines) + '\n'
 
 
 def percent(ratio, signed=False):
@@ -40,9 +37,12 @@ def conditions(sides, original):
             f'{platform.system()}. Python {one["Python"]}, numpy {one["numpy"]}. The original: {_commit(original)}.')
 
 
-def write_part(out, part, head, rows, text):
-    """Write PART.csv (head, rows) and PART.md (text) into `out`, and README.md there, of all parts written so far."""
-    write_csv(Path(out, f'{part}.csv'), head, rows)
+def write_part(out, part, rows, text):
+    """Write PART.csv and PART.md (text) into `out`, and README.md there, of all parts written so far.
+
+    rows: NamedTuples or dicts, whose fields are the columns.
+    """
+    write_csv(Path(out, f'{part}.csv'), pd.DataFrame(rows))
     write_text(Path(out, f'{part}.md'), text)
     texts = [path.read_text(encoding='utf-8') for path in (Path(out, f'{name}.md') for name in PARTS) if path.is_file()]
     write_text(Path(out, 'README.md'), '\n'.join([TITLE, *texts]))

@@ -6,12 +6,13 @@ from tqdm import tqdm
 
 from comparison.curves import spread
 from comparison.inputs import weights_folder
-from comparison.report import markdown_table, percent, write_part
+from comparison.report import percent, write_part
 from comparison.sides import JITTORS, NAMES, PYTORCH, SideError, open_sides
 from tools.errors import UserError
 from tools.evaluation import compare_folders, score_methods, select_metrics
 from tools.images import write_image
 from tools.metric_protocols import DEFAULT_PROTOCOL
+from tools.tables import markdown_table
 
 PREFIX = 'results_crossfuse_'  # by which tools.pairing knows fused images
 
@@ -29,16 +30,6 @@ class Row(NamedTuple):
     jittor_highest: float
 
 
-class Fidelity(NamedTuple):
-    """How far a side's fused images are from PyTorch's: PSNR in dB, the rest in gray levels and shares of pixels."""
-    side: str
-    images: int
-    mean_psnr: float
-    worst_psnr: float
-    largest_difference: float
-    identical_pixels: float
-
-
 def compare(setup, names, pairing, pairs, metrics, out, note):
     """Fuse test pairs with each side's trained weights and write the tables.
 
@@ -52,32 +43,24 @@ def compare(setup, names, pairing, pairs, metrics, out, note):
     left_out = _fuse(setup, pairs, folders)
     scores = score_methods({NAMES[side]: folders[side] for side in names}, pairing, DEFAULT_PROTOCOL,
                            select_metrics(DEFAULT_PROTOCOL, metrics))
-    is_jittor = np.array([side in JITTORS for side in names])
-    rows = rows_of([metric.name for metric in scores.metrics], scores.values, is_jittor)
-    fidelities = [fidelity_of(NAMES[side], compare_folders(folders[side], folders[PYTORCH])[0])
-                  for side in names if side != PYTORCH]
+    rows = rows_of(scores.table, [NAMES[side] for side in JITTORS])
+    fidelities = {NAMES[side]: compare_folders(folders[side], folders[PYTORCH])[0] for side in names if side != PYTORCH}
     note = ' '.join([*(f'Left out: {text}.' for text in left_out), note])
-    write_part(out, 'results', Row._fields, rows, describe(rows, fidelities, note))
+    write_part(out, 'results', rows, describe(rows, fidelities, note))
 
 
-def rows_of(names, values, is_jittor):
-    """A Row for each metric. values: sides × images × metrics; NaN where an image has no score. is_jittor: (sides,)."""
-    means = np.nanmean(values, axis=1)
-    pytorch, jittor = means[~is_jittor], means[is_jittor]  # runs × metrics
-    return [Row(*row) for row in zip(names, pytorch[0], jittor[0] / pytorch[0] - 1, spread(pytorch),
+def rows_of(table, jittors):
+    """A Row for each metric of a table as in tools.evaluation.Scores, PyTorch's first run on top. jittors: names."""
+    means = table.groupby('method', sort=False).mean()
+    is_jittor = means.index.isin(jittors)
+    pytorch, jittor = means[~is_jittor].to_numpy(), means[is_jittor].to_numpy()  # runs × metrics
+    return [Row(*row) for row in zip(means, pytorch[0], jittor[0] / pytorch[0] - 1, spread(pytorch),
                                      jittor.mean(axis=0) / pytorch.mean(axis=0) - 1, pytorch.min(axis=0),
                                      pytorch.max(axis=0), jittor.min(axis=0), jittor.max(axis=0))]
 
 
-def fidelity_of(side, results):
-    """Sum up a list of tools.evaluation.Fidelity."""
-    psnr = [result.psnr for result in results]
-    return Fidelity(side, len(results), np.mean(psnr), min(psnr), max(result.largest for result in results),
-                    np.mean([result.identical for result in results]))
-
-
 def describe(rows, fidelities, note):
-    """The rows as Markdown."""
+    """The rows as Markdown. fidelities: {name of a side: what tools.evaluation.compare_folders found for it}."""
     metrics = markdown_table(
         ['metric', 'PyTorch', 'Jittor differs by', 'floor', 'mean of the Jittor runs', 'PyTorch runs', 'Jittor runs'],
         [[row.metric, f'{row.pytorch:.5g}', percent(row.jittor, True), percent(row.floor), percent(row.all_jittor, True),
@@ -85,8 +68,9 @@ def describe(rows, fidelities, note):
          for row in rows])
     images = markdown_table(
         ['beside PyTorch\'s fused images', 'images', 'mean PSNR', 'worst PSNR', 'largest difference', 'same pixels'],
-        [[one.side, one.images, f'{one.mean_psnr:.2f} dB', f'{one.worst_psnr:.2f} dB',
-          f'{one.largest_difference:.0f} gray levels', percent(one.identical_pixels)] for one in fidelities])
+        [[side, len(images), f'{images["psnr"].mean():.2f} dB', f'{images["psnr"].min():.2f} dB',
+          f'{images["largest"].max():.0f} gray levels', percent(images['identical'].mean())]
+         for side, images in fidelities.items()])
     return (f'## Results: test images fused with the weights that each side has trained\n\n{metrics}\n'
             'Floor: the largest difference of any two of the PyTorch runs. Mean of the Jittor runs: from that of the '
             f'PyTorch runs.\n\n{images}\n{note}\n')

@@ -6,9 +6,10 @@ import numpy as np
 from tqdm import tqdm
 
 from comparison.inputs import write_resized
-from comparison.report import markdown_table, write_part
+from comparison.report import write_part
 from comparison.sides import JITTOR, PYTORCH, open_sides
 from comparison.training import STAGES, start_stage
+from tools.tables import markdown_table
 
 TIMED = (PYTORCH, JITTOR)
 WARM_UP_ROUNDS = 2  # Jittor compiles in the first
@@ -46,7 +47,7 @@ def compare(setup, initial, batches, pair, sizes, repeats, out, note):
         seconds, memory = _measure(setup, task, repeats)
         rows.append(summary(task.title, seconds[PYTORCH], seconds[JITTOR], memory[PYTORCH], memory[JITTOR]))
         print(f'{task.title}: PyTorch {rows[-1].pytorch:.3f} s, Jittor {rows[-1].jittor:.3f} s')
-    write_part(out, 'speed', Row._fields, rows, describe(rows, repeats, note))
+    write_part(out, 'speed', rows, describe(rows, repeats, note))
 
 
 def tasks(setup, initial, batches, pair, sizes):

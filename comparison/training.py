@@ -1,5 +1,5 @@
 """Part 2: both stages trained on all sides in step, each loss written down as it comes."""
-import csv
+import contextlib
 import shutil
 from pathlib import Path
 from typing import NamedTuple, Tuple
@@ -99,11 +99,10 @@ def _initial(setup, side, weights):
 
 
 def _train_stage(sides, key, stage, batches, folder):
-    files = {name: open(csv_path(folder, key, name), 'w', newline='', encoding='utf-8') for name in sides}
-    try:
-        writers = {name: csv.writer(file, lineterminator='\n') for name, file in files.items()}
-        for writer in writers.values():
-            writer.writerow(['step', 'epoch', 'lr', *stage.losses])
+    with contextlib.ExitStack() as stack:
+        files = {name: stack.enter_context(open(csv_path(folder, key, name), 'w', buffering=1)) for name in sides}  # by the line
+        for file in files.values():
+            file.write(','.join(['step', 'epoch', 'lr', *stage.losses]) + '\n')
         progress = tqdm(batches.epochs, stage.title, unit='step')
         for step, epoch in enumerate(progress):
             totals = {}
@@ -111,11 +110,7 @@ def _train_stage(sides, key, stage, batches, folder):
                 side.tell('step', batches=batches.path, index=step, epoch=epoch - 1)
             for name, side in sides.items():
                 result = side.answer('step').result
-                losses = [f'{result[loss]:.9g}' for loss in stage.losses]
-                writers[name].writerow([step + 1, epoch, f'{result["lr"]:g}', *losses])
-                files[name].flush()
+                losses = ','.join(f'{result[loss]:.9g}' for loss in stage.losses)
+                files[name].write(f'{step + 1},{epoch},{result["lr"]:g},{losses}\n')
                 totals[name] = f'{result["total_loss"]:.6g}'
             progress.set_postfix(totals)
-    finally:
-        for file in files.values():
-            file.close()

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from comparison import curves, forward, inputs, results, sides, speed, training
-from comparison.report import conditions, markdown_table, percent, write_part
+from comparison.report import conditions, percent, write_part
 from comparison.sides import FLOOR, JITTOR, PYTORCH, Answer, Setup, SideError, check_original, open_sides
 from compare_with_pytorch import Settings, check_resume, stages_of
 from conftest import REPOSITORY
@@ -104,17 +105,14 @@ def test_arrays_that_one_side_lacks_are_refused():
 
 
 def test_results_rows_and_fidelity():
-    values = np.array([[[7.0, 50.0], [5.0, 30.0], [np.nan, np.nan]],
-                       [[7.07, 50.0], [5.05, 30.0], [np.nan, np.nan]],
-                       [[6.7, 46.0], [5.0, 30.0], [np.nan, np.nan]],
-                       [[7.0, 49.0], [5.0, 30.0], [np.nan, np.nan]]])
-    en, sd = results.rows_of(['EN', 'SD'], values, np.array([False, True, True, False]))
+    index = pd.MultiIndex.from_product([['PyTorch', 'Jittor', 'Jittor 2', 'floor'], list('abc')], names=['method', 'image'])
+    table = pd.DataFrame({'EN': [7.0, 5.0, np.nan, 7.07, 5.05, np.nan, 6.7, 5.0, np.nan, 7.0, 5.0, np.nan],
+                          'SD': [50.0, 30.0, np.nan, 50.0, 30.0, np.nan, 46.0, 30.0, np.nan, 49.0, 30.0, np.nan]}, index)
+    en, sd = results.rows_of(table, ['Jittor', 'Jittor 2', 'Jittor 3'])
     assert en == pytest.approx(('EN', 6, 0.01, 0, -0.0075, 6, 6, 5.85, 6.06))
     assert sd == pytest.approx(('SD', 40, 0, 0.0125, 39 / 39.75 - 1, 39.5, 40, 38, 40))
-    images = [Fidelity('a', 40.0, 0.99, 3.0, 0.5), Fidelity('b', 30.0, 0.98, 7.0, 0.7)]
-    found = results.fidelity_of('Jittor', images)
-    assert found == ('Jittor', 2, 35, 30, 7, pytest.approx(0.6))
-    text = results.describe([en, sd], [found], '')
+    images = pd.DataFrame([Fidelity('a', 40.0, 0.99, 3.0, 0.5), Fidelity('b', 30.0, 0.98, 7.0, 0.7)])
+    text = results.describe([en, sd], {'Jittor': images}, '')
     assert '| EN | 6 | +1 % | 0 % | -0.75 % | 6 … 6 | 5.85 … 6.06 |' in text
     assert '| Jittor | 2 | 35.00 dB | 30.00 dB | 7 gray levels | 60 % |' in text
 
@@ -128,7 +126,6 @@ def test_ratio_is_that_of_the_rounds():
 def test_numbers_as_text():
     assert percent(0.01234) == '1.23 %'
     assert percent(-0.5, signed=True) == '-50 %' and percent(0.0, signed=True) == '+0 %'
-    assert markdown_table(['a', 'b'], [['x', 1]]) == '| a | b |\n| --- | --: |\n| x | 1 |\n'
 
 
 def test_sides_that_compute_alike_are_named_once(tmp_path):
@@ -146,9 +143,9 @@ def test_sides_that_compute_alike_are_named_once(tmp_path):
 
 
 def test_the_report_holds_the_parts_that_were_done(tmp_path):
-    write_part(tmp_path, 'speed', ['a'], [[1]], 'the speed\n')
-    write_part(tmp_path, 'forward', ['a'], [[1]], 'the forward pass\n')
-    write_part(tmp_path, 'speed', ['a'], [[2]], 'the speed again\n')
+    write_part(tmp_path, 'speed', [{'a': 1}], 'the speed\n')
+    write_part(tmp_path, 'forward', [{'a': 1}], 'the forward pass\n')
+    write_part(tmp_path, 'speed', [{'a': 2}], 'the speed again\n')
     report = (tmp_path / 'README.md').read_text(encoding='utf-8')
     assert report.index('the forward pass') < report.index('the speed again') and report.count('the speed') == 1
     assert (tmp_path / 'speed.csv').read_text(encoding='utf-8-sig').split() == ['a', '2']
@@ -314,10 +311,8 @@ def test_sides_end_when_the_script_is_interrupted_or_killed(fake, tmp_path):
     with subprocess.Popen([sys.executable, '-c', script], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as parent:
         pid = int(parent.stdout.readline())
         parent.kill()
-    deadline = time.monotonic() + 10
-    while is_running(pid) and time.monotonic() < deadline:
+    while is_running(pid):  # if it does not end, neither does the test: how long it takes depends on the machine
         time.sleep(0.05)
-    assert not is_running(pid)
 
 
 # Training

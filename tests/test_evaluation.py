@@ -3,8 +3,10 @@ import csv
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,8 +17,10 @@ from conftest import REPOSITORY, SHARED_DATA
 from evaluate_fusion_results import main
 from tools import fusion_metrics as m
 from tools.errors import UserError
-from tools.evaluation import _in_parallel
+from tools.evaluation import score_methods, select_metrics
 from tools.images import read_gray, read_image, write_image
+from tools.metric_figures import box_plot, means_chart
+from tools.pairing import pair_folders
 
 SET = '21_pairs_tno'
 
@@ -93,8 +97,7 @@ def test_all_metrics(data):
     assert list(table('out/scores.csv')[0])[4:] == ['EN', 'SSIM', 'FMI_pixel']
     assert main([*SOURCES, '--fused', 'a', '--metrics', 'all']) == 1  # MS-SSIM cannot be had of 56×48 pixels
     row = table('out/scores.csv')[2]
-    assert list(row)[4:] == ['EN', 'SD', 'MI', 'SF', 'AG', 'CC', 'SCD', 'VIF', 'Qabf', 'Nabf', 'MSE', 'PSNR', 'SSIM',
-                             'MS-SSIM', 'FMI_pixel', 'FMI_dct', 'FMI_w', 'FMI_gradient']
+    assert list(row)[4:] == [metric.name for metric in m.METRICS]
     for name, function in [('SF', m.sf), ('AG', m.ag)]:
         assert float(row[name]) == pytest.approx(function(triple(3)[0]), rel=1e-7)
     for name, function in [('CC', m.cc), ('SCD', m.scd), ('VIF', m.vif), ('Qabf', m.qabf), ('Nabf', m.nabf),
@@ -163,6 +166,36 @@ def test_several_methods(data, capsys):
     for name in ('box_SD', 'box_MSE', 'box_CC', 'means'):
         image = read_image(data / f'out/{name}.png')
         assert min(image.shape[:2]) > 100 and image.std() > 10
+
+
+def test_figures_show_the_scores(data):
+    names = ['_last', '$a$', '1']
+    metrics = select_metrics('default', ['SD', 'MSE'])
+    scores = score_methods(dict(zip(names, 'abc')), pair_folders(f'images/{SET}/ir', f'images/{SET}/vis'), 'default', metrics,
+                           workers=1)
+    axes, = box_plot(scores.table['MSE'], metrics[1]).axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == names
+    assert axes.get_xlabel() == 'MSE, lower is better' and len(axes.patches) == 3
+    for points, name in zip(axes.collections, names):
+        assert sorted(points.get_offsets()[:, 0]) == sorted(scores.table.loc[name, 'MSE'])
+    sd, mse = means_chart(scores.table, metrics).axes
+    assert sd.get_xlabel() == 'SD, higher is better' and [text.get_text() for text in sd.get_yticklabels()] == names
+    means = [scores.table.loc[name, 'MSE'].mean() for name in names]
+    assert [bar.get_width() for bar in mse.patches] == pytest.approx(means)
+    assert [float(text.get_text()) for text in mse.texts] == pytest.approx(means, rel=1e-3)
+
+
+def test_the_same_scores_give_the_same_figures(data):
+    for out in ('one', 'two'):
+        main([*SOURCES[:4], '--workers', '1', '--fused', 'a', 'b', '--metrics', 'EN', '--out', out])
+    for name in ('box_EN.png', 'means.png'):
+        assert (data / 'one' / name).read_bytes() == (data / 'two' / name).read_bytes()
+
+
+def test_characters_that_cannot_be_drawn_are_one_warning(data):
+    with pytest.warns(UserWarning) as given:
+        assert main([*SOURCES, '--fused', 'a', 'b', '--names', 'A', '\U000f1234', '--metrics', 'EN', 'SD']) == 0
+    assert len(given) == 1 and 'no font has the characters \U000f1234' in str(given[0].message)
 
 
 def test_equal_methods(data):
@@ -338,12 +371,14 @@ def test_missing_in_one_method_only(data):
 
 # Two fused folders
 
-def test_check_against_itself(data, capsys):
+def test_check_against_itself(data, capsys, monkeypatch):
+    monkeypatch.setenv('COLUMNS', '120')
     assert main(['--fused', 'a', '--check_against', 'b', *OUT]) == 0  # names agree but for the prefix
     assert main(['--fused', 'a', '--check_against', 'a', *OUT]) == 0
     for row in table('out/fidelity.csv'):
         assert [row['psnr'], row['ssim'], row['largest'], row['identical']] == ['inf', '1', '0', '1']
-    assert '100.00%' in capsys.readouterr().out
+    _, head, *_, worst = capsys.readouterr().out.split('a against a')[1].split('\n\n')[0].splitlines()
+    assert 'same pixels (%)' in head and worst.split() == ['worst', 'inf', '1', '0', '100']
 
 
 @pytest.mark.parametrize('channels', [None, 3])
@@ -388,14 +423,42 @@ def test_check_against_strangers(data):
 
 # As a program
 
-def test_a_worker_that_dies_is_reported():
+class Deadly(type(Path())):
+    """A path that ends the process that it is sent to."""
+
+    def __reduce__(self):
+        return os._exit, (1,)
+
+
+def test_a_worker_that_dies_is_reported(data):
+    pairing = pair_folders(f'images/{SET}/ir', f'images/{SET}/vis')
+    pairing = pairing._replace(pairs=[pair._replace(vis=Deadly(pair.vis)) for pair in pairing.pairs])
     with pytest.raises(UserError, match='memory did not suffice.*--workers 1'):
-        list(_in_parallel(os._exit, [1, 1], workers=2))
+        score_methods({'a': 'a'}, pairing, 'default', select_metrics('default', ['EN']), workers=2)
+
+
+def test_a_new_metric_is_a_function_and_a_line_of_the_table(data):
+    for name in ('evaluate_fusion_results.py', 'args_evaluate.py'):
+        shutil.copy(REPOSITORY / name, data)
+    shutil.copytree(REPOSITORY / 'tools', data / 'tools', ignore=shutil.ignore_patterns('__pycache__'))
+    path = data / 'tools/fusion_metrics.py'
+    code = path.read_text(encoding='utf-8')
+    function = 'def darkest(fused, ir, vis):\n    return float(fused.min()) + float(ir.min())\n\n\n'
+    code = code.replace('class Metric(', f'{function}class Metric(')
+    code = code.replace('METRICS = (\n', "METRICS = (\n    Metric('dark_A/B', darkest, lower_is_better=True),\n")
+    path.write_text(code, encoding='utf-8')
+    subprocess.run([sys.executable, 'evaluate_fusion_results.py', *SOURCES, '--fused', 'a', 'b', '--metrics', 'EN', 'dark-A/B'],
+                   check=True)
+    fused, ir, _ = triple(1)
+    assert float(table('out/scores.csv')[0]['dark_A/B']) == fused.min() + ir.min()
+    assert 'dark_A/B ↓' in (data / 'out/summary.md').read_text(encoding='utf-8')
+    assert r'dark\_A/B $\downarrow$' in (data / 'out/summary.tex').read_text(encoding='utf-8')
+    assert (data / 'out/box_dark_A_B.png').is_file() and {test['metric'] for test in table('out/tests.csv')} == {'dark_A/B', 'EN'}
 
 
 def test_imports_no_network_and_draws_only_when_asked(data):
     code = ('import sys; from evaluate_fusion_results import main; code = main(sys.argv[1:]); '
-            'assert not {"jittor", "seaborn", "pandas", "skimage"} & set(sys.modules), "imported"; sys.exit(code)')
+            'assert not {"jittor", "seaborn", "skimage"} & set(sys.modules), "imported"; sys.exit(code)')
     environment = {**os.environ, 'PYTHONPATH': str(REPOSITORY)}
     subprocess.run([sys.executable, '-W', 'error', '-c', code, *SOURCES, '--fused', 'a'], check=True, env=environment)
 

@@ -12,15 +12,16 @@ import scipy.io
 
 from conftest import REPOSITORY
 from tools.errors import UserError
+from tools.figures import save_figure
 from tools.loss_curves import (AUTOENCODER, FUSION, UNKNOWN, Run, epoch_means, newest_runs, read_runs,
                                relative_difference, smoothed)
-from tools.loss_figures import Panel, Style, draw, loss_panels
+from tools.loss_figures import Panel, Style, loss_figure, loss_panels
 
 AUTO_HEADER = 'step,epoch,lr,recon_loss,ssim_loss,total_loss,images_per_second'
 FUSION_HEADER = 'step,epoch,lr,pix_loss,gra_loss,total_loss,images_per_second'
 OUR_LINE = ('Sun Nov 22 10:15:00 2026 - Epoch {}/4 - Batch {}/100 - lr:0.000100 - recon loss: {:.6f} - ssim loss: 2.0 '
             '- total loss: {:.6f}\n')
-# As the original's stage 2 prints it: over two lines, with losses that are not drawn.
+# As the original's stage 2 prints it: over two lines, with losses that are not in use.
 ORIGINAL_ENTRY = ('Tue May 14 10:00:00 2024 - Epoch {}/16 - Batch {}/50 - lr:0.000100 - pix loss: {:.6f} - gra loss: '
                   '5.250000 - mean loss:0.000000 - shallow loss: 0.000000 - middle loss: 0.000000\n'
                   'deep loss: 0.000000 - fea loss: 0.000000 \t total loss: {:.6f} \n\n')
@@ -59,10 +60,10 @@ def test_csv(tmp_path):
     assert (run.name, run.stage, run.notes) == ('ir_20261122_101500', AUTOENCODER, [])
     assert list(run.losses.index) == list(range(1, 13))
     assert list(run.losses['epoch']) == [1] * 4 + [2] * 4 + [3] * 4
-    np.testing.assert_allclose(run.losses['recon'], 100 / np.arange(1, 13))
-    np.testing.assert_allclose(run.losses['ssim'], 1 / np.arange(1, 13))
-    np.testing.assert_allclose(run.losses['total'], 101 / np.arange(1, 13))
-    assert set(run.losses) == {'epoch', 'lr', 'recon', 'ssim', 'total'}
+    np.testing.assert_allclose(run.losses['recon loss'], 100 / np.arange(1, 13))
+    np.testing.assert_allclose(run.losses['ssim loss'], 1 / np.arange(1, 13))
+    np.testing.assert_allclose(run.losses['total loss'], 101 / np.arange(1, 13))
+    assert set(run.losses) == {'epoch', 'lr', 'recon loss', 'ssim loss', 'total loss'}
 
 
 def test_csv_by_its_own_name_and_with_fewer_columns(tmp_path):
@@ -70,7 +71,7 @@ def test_csv_by_its_own_name_and_with_fewer_columns(tmp_path):
     path.write_text('step,total_loss\n1,3.5\n2,2.5\n')
     run = read_one(path)
     assert (run.name, run.stage) == ('pytorch', UNKNOWN)
-    assert list(run.losses['total']) == [3.5, 2.5] and list(run.losses['epoch']) == [1, 1]
+    assert list(run.losses['total loss']) == [3.5, 2.5] and list(run.losses['epoch']) == [1, 1]
 
 
 def test_csv_is_preferred_to_the_log(tmp_path):
@@ -99,7 +100,7 @@ def test_resumed_run_whose_steps_overlap(tmp_path):
     resumed = [f'{step},3,0.0001,1,2,3,9' for step in range(9, 11)]
     run = read_one(make_run(tmp_path / 'a', '\n'.join(first + resumed) + '\n'))
     assert list(run.losses.index) == list(range(1, 11))
-    assert list(run.losses['total'])[-2:] == [3, 3] and run.losses['total'][8] == pytest.approx(101 / 8)
+    assert list(run.losses['total loss'])[-2:] == [3, 3] and run.losses['total loss'][8] == pytest.approx(101 / 8)
     assert 'steps go back' in run.notes[0] and ' 4 earlier ones' in run.notes[0]
     # Two files joined: the header comes again.
     run = read_one(make_run(tmp_path / 'b', again + again))
@@ -121,7 +122,7 @@ def test_our_text_log(tmp_path):
         run = read_one(source)
         assert (run.name, run.stage, run.notes) == ('vi_run', AUTOENCODER, [])
         assert list(run.losses.index) == [50, 100, 150, 200] and list(run.losses['epoch']) == [1, 1, 2, 2]
-        assert list(run.losses['recon']) == [50, 100, 50, 100] and list(run.losses['total']) == [52, 102, 52, 102]
+        assert list(run.losses['recon loss']) == [50, 100, 50, 100] and list(run.losses['total loss']) == [52, 102, 52, 102]
         assert set(run.losses['lr']) == {1e-4}
 
 
@@ -134,11 +135,12 @@ def test_original_and_port_text_log(tmp_path, encoding, line_end):
     path = tmp_path / 'train_transfuse.log'
     path.write_bytes(text.replace('\n', line_end).encode(encoding))
     run = read_one(path)
-    assert (run.name, run.stage, run.notes) == ('train_transfuse', FUSION, [])
+    assert (run.name, run.stage) == ('train_transfuse', FUSION)
+    assert run.notes == ['0 at every step, and left out: mean loss, shallow loss, middle loss, deep loss, fea loss']
     assert list(run.losses.index) == list(range(10, 101, 10))
-    np.testing.assert_allclose(run.losses['pix'], np.tile([100, 50, 33.333333, 25, 20], 2))
-    np.testing.assert_allclose(run.losses['total'], np.tile([200, 100, 66.666667, 50, 40], 2))
-    assert set(run.losses['gra']) == {5.25} and set(run.losses) == {'epoch', 'lr', 'pix', 'gra', 'total'}
+    np.testing.assert_allclose(run.losses['pix loss'], np.tile([100, 50, 33.333333, 25, 20], 2))
+    np.testing.assert_allclose(run.losses['total loss'], np.tile([200, 100, 66.666667, 50, 40], 2))
+    assert set(run.losses['gra loss']) == {5.25} and set(run.losses) == {'epoch', 'lr', 'pix loss', 'gra loss', 'total loss'}
 
 
 def test_text_log_cut_off_anywhere(tmp_path):
@@ -148,10 +150,10 @@ def test_text_log_cut_off_anywhere(tmp_path):
     for length in range(len(last)):
         path.write_text(first + last[:length])
         losses = read_one(path).losses
-        assert losses['total'][10] == 8
-        assert len(losses) == 1 or losses['total'][20] == 80
+        assert losses['total loss'][10] == 8
+        assert len(losses) == 1 or losses['total loss'][20] == 80
         begun = 'Batch 20/5' in last[:length]
-        assert bool(read_one(path).notes) == (begun and len(losses) == 1)
+        assert ('cut off' in read_one(path).notes[0]) == (begun and len(losses) == 1)
 
 
 def test_log_with_nan_and_exponents(tmp_path):
@@ -159,7 +161,7 @@ def test_log_with_nan_and_exponents(tmp_path):
     path.write_text(OUR_LINE.format(1, 1, float('nan'), float('nan')) +
                     OUR_LINE.format(1, 2, 1, 1).replace('1.000000', '1.5e-05'))
     run = read_one(path)
-    assert np.isnan(run.losses['total'][1]) and run.losses['total'][2] == 1.5e-5
+    assert np.isnan(run.losses['total loss'][1]) and run.losses['total loss'][2] == 1.5e-5
     assert run.stage == AUTOENCODER and 'not a finite number' in run.notes[0]
 
 
@@ -169,8 +171,33 @@ def test_log_that_mixes_both_stages(tmp_path):
     auto, fusion = read_runs(path)
     assert (auto.name, auto.stage) == ('nohup (autoencoder)', AUTOENCODER)
     assert (fusion.name, fusion.stage) == ('nohup (fusion)', FUSION)
-    assert list(auto.losses['total']) == [5, 4] and list(fusion.losses['total']) == [8]
-    assert 'several kinds (autoencoder, fusion)' in auto.notes[0] and auto.notes == fusion.notes
+    assert list(auto.losses['total loss']) == [5, 4] and list(fusion.losses['total loss']) == [8]
+    assert 'several kinds (autoencoder, fusion)' in auto.notes[0] and auto.notes[0] == fusion.notes[0]
+
+
+def test_losses_of_any_name_are_read_and_drawn(tmp_path):
+    """In stage 2 an SSIM loss instead of that of gradients, and two of which nothing is known here."""
+    names = 'pix_loss', 'ssim_loss', 'perceptual_loss', 'KL', 'total_loss'
+    rows = [f'{step},1,0.001,{step + 1},{step + 2},{step + 3},{step + 4},{step + 5},9.5' for step in range(1, 11)]
+    folder = make_run(tmp_path / 'fuse', '\n'.join([f'step,epoch,lr,{",".join(names)},images_per_second', *rows]) + '\n')
+    log = tmp_path / 'log' / 'train.log'
+    log.parent.mkdir()
+    log.write_text(''.join(f'Thu Nov 26 00:01:12 2026 - Epoch 1/2 - Batch {step}/10 - lr:0.001000 - pix loss: {step + 1}.0 - '
+                           f'ssim loss: {step + 2}.0 - perceptual loss: {step + 3}.0 - KL: {step + 4}.0 - total loss: {step + 5}.0 '
+                           '- 9.5 images/s - 0:10 left in this epoch\n' for step in range(1, 11)))
+    from_csv, from_log = read_one(folder), read_one(log)
+    assert from_csv.stage == from_log.stage == FUSION and from_csv.notes == from_log.notes == []
+    assert from_csv.loss_names == from_log.loss_names == ['total loss', 'pix loss', 'ssim loss', 'perceptual loss', 'kl']
+    assert list(from_csv.losses['kl']) == list(range(5, 15)) and from_csv.losses.equals(from_log.losses)
+    assert list(epoch_means(from_csv)) == ['steps', 'lr', *from_csv.loss_names]
+    figure = loss_figure('t', loss_panels([from_csv]), Style())
+    assert [axes.get_title() for axes in figure.axes] == ['total loss', 'pixel loss', 'SSIM loss', 'perceptual loss', 'kl']
+
+
+def test_stage_2_without_gradient_loss(tmp_path):
+    header = 'step,epoch,lr,pix_loss,total_loss,images_per_second'
+    run = read_one(make_run(tmp_path / 'fuse', f'{header}\n1,1,0.001,3,3,9.5\n'))
+    assert run.stage == FUSION and run.loss_names == ['total loss', 'pix loss']
 
 
 def test_original_mat_files(tmp_path):
@@ -182,7 +209,7 @@ def test_original_mat_files(tmp_path):
         scipy.io.savemat(folder / 'loss' / f'loss_data_trans_e{epoch}.mat', {'loss_data': so_far})
     run = read_one(folder)
     assert (run.name, run.stage) == ('transfuse', UNKNOWN)
-    np.testing.assert_allclose(run.losses['total'], total)
+    np.testing.assert_allclose(run.losses['total loss'], total)
     assert list(run.losses['epoch']) == [1] * 4 + [2] * 4 + [3] * 4 and list(run.losses.index) == list(range(1, 13))
     port = tmp_path / 'loss_data_autoencoder_pytorch_e9_session_20260219_164733.mat'
     scipy.io.savemat(port, {'loss_data': list(np.arange(20.0))})
@@ -237,17 +264,17 @@ def test_newest_runs(tmp_path):
 
 def run_of(values, steps=None, epoch=1):
     index = pd.Index(steps if steps is not None else range(1, len(values) + 1), name='step')
-    table = {'epoch': epoch, 'lr': 1e-4, 'total': np.array(values, float)}
+    table = {'epoch': epoch, 'lr': 1e-4, 'total loss': np.array(values, float)}
     return Run('run', pd.DataFrame(table, index=index), UNKNOWN, [])
 
 
 def test_smoothing():
     values = [1.0, 5.0, 3.0, 7.0, np.nan, 9.0]
-    np.testing.assert_allclose(smoothed(run_of(values), 'total', 1), values)
-    np.testing.assert_allclose(smoothed(run_of(values), 'total', 3), [3, 3, 5, 5, 8, 9])
+    np.testing.assert_allclose(smoothed(run_of(values), 'total loss', 1), values)
+    np.testing.assert_allclose(smoothed(run_of(values), 'total loss', 3), [3, 3, 5, 5, 8, 9])
     every_ten = run_of([1, 5, 3], steps=[10, 20, 30])  # the window is in steps, not in values
-    np.testing.assert_allclose(smoothed(every_ten, 'total', 3), [1, 5, 3])
-    np.testing.assert_allclose(smoothed(every_ten, 'total', 20), [3, 3, 4])
+    np.testing.assert_allclose(smoothed(every_ten, 'total loss', 3), [1, 5, 3])
+    np.testing.assert_allclose(smoothed(every_ten, 'total loss', 20), [3, 3, 4])
 
 
 def test_relative_difference():
@@ -262,13 +289,17 @@ def test_relative_difference():
 
 def test_epoch_means():
     means = epoch_means(run_of([1, 3, 10, 20], epoch=[1, 1, 2, 2]))
-    assert means.index.tolist() == [1, 2] and means['total'].tolist() == [2, 15] and means['steps'].tolist() == [2, 4]
+    assert means.index.tolist() == [1, 2] and means['total loss'].tolist() == [2, 15] and means['steps'].tolist() == [2, 4]
 
 
 # ---- figures
 
 def renamed(run, name):
     return run._replace(name=name)
+
+
+def draw(title, panels, style, path):
+    return save_figure(loss_figure(title, panels, style), path)
 
 
 @pytest.mark.parametrize('style', [Style(), Style('epoch', 'linear'), Style('step', 'linear', 5), Style('epoch')])
@@ -289,39 +320,23 @@ def test_figure(tmp_path, style):
 
 def test_figure_shows_the_data(tmp_path):
     """The curves are the losses, and the panels of differences are there only if runs are compared."""
-    from matplotlib.figure import Figure
-    kept = []
-
-    def keep(self, *_, **__):
-        kept.append(self)
-
     run = read_one(make_run(tmp_path / 'a', fusion_csv(100)))
     double = read_one(make_run(tmp_path / 'b', fusion_csv(100, factor=2)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, 'savefig', keep)
-        patch.setattr('tools.loss_figures.whole_file', lambda path: open(os.devnull))
-        draw('one', loss_panels([run]), Style(window=1), tmp_path / 'x')
-        draw('two', loss_panels([run, renamed(double, 'double')]), Style(window=1), tmp_path / 'x')
-    one, two = kept[0], kept[2]
+    one = loss_figure('one', loss_panels([run]), Style(window=1))
+    two = loss_figure('two', loss_panels([run, renamed(double, '_double')]), Style(window=1))
     assert len(one.axes) == 3 and len(two.axes) == 6
     curves = {line.get_label(): line.get_ydata() for line in two.axes[0].get_lines()}
-    np.testing.assert_allclose(curves['double'], 2 * curves['a'])
+    np.testing.assert_allclose(curves['_double'], 2 * curves['a'])
     np.testing.assert_allclose(two.axes[3].get_lines()[1].get_ydata(), 100)
     assert [axes.get_title() for axes in two.axes[:3]] == ['total loss', 'pixel loss', 'gradient loss']
-    assert [text.get_text() for text in two.legends[0].get_texts()] == ['a', 'double']
-
-
-def test_same_losses_give_the_same_files(tmp_path):
-    run = read_one(make_run(tmp_path / 'a', fusion_csv(50)))
-    first, again = (draw('t', loss_panels([run]), Style(), tmp_path / name)[0].read_bytes() for name in ('x', 'y'))
-    assert first == again
+    assert [text.get_text() for text in two.legends[0].get_texts()] == ['a', '_double']
 
 
 @pytest.mark.parametrize('scale', ['log', 'linear'])
 def test_odd_values_can_be_drawn(tmp_path, scale):
     apart = run_of([1, 2], steps=[1000, 1001])._replace(name='no step in common')
     odd = [[0, 0, 0], [5, 5, 5], [-1, -2, -3], [1], [1e-9, 1e9, np.inf], [np.nan, 4, np.nan], [1.01, 1.02]]
-    panels = [Panel(str(values), 'total', [run_of(values), apart]) for values in odd]
+    panels = [Panel(str(values), 'total loss', [run_of(values), apart]) for values in odd]
     with warnings.catch_warnings():
         warnings.simplefilter('error', category=UserWarning)
         warnings.simplefilter('error', category=RuntimeWarning)

@@ -414,7 +414,7 @@ def test_the_log_is_in_the_originals_format_and_means_over_its_steps(tmp_path, i
     run, = read_runs(tmp_path / 'run' / 'train.log')
     assert list(run.losses['epoch']) == [1, 2]
     table, = read_runs(whole)
-    assert list(table.losses['total']) == pytest.approx(totals)
+    assert list(table.losses['total loss']) == pytest.approx(totals)
 
 
 def test_sample_pictures_show_sources_beside_results(tmp_path, items, whole):

@@ -11,34 +11,23 @@ from typing import Dict, List, NamedTuple
 
 import cv2
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from tools import fusion_metrics
 from tools.errors import UserError
 from tools.images import SIXTEEN_TO_EIGHT_BIT, list_images, read_gray, read_image
-from tools.metric_protocols import PROTOCOLS, Metric
+from tools.metric_protocols import DEFAULT_PROTOCOL, PROTOCOLS
 from tools.pairing import FUSED_PREFIX, match_fused
 
 
 class Scores(NamedTuple):
     """What was scored, and the scores."""
-    methods: List[str]
-    images: List[str]
-    metrics: List[Metric]
+    table: pd.DataFrame  # a row per `method` and `image`, the index; a column per metric; NaN where an image was left out
+    metrics: List[fusion_metrics.Metric]  # of the columns, which tell the protocol too unless it is the default
     protocol: str
-    channels: bool          # scored per colour channel and averaged, instead of on luma
-    values: np.ndarray      # methods × images × metrics; NaN where an image was left out
-    problems: List[str]     # what was left out, and why
-
-
-class ImageTask(NamedTuple):
-    """One fused image to score, as it is sent to a worker process."""
-    fused: Path
-    ir: Path
-    vis: Path
-    protocol: str
-    metrics: List[str]
-    channels: bool
+    channels: bool       # scored per colour channel and averaged, instead of on luma
+    problems: List[str]  # what was left out, and why
 
 
 class Fidelity(NamedTuple):
@@ -75,44 +64,49 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
     Files that cannot be scored are left out and named in Scores.problems.
     Raises UserError if a folder holds no image of any pair, or two of one.
     """
-    names = [pair.name for pair in pairing.pairs]
-    metric_names = [metric.name for metric in metrics]
-    values = np.full((len(folders), len(names), len(metrics)), np.nan)
+    labels = [metric.name if protocol == DEFAULT_PROTOCOL else f'{metric.name} ({protocol})' for metric in metrics]
+    index = pd.MultiIndex.from_product([folders, [pair.name for pair in pairing.pairs]], names=['method', 'image'])
+    table = pd.DataFrame(np.nan, index, labels)
     problems = [f'{path}: no partner' for path in pairing.unpaired]
-    places, tasks = [], []
-    for row, folder in enumerate(folders.values()):
+    tasks = {}
+    for method, folder in folders.items():
         match = match_fused(pairing.pairs, folder)
         problems += [f'{folder}: no fused image of {pair.ir.name}' for pair in match.missing]
         problems += [f'{path}: no source images for it' for path in match.unmatched]
-        for column, pair in enumerate(pairing.pairs):
+        for pair in pairing.pairs:
             if pair.name in match.paths:
-                places.append((row, column))
-                tasks.append(ImageTask(match.paths[pair.name], pair.ir, pair.vis, protocol, metric_names, channels))
-    for place, (scores, complaints) in zip(places, _in_parallel(score_image, tasks, workers)):
-        values[place] = scores
+                tasks[method, pair.name] = match.paths[pair.name], pair.ir, pair.vis
+    # By name: the metrics themselves cannot be sent to another process.
+    score = partial(score_image, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels)
+    for row, (values, complaints) in zip(tasks, _in_parallel(score, list(tasks.values()), workers)):
+        table.loc[row, :] = values
         problems += complaints
-    return Scores(list(folders), names, list(metrics), protocol, channels, values, problems)
+    return Scores(table, metrics, protocol, channels, problems)
 
 
-def score_image(task):
-    """Score one fused image -> (one value per metric, NaN where there is none; what went wrong, as texts)."""
-    values, problems = [np.nan] * len(task.metrics), []
+def score_image(paths, protocol, metrics, channels):
+    """Score one fused image -> (one value per metric, NaN where there is none; what went wrong, as texts).
+
+    paths: of the fused, the infrared and the visible image. metrics: names in the protocol.
+    """
+    values, problems = [np.nan] * len(metrics), []
     try:
-        planes = _read_planes([task.fused, task.ir, task.vis], task.channels)
+        planes = _read_planes(paths, channels)
     except UserError as error:
         return values, [str(error)]
-    for index, metric in enumerate(select_metrics(task.protocol, task.metrics)):
+    for index, metric in enumerate(select_metrics(protocol, metrics)):
         try:
             values[index] = float(np.mean([metric.compute(*plane) for plane in planes]))
         except ValueError as error:
-            problems.append(f'{task.fused}: no {metric.name}: {error}')
+            problems.append(f'{paths[0]}: no {metric.name}: {error}')
     return values, problems
 
 
 def compare_folders(folder, other, workers=0):
     """Compare the images of two folders that have the same name, but for the prefix results_METHOD_.
 
-    Returns (list of Fidelity, problems): files without a counterpart, unreadable or of different sizes are problems.
+    Returns (DataFrame with a Fidelity in each row, problems): files without a counterpart, unreadable or of different
+    sizes are problems.
     Raises UserError if no names agree.
     """
     ours, theirs = _by_plain_name(folder), _by_plain_name(other)
@@ -121,11 +115,9 @@ def compare_folders(folder, other, workers=0):
         raise UserError(f'no image in {folder} has the name of one in {other}')
     problems = [f'{path}: no counterpart in {other}' for name, path in ours.items() if name not in theirs]
     problems += [f'{path}: no counterpart in {folder}' for name, path in theirs.items() if name not in ours]
-    results = []
-    for result, complaint in _in_parallel(compare_images, [(ours[name], theirs[name]) for name in common], workers):
-        results += [result] if result else []
-        problems += [complaint] if complaint else []
-    return results, problems
+    found = list(_in_parallel(compare_images, [(ours[name], theirs[name]) for name in common], workers))
+    problems += [complaint for _, complaint in found if complaint]
+    return pd.DataFrame([result for result, _ in found if result], columns=Fidelity._fields), problems
 
 
 def compare_images(paths):

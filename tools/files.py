@@ -28,3 +28,9 @@ def whole_file(path):
     finally:
         with contextlib.suppress(OSError):  # after a success it is gone; after a failure that one is what matters
             temporary.unlink()
+
+
+def write_text(path, text):
+    """Write a text file as UTF-8, whole or not at all. Raises as `whole_file` does."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding='utf-8')

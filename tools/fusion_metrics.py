@@ -5,10 +5,15 @@ Every function takes H×W arrays of one size, of any real type, with values on t
     from tools.fusion_metrics import qabf
     print(qabf(fused, ir, vis))
 
+A new metric is a function here and a line in the table METRICS; it is then in all tables and figures of the evaluation.
+
 ValueError: an argument is not an array of two dimensions, is empty, holds NaN, infinite values or values outside
 0…255, differs in size from the others, or is too small for the metric. Flat images are allowed, and give what the
 docstrings say.
 """
+from functools import partial
+from typing import Callable, NamedTuple
+
 import cv2
 import numpy as np
 
@@ -187,6 +192,42 @@ def fmi(fused, ir, vis, feature='pixel'):
     if feature not in FEATURES:
         raise ValueError(f'feature must be one of {", ".join(FEATURES)}, not {feature!r}')
     return feature_mutual_information(*map(FEATURES[feature], _images(smallest=WINDOW, fused=fused, ir=ir, vis=vis)))
+
+
+# The table of them
+
+class Metric(NamedTuple):
+    """A metric as a table shows it."""
+    name: str
+    compute: Callable  # (fused, ir, vis) -> float, each H×W on the scale 0…255
+    lower_is_better: bool = False
+
+
+def of_fused(function):
+    """A metric of the fused image alone, called like one that takes its sources too."""
+    return lambda fused, ir, vis: function(fused)
+
+
+METRICS = (
+    Metric('EN', of_fused(en)),
+    Metric('SD', of_fused(sd)),
+    Metric('MI', mi),
+    Metric('SF', of_fused(sf)),
+    Metric('AG', of_fused(ag)),
+    Metric('CC', cc),
+    Metric('SCD', scd),
+    Metric('VIF', vif),
+    Metric('Qabf', qabf),
+    Metric('Nabf', nabf, lower_is_better=True),
+    Metric('MSE', mse, lower_is_better=True),
+    Metric('PSNR', psnr),
+    Metric('SSIM', ssim),
+    Metric('MS-SSIM', ms_ssim),
+    Metric('FMI_pixel', partial(fmi, feature='pixel')),
+    Metric('FMI_dct', partial(fmi, feature='dct')),
+    Metric('FMI_w', partial(fmi, feature='wavelet')),
+    Metric('FMI_gradient', partial(fmi, feature='gradient')),
+)
 
 
 # What they are made of

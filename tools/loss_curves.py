@@ -12,17 +12,15 @@ import scipy.io
 from tools.errors import UserError
 from tools.images import natural_key
 
-LOSSES = {'total': 'total loss', 'recon': 'reconstruction loss', 'ssim': 'SSIM loss', 'pix': 'pixel loss',
-          'gra': 'gradient loss'}
-COLUMNS = ['step', 'epoch', 'lr', *LOSSES]
+TOTAL = 'total loss'
+LABELS = {'recon loss': 'reconstruction loss', 'ssim loss': 'SSIM loss', 'pix loss': 'pixel loss', 'gra loss': 'gradient loss'}
 AUTOENCODER, FUSION, UNKNOWN = 'autoencoder', 'fusion', 'unknown'  # what a run trained
 
 CSV_NAME, LOG_NAME = 'losses.csv', 'train.log'
-LOSS_COLUMN = '_loss'
-NUMBER = r'([-+]?(?:nan|inf|\d+\.?\d*(?:e[-+]?\d+)?))'
+SPEED = 'images per second'  # the one column of our CSV that is neither a loss nor where it stands
+NUMBER = r'[-+]?(?:nan|inf|\d+\.?\d*(?:e[-+]?\d+)?)'
 LOG_ENTRY = re.compile(r'Epoch\s+(\d+)\s*/\s*\d+.*?Batch\s+(\d+)\s*/\s*(\d+)', re.IGNORECASE)
-LOG_LOSS = re.compile(r'(\w+) loss:\s*' + NUMBER, re.IGNORECASE)
-LOG_LEARNING_RATE = re.compile(r'\blr:\s*' + NUMBER, re.IGNORECASE)
+LOG_VALUE = re.compile(rf'(?:^|- |\t)[ \t]*([^\W\d][\w ]*):\s*({NUMBER})', re.IGNORECASE | re.MULTILINE)
 MAT_EPOCH = re.compile(r'_e(\d+)(?=_|$)')
 UTF_16_MARKS = b'\xff\xfe', b'\xfe\xff'  # PowerShell's `>` writes such files
 
@@ -31,13 +29,19 @@ class Run(NamedTuple):
     """The losses of one training run.
 
     losses: a row per logged step, indexed by `step` (from 1, increasing), with `epoch` (from 1), `lr` (or NaN), and
-    those of LOSSES that the source has. A text log's values are means over the steps since the row before.
+    each loss that the source has, by its name in the logs (`pix loss`). A text log's values are means over the steps
+    since the row before.
     stage: AUTOENCODER, FUSION, or UNKNOWN (a .mat file holds the total only). notes: what was left out, and why.
     """
     name: str
     losses: pd.DataFrame
     stage: str
     notes: List[str]
+
+    @property
+    def loss_names(self):
+        """The total first."""
+        return [name for name in self.losses if name not in ('epoch', 'lr')]
 
 
 def read_runs(path) -> List[Run]:
@@ -76,10 +80,8 @@ def newest_runs(models) -> Tuple[Dict[str, Run], List[str]]:
 
 def epoch_means(run: Run) -> pd.DataFrame:
     """A row per epoch, indexed by it: `steps` (logged so far), `lr` (the last), and the mean of each loss."""
-    epochs = run.losses.reset_index().groupby('epoch')
-    rules = {'steps': ('step', 'last'), 'lr': ('lr', 'last')}
-    rules.update({loss: (loss, 'mean') for loss in LOSSES if loss in run.losses})
-    return epochs.agg(**rules)
+    rules = {'step': 'last', 'lr': 'last', **dict.fromkeys(run.loss_names, 'mean')}
+    return run.losses.reset_index().groupby('epoch').agg(rules).rename(columns={'step': 'steps'})
 
 
 def smoothed(run: Run, loss: str, window: int) -> pd.Series:
@@ -87,16 +89,11 @@ def smoothed(run: Run, loss: str, window: int) -> pd.Series:
 
     At the ends the window is narrower; values that are not finite are left out.
     """
-    values = run.losses[loss].to_numpy()
-    steps = run.losses.index.to_numpy()
-    good = np.isfinite(values)
-    sums = np.r_[0, np.cumsum(np.where(good, values, 0))]
-    counts = np.r_[0, np.cumsum(good)]
-    first = np.searchsorted(steps, steps - window / 2, side='left')
-    last = np.searchsorted(steps, steps + window / 2, side='right')
-    count = counts[last] - counts[first]
-    mean = np.divide(sums[last] - sums[first], count, out=np.full(len(steps), np.nan), where=count > 0)
-    return pd.Series(mean, run.losses.index)
+    values = run.losses[loss]
+    # A rolling window is a number of rows or a time; so the steps are taken for seconds.
+    by_time = values.set_axis(pd.to_timedelta(values.index, 's'))
+    window = by_time.rolling(pd.Timedelta(window, 's'), center=True, closed='both')
+    return window.mean().set_axis(values.index)
 
 
 def relative_difference(curve: pd.Series, reference: pd.Series) -> pd.Series:
@@ -134,35 +131,27 @@ def _read_text(path: Path) -> str:
 
 
 def _parse_csv(text: str) -> Tuple[pd.DataFrame, List[str]]:
-    """Our CSV: the columns step, epoch, lr, and those that end in `_loss`; others are ignored."""
+    """Our CSV: step, epoch, lr, the losses, images_per_second."""
     notes = []
     whole, end, rest = text.replace('\0', '').lstrip().rpartition('\n')  # a power failure can leave zeros in a file
     if rest.strip():
         notes.append('its last line is cut off (a run in progress?) and left out')
     header, *rows = csv.reader(whole.splitlines()) if end else ([],)
-    names = [column[:-len(LOSS_COLUMN)] if column.endswith(LOSS_COLUMN) else column for column in header]
-    entries, damaged = [], 0
-    for row in rows:
-        if not row or row == header:  # two files joined into one
-            continue
-        entry = _numbers(names, row)
-        if entry is None:
-            damaged += 1
-        else:
-            entries.append(entry)
-    if damaged:
-        notes.append(f'{damaged} damaged or foreign lines are left out')
-    return pd.DataFrame(entries), notes
+    names = [_name(column) for column in header]
+    rows = [row for row in rows if row and row != header]  # the header comes again where files were joined into one
+    entries = [entry for entry in (_numbers(names, row) for row in rows) if entry]
+    if len(entries) < len(rows):
+        notes.append(f'{len(rows) - len(entries)} damaged or foreign lines are left out')
+    return pd.DataFrame(entries).drop(columns=SPEED, errors='ignore').assign(stage=_stage(names)), notes
 
 
 def _numbers(names: List[str], row: List[str]) -> Optional[Dict[str, float]]:
     """A CSV row as numbers by name; None if it is no such row. A loss may be NaN or infinite, its step may not."""
     try:
-        entry = {name: float(cell) for name, cell in zip(names, row) if name in COLUMNS}
+        entry = dict(zip(names, map(float, row)))
     except ValueError:
         return None
-    entry = {'epoch': 1, **entry, 'stage': _stage(names)}
-    return entry if len(row) == len(names) and math.isfinite(entry['step'] + entry['epoch']) else None
+    return entry if len(row) == len(names) and math.isfinite(entry['step'] + entry.get('epoch', 1)) else None
 
 
 def _parse_log(text: str) -> Tuple[pd.DataFrame, List[str]]:
@@ -173,18 +162,21 @@ def _parse_log(text: str) -> Tuple[pd.DataFrame, List[str]]:
     for start, end in zip(starts, ends):
         epoch, batch, batches = (int(group) for group in start.groups())
         entry = {'step': (epoch - 1) * batches + batch, 'epoch': epoch}
-        rate = LOG_LEARNING_RATE.search(text, start.end(), end)
-        entry['lr'] = float(rate.group(1)) if rate else np.nan
-        for loss in LOG_LOSS.finditer(text, start.end(), end):
-            entry[loss.group(1).lower()] = float(loss.group(2))
-            if 'total' in entry:
+        for value in LOG_VALUE.finditer(text, start.end(), end):
+            entry[_name(value.group(1))] = float(value.group(2))
+            if TOTAL in entry:
                 break
-        if 'total' in entry and loss.end() < len(text):  # at the end of the text, the number may go on
+        if TOTAL in entry and value.end() < len(text):  # at the end of the text, the number may go on
             entries.append({**entry, 'stage': _stage(entry)})
         else:
             unfinished += 1
     notes = [f'{unfinished} entries are cut off (a run in progress?) and left out'] if unfinished else []
     return pd.DataFrame(entries), notes
+
+
+def _name(text: str) -> str:
+    """A loss as the logs name it: `pix loss` for the CSV's `pix_loss`."""
+    return text.strip().lower().replace('_', ' ')
 
 
 def _read_mat(path: Path) -> Tuple[pd.DataFrame, List[str]]:
@@ -200,20 +192,22 @@ def _read_mat(path: Path) -> Tuple[pd.DataFrame, List[str]]:
     epochs = int(epoch.group(1)) + 1 if epoch else 1
     index = np.arange(len(total))
     epoch_of_step = 1 + index * epochs // max(len(total), 1)
-    return pd.DataFrame({'step': index + 1, 'epoch': epoch_of_step, 'total': total, 'stage': UNKNOWN}), []
+    return pd.DataFrame({'step': index + 1, 'epoch': epoch_of_step, TOTAL: total, 'stage': UNKNOWN}), []
 
 
 def _split_stages(name: str, table: pd.DataFrame, notes: List[str]) -> List[Run]:
     found = list(table['stage'].unique())
-    if len(found) == 1:
-        return [_run(name, table, found[0], notes)]
-    notes = notes + [f'it holds entries of several kinds ({", ".join(found)}), shown as a run each']
-    return [_run(f'{name} ({stage})', table[table['stage'] == stage], stage, notes) for stage in found]
+    if len(found) > 1:
+        notes = notes + [f'it holds entries of several kinds ({", ".join(found)}), shown as a run each']
+    return [_run(name if len(found) == 1 else f'{name} ({stage})', of_stage, stage, notes)
+            for stage, of_stage in table.groupby('stage', sort=False)]
 
 
 def _stage(names) -> str:
     """Which training has losses of these names."""
-    return FUSION if {'pix', 'gra'} & set(names) else AUTOENCODER if {'recon', 'ssim'} & set(names) else UNKNOWN
+    if {'pix loss', 'gra loss'} & set(names):
+        return FUSION
+    return AUTOENCODER if {'recon loss', 'ssim loss'} & set(names) else UNKNOWN
 
 
 def _run(name: str, table: pd.DataFrame, stage: str, notes: List[str]) -> Run:
@@ -224,9 +218,13 @@ def _run(name: str, table: pd.DataFrame, stage: str, notes: List[str]) -> Run:
     if not keep.all():
         notes = notes + [f'its steps go back (a resumed run, or several in one file): the later values count, '
                          f'{int((~keep).sum())} earlier ones are left out']
-    losses = table[keep].reindex(columns=COLUMNS).astype({'step': int, 'epoch': int})
-    losses = losses.set_index('step')
-    losses = losses.drop(columns=[loss for loss in LOSSES if losses[loss].isna().all()])
+    names = sorted((name for name in table if name not in ('step', 'epoch', 'lr', 'stage')), key=lambda loss: loss != TOTAL)
+    losses = table[keep].reindex(columns=['step', 'epoch', 'lr', *names]).fillna({'epoch': 1})
+    losses = losses.astype({'step': int, 'epoch': int}).set_index('step')
+    unused = [loss for loss in names if loss != TOTAL and (losses[loss] == 0).all()]  # the original logs five such
+    if unused:
+        notes = notes + [f'0 at every step, and left out: {", ".join(unused)}']
+    losses = losses.drop(columns=[*unused, *(loss for loss in names if losses[loss].isna().all())])
     finite = np.isfinite(losses.drop(columns=['epoch', 'lr']))
     if not finite.to_numpy().any():
         raise UserError(f'{name} holds no losses that are finite numbers')

@@ -1,19 +1,16 @@
 """Figures of loss curves: a panel per loss, runs overlaid, and below it how far they are from the first run."""
-from pathlib import Path
 from typing import List, NamedTuple, Optional
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from tools.files import whole_file
-from tools.loss_curves import LOSSES, Run, epoch_means, relative_difference, smoothed
+from tools.figures import figure_style, label_log_axis
+from tools.loss_curves import LABELS, Run, epoch_means, relative_difference, smoothed
 
 WIDTH = 8.5  # inches; at README width (850 pixels) a point of text is then 1.4 pixels
-DOTS_PER_INCH = 200
 PANELS_PER_ROW = 3
 CURVES_ONLY, CURVES_AND_DIFFERENCES = [2.6], [2.4, 1.3]  # heights in inches
 LEGEND_CHARACTERS = 110  # that fit on a line
@@ -24,7 +21,7 @@ LINES = ['-', (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2))]  # curves that coin
 
 
 class Panel(NamedTuple):
-    """One loss (a key of LOSSES) of several runs; the first is the one that others are compared with."""
+    """One loss of several runs; the first is the one that others are compared with."""
     title: str
     loss: str
     runs: List[Run]
@@ -39,12 +36,12 @@ class Style(NamedTuple):
 
 def loss_panels(runs: List[Run]) -> List[Panel]:
     """A panel for each loss that any of the runs has."""
-    by_loss = {loss: [run for run in runs if loss in run.losses] for loss in LOSSES}
-    return [Panel(LOSSES[loss], loss, having) for loss, having in by_loss.items() if having]
+    losses = dict.fromkeys(loss for run in runs for loss in run.loss_names)
+    return [Panel(LABELS.get(loss, loss), loss, [run for run in runs if loss in run.losses]) for loss in losses]
 
 
-def draw(title: str, panels: List[Panel], style: Style, path) -> List[Path]:
-    """Draw panels into one figure and write it as `path`.png and `path`.svg; returns the two paths."""
+def loss_figure(title: str, panels: List[Panel], style: Style) -> Figure:
+    """Panels as one figure, with a legend of the runs below them."""
     names = list(dict.fromkeys(run.name for panel in panels for run in panel.runs))
     colours = dict(zip(names, seaborn.color_palette('colorblind' if len(names) <= 10 else 'husl', len(names))))
     columns = min(len(panels), PANELS_PER_ROW)
@@ -52,7 +49,7 @@ def draw(title: str, panels: List[Panel], style: Style, path) -> List[Path]:
     blocks = -(-len(panels) // columns)
     legend_columns = max(1, min(4, LEGEND_CHARACTERS // (max(map(len, names)) + 8)))
     legend_rows = -(-len(names) // legend_columns)
-    with seaborn.axes_style('whitegrid'), seaborn.plotting_context('paper'):
+    with figure_style('paper'):
         figure = Figure(figsize=(WIDTH, blocks * sum(heights) + 0.6 + 0.18 * legend_rows), layout='constrained')
         grid = figure.subplots(blocks * len(heights), columns, squeeze=False,
                                gridspec_kw={'height_ratios': heights * blocks})
@@ -64,9 +61,11 @@ def draw(title: str, panels: List[Panel], style: Style, path) -> List[Path]:
             cell.remove()
         figure.suptitle(title, fontweight='bold')
         handles = {line.get_label(): line for cell in cells[::-1, 0] for line in cell.get_lines()}
-        figure.legend([handles[name] for name in names], names, loc='outside lower center', ncols=legend_columns,
-                      frameon=False, handlelength=3)
-    return write_figure(figure, path)
+        legend = figure.legend([handles[name] for name in names], [''] * len(names), loc='outside lower center',
+                               ncols=legend_columns, frameon=False, handlelength=3)
+        for text, name in zip(legend.get_texts(), names):  # labels that begin with _ are left out by matplotlib
+            text.set_text(name)
+    return figure
 
 
 def _draw_curves(panel: Panel, style: Style, colours, cells) -> None:
@@ -79,13 +78,13 @@ def _draw_curves(panel: Panel, style: Style, colours, cells) -> None:
     for index, (run, curve) in enumerate(zip(panel.runs, curves)):
         if style.per == 'step':
             above.plot(_thinned(run.losses[panel.loss]), color=colours[run.name], alpha=0.22, linewidth=0.6,
-                       rasterized=True, label='_raw')
+                       rasterized=True)
         above.plot(_thinned(curve), label=run.name, color=colours[run.name], linestyle=LINES[index % len(LINES)],
                    linewidth=2.2 if index == 0 else 1.5, marker='o' if len(curve) <= MARKED else None, markersize=3)
     above.set_title(panel.title)
     above.set_yscale(style.scale)
     if style.scale == 'log':
-        _label_log_axis(above)
+        label_log_axis(above)
     lowest.set_xlabel(style.per)
     lowest.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     lowest.xaxis.set_major_formatter(EngFormatter(sep=''))
@@ -107,24 +106,3 @@ def _curve(run: Run, loss: str, style: Style) -> pd.Series:
 
 def _thinned(curve: pd.Series) -> pd.Series:
     return curve if len(curve) <= POINTS else curve.iloc[np.linspace(0, len(curve) - 1, POINTS).astype(int)]
-
-
-def _label_log_axis(axes) -> None:
-    """Plain numbers; also between the powers of ten where the axis spans few of them."""
-    low, high = axes.get_ylim()
-    if high < 2 * low:
-        axes.yaxis.set_major_locator(MaxNLocator(5))
-    else:
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def write_figure(figure: Figure, path) -> List[Path]:
-    """Write a figure as `path`.png and `path`.svg, the same curves as the same files; returns the two paths."""
-    paths = [Path(f'{path}.png'), Path(f'{path}.svg')]
-    with matplotlib.rc_context({'svg.hashsalt': ''}):  # from which the names inside are made; else they are random
-        for target, metadata in zip(paths, ({}, {'Date': None})):
-            with whole_file(target) as temporary:
-                figure.savefig(temporary, dpi=DOTS_PER_INCH, metadata=metadata)
-    return paths

@@ -3,42 +3,20 @@
 A protocol reproduces a toolbox with its conventions and its mistakes, so that a table can be compared with published
 ones. It holds those metrics of the toolbox that were checked against it; `tests/reference/metrics.json` has the values.
 """
-from typing import Callable, NamedTuple
+from functools import partial
 
 import cv2
 import numpy as np
 
 from tools import fusion_metrics as m
+from tools.fusion_metrics import METRICS, Metric
 
 DEFAULT_PROTOCOL = 'default'
 FIRST_METRICS = ('EN', 'SD', 'MI')  # what is computed unless asked otherwise
 
-
-class Metric(NamedTuple):
-    """A metric as a table shows it."""
-    name: str
-    compute: Callable  # (fused, ir, vis) -> float, each H×W on the scale 0…255
-    lower_is_better: bool = False
-
-
-def of_fused(function):
-    """A metric of the fused image alone, called like one that takes its sources too."""
-    return lambda fused, ir, vis: function(fused)
-
-
-def fmi_of(feature):
-    return lambda fused, ir, vis: m.fmi(fused, ir, vis, feature)
-
-
-EN, SD = Metric('EN', of_fused(m.en)), Metric('SD', of_fused(m.sd))
-SF, AG = Metric('SF', of_fused(m.sf)), Metric('AG', of_fused(m.ag))
-CC, SCD, VIF, QABF = Metric('CC', m.cc), Metric('SCD', m.scd), Metric('VIF', m.vif), Metric('Qabf', m.qabf)
-MSE = Metric('MSE', m.mse, lower_is_better=True)
-FMI_DCT, FMI_W = Metric('FMI_dct', fmi_of('dct')), Metric('FMI_w', fmi_of('wavelet'))
-
-DEFAULT = (EN, SD, Metric('MI', m.mi), SF, AG, CC, SCD, VIF, QABF, Metric('Nabf', m.nabf, lower_is_better=True), MSE,
-           Metric('PSNR', m.psnr), Metric('SSIM', m.ssim), Metric('MS-SSIM', m.ms_ssim),
-           Metric('FMI_pixel', fmi_of('pixel')), FMI_DCT, FMI_W, Metric('FMI_gradient', fmi_of('gradient')))
+OURS = {metric.name: metric for metric in METRICS}
+EN, SD, SF, AG, CC, SCD, VIF, QABF, MSE, FMI_DCT, FMI_W = (
+    OURS[name] for name in ('EN', 'SD', 'SF', 'AG', 'CC', 'SCD', 'VIF', 'Qabf', 'MSE', 'FMI_dct', 'FMI_w'))
 
 
 # Hui Li's MATLAB code (imagefusion-nestfuse, analysis_metrics_7.m): what CrossFuse's paper reports
@@ -141,7 +119,7 @@ def _halved(image):
 TANG = (EN, SD, Metric('MI', mi_merging_white), SF, AG, CC, SCD, VIF, QABF,
         Metric('Nabf', nabf_called_wrongly, lower_is_better=True), MSE, Metric('PSNR', psnr_of_unit_scale),
         Metric('SSIM', ssim_of_unit_scale), Metric('MS-SSIM', ms_ssim_of_exposures),
-        Metric('FMI_pixel', fmi_of('edge')), FMI_DCT, FMI_W)  # the name is the toolbox's: its pixels are edges
+        Metric('FMI_pixel', partial(m.fmi, feature='edge')), FMI_DCT, FMI_W)  # the name is the toolbox's: its pixels are edges
 
 
 # CDDFuse's utils/Evaluator.py
@@ -224,4 +202,4 @@ VIFB = (EN, SD, Metric('MI', mi_in_nats), Metric('SF', sf_per_pixel), AG, QABF, 
         Metric('SSIM', ssim_sum), Metric('CE', cross_entropy, lower_is_better=True), Metric('EI', edge_intensity),
         Metric('RMSE', rmse_of_sums, lower_is_better=True))
 
-PROTOCOLS = {DEFAULT_PROTOCOL: DEFAULT, 'hli': HLI, 'tang': TANG, 'cddfuse': CDDFUSE, 'vifb': VIFB}
+PROTOCOLS = {DEFAULT_PROTOCOL: METRICS, 'hli': HLI, 'tang': TANG, 'cddfuse': CDDFUSE, 'vifb': VIFB}

@@ -1,0 +1,134 @@
+"""The one way of writing tables and figures: alignment, escapes, the same bytes each time, characters without a font."""
+import unicodedata
+import warnings
+
+import matplotlib.font_manager
+import numpy as np
+import pandas as pd
+import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib.figure import Figure
+
+from tools import figures
+from tools.errors import UserError
+from tools.figures import figure_style, save_figure, warn_of_missing_glyphs
+from tools.tables import markdown_table, terminal_table, write_csv
+
+NO_FONT_HAS = '\U000f1234'  # for private use
+
+
+# Tables
+
+def test_markdown_table():
+    assert markdown_table(['a', 'b'], [['x', 1]]) == '| a | b |\n| --- | --: |\n| x | 1 |\n'
+    assert markdown_table(['a', 'b', 'c'], [['x|y', '', 1.5]], texts=2) == (
+        '| a | b | c |\n| --- | --- | --: |\n| x\\|y |  | 1.5 |\n')
+
+
+def test_csv(tmp_path):
+    table = pd.DataFrame({'name': ['a,b', '融合'], 'count': [1, 2 ** 40], 'value': [1 / 3, np.nan], 'other': [np.inf, 7.0]})
+    write_csv(tmp_path / 'new' / 'x.csv', table)
+    assert (tmp_path / 'new' / 'x.csv').read_bytes().decode('utf-8-sig') == (
+        'name,count,value,other\r\n"a,b",1,0.33333333,inf\r\n融合,1099511627776,,7\r\n')
+    assert (tmp_path / 'new' / 'x.csv').read_bytes().startswith(b'\xef\xbb\xbf')
+
+
+def shown_width(text):
+    return sum(2 if unicodedata.east_asian_width(character) in 'WF' else 1 for character in text)
+
+
+def test_terminal_table_aligns_wide_characters(monkeypatch):
+    monkeypatch.setenv('COLUMNS', '100')
+    names = pd.Index(['CrossFuse', '融合方法一', 'かな', '융합'], name='method')
+    table = pd.DataFrame({'EN ↑': ['6.82 ± 0.33*'] * 4, '損失': [1.0, 22.5, 1 / 3, 1e6]}, index=names)
+    head, *rows = terminal_table(table).splitlines()
+    assert head.split() == ['method', 'EN', '↑', '損失'] and len(rows) == 4
+    assert {shown_width(line) for line in rows} == {shown_width(head)}
+    assert len({shown_width(row[:row.index('6.82')]) for row in rows}) == 1
+    assert '0.333333' in rows[2]
+
+
+def test_terminal_table_keeps_to_the_width_of_the_terminal(monkeypatch):
+    monkeypatch.setenv('COLUMNS', '60')
+    table = pd.DataFrame([range(1000, 1030)], pd.Index(['融合'], name='method'), [f'metric {i}' for i in range(30)])
+    text = terminal_table(table)
+    assert max(map(shown_width, text.splitlines())) <= 60
+    assert text.count('融合') == text.count('method') > 5 and all(str(number) in text for number in range(1000, 1030))
+
+
+# Figures
+
+def drawing(text='x'):
+    with figure_style('paper'):
+        figure = Figure(figsize=(2, 1))
+        figure.subplots().plot([1, 2], label=text)
+        figure.suptitle(text)
+    return figure
+
+
+def test_the_same_figure_is_the_same_file(tmp_path, monkeypatch):
+    starts = {'png': b'\x89PNG', 'svg': b'<?xml', 'pdf': b'%PDF'}
+    written = []
+    for folder, time in (('a', '1000000000'), ('b', '1700000000')):
+        monkeypatch.setenv('SOURCE_DATE_EPOCH', time)  # the clock, for matplotlib
+        written.append([path.read_bytes() for path in save_figure(drawing(), tmp_path / folder / 'v1.0', starts)])
+        assert sorted(path.name for path in (tmp_path / folder).iterdir()) == ['v1.0.pdf', 'v1.0.png', 'v1.0.svg']
+    assert written[0] == written[1]
+    assert all(content.startswith(start) for content, start in zip(written[0], starts.values()))
+
+
+def test_a_figure_is_written_whole_or_not_at_all(tmp_path):
+    (tmp_path / 'taken').write_text('a file')
+    with pytest.raises(UserError, match='cannot write .*taken/x.png'):
+        save_figure(drawing(), tmp_path / 'taken' / 'x')
+    assert [path.name for path in tmp_path.iterdir()] == ['taken']
+
+
+def test_dollars_are_no_formula(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        save_figure(drawing(r'$\frac$'), tmp_path / 'x')
+    assert r'<!-- $\frac$ -->' in (tmp_path / 'x.svg').read_text()
+
+
+def test_characters_without_a_font_are_told_once(tmp_path):
+    with pytest.warns(UserWarning) as given:
+        warn_of_missing_glyphs(['name', f'a{NO_FONT_HAS}', f'{NO_FONT_HAS}b'])
+        save_figure(drawing(NO_FONT_HAS), tmp_path / 'x')
+    assert [str(one.message) for one in given] == [
+        f'no font has the characters {NO_FONT_HAS}, figures show boxes for them: install one that has, such as Noto Sans CJK']
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        warn_of_missing_glyphs(['Füsion_1', '±'])
+
+
+@pytest.fixture
+def fallback_font(tmp_path, monkeypatch):
+    """A font that has the character, as installed on the machine and known as one for East Asian text."""
+    pen = TTGlyphPen(None)
+    pen.moveTo((0, 0))
+    for point in ((0, 700), (500, 700), (500, 0)):
+        pen.lineTo(point)
+    pen.closePath()
+    builder = FontBuilder(1000)
+    builder.setupGlyphOrder(['.notdef', 'square'])
+    builder.setupCharacterMap({ord(NO_FONT_HAS): 'square'})
+    builder.setupGlyf({'.notdef': TTGlyphPen(None).glyph(), 'square': pen.glyph()})
+    builder.setupHorizontalMetrics({'.notdef': (500, 0), 'square': (500, 0)})
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({'familyName': 'Font of the test', 'styleName': 'Regular'})
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(tmp_path / 'font.ttf')
+    manager = matplotlib.font_manager.fontManager
+    monkeypatch.setattr(manager, 'ttflist', list(manager.ttflist))
+    manager.addfont(tmp_path / 'font.ttf')
+    monkeypatch.setattr(figures, 'EAST_ASIAN_FONTS', ('Font that is not installed', 'Font of the test'))
+
+
+def test_installed_fonts_are_fallen_back_to(fallback_font):
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        warn_of_missing_glyphs([NO_FONT_HAS])
+        drawing(f'a{NO_FONT_HAS}').draw_without_rendering()

@@ -1,0 +1,64 @@
+"""How figures look and how they are written, for all that draws any."""
+import warnings
+from pathlib import Path
+
+import matplotlib
+import seaborn
+from matplotlib.font_manager import FontProperties, findfont, get_font, get_font_names
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from tools.files import whole_file
+
+DOTS_PER_INCH = 200
+UNDATED = {'.png': {}, '.svg': {'Date': None}, '.pdf': {'CreationDate': None}}  # metadata for the same file each time
+# Chinese, Japanese and Korean; one of them is on most systems: on Linux, Windows and macOS in this order.
+EAST_ASIAN_FONTS = (
+    'Noto Sans CJK JP', 'Noto Sans CJK SC', 'Noto Sans SC', 'Noto Sans JP', 'Noto Sans KR', 'Source Han Sans SC',
+    'WenQuanYi Micro Hei', 'WenQuanYi Zen Hei', 'Droid Sans Fallback', 'IPAGothic', 'NanumGothic',
+    'Microsoft YaHei', 'SimHei', 'Yu Gothic', 'MS Gothic', 'Malgun Gothic',
+    'Hiragino Sans GB', 'Hiragino Sans', 'Heiti TC', 'AppleGothic', 'Arial Unicode MS')
+
+
+def figure_style(size):
+    """A context to make figures in. size: of text and lines, a seaborn context such as 'paper' or 'notebook'."""
+    installed = set(get_font_names())
+    return matplotlib.rc_context({
+        **seaborn.axes_style('whitegrid'), **seaborn.plotting_context(size),
+        'font.family': ['sans-serif', *(font for font in EAST_ASIAN_FONTS if font in installed)],
+        'text.parse_math': False})  # a name with two $ in it is no formula
+
+
+def label_log_axis(axes):
+    """Plain numbers at a logarithmic y axis, also between the powers of ten where the axis spans few of them."""
+    low, high = axes.get_ylim()
+    if high < 2 * low:
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+    else:
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f'{value:g}'))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def warn_of_missing_glyphs(texts):
+    """Give a warning, one for all, of the characters that no font of figures has: boxes will stand for them."""
+    with figure_style('paper'):
+        fonts = [get_font(findfont(FontProperties([family]))) for family in matplotlib.rcParams['font.family']]
+    drawable = set().union(*(font.get_charmap() for font in fonts))
+    missing = sorted({character for text in texts for character in text if ord(character) not in drawable})
+    if missing:
+        warnings.warn(f'no font has the characters {"".join(missing)}, figures show boxes for them: install one that has, '
+                      'such as Noto Sans CJK')
+
+
+def save_figure(figure, path, formats=('png', 'svg')):
+    """Write a matplotlib figure as path.png and path.svg, the same figure as the same bytes; returns the paths.
+
+    formats: some of png, svg and pdf. Each file is written whole or not at all: UserError if it cannot be.
+    """
+    paths = [Path(f'{path}.{name}') for name in formats]
+    with warnings.catch_warnings(), matplotlib.rc_context({'svg.hashsalt': ''}):  # else the names in an SVG are random
+        warnings.filterwarnings('ignore', 'Glyph .* missing from')  # one for each; see warn_of_missing_glyphs
+        for target in paths:
+            with whole_file(target) as temporary:
+                figure.savefig(temporary, dpi=DOTS_PER_INCH, metadata=UNDATED[target.suffix])
+    return paths
