@@ -1,6 +1,6 @@
 # make demo        set up, then make scenes, fuse them with the weights that come with the repository, evaluate and plot, in ./demo
 # make demo-train  the same with networks trained on drawn scenes: about a quarter of an hour on two cores
-# make test        set up, then run the tests
+# make test        set up, then check style and types, and run the tests
 # make setup       only set up: a virtual environment in .venv with the requirements, and Jittor's first compilation
 #
 # PYTHON: any Python from 3.8 to 3.12, for example: make PYTHON=python3.9 demo
@@ -24,13 +24,16 @@ $(VENV)/ready: requirements.txt
 	@touch $@
 
 test: setup
+	@echo "== Style and types"
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
 	@echo "== Tests: several minutes, more the first time, while Jittor compiles the operators"
 	$(RUN) -m pytest
 
 # What both demos do with a fusion network; $(1): its run folder, $(2): where its results go, $(3): the runs whose curves are drawn.
 define show
-	$(RUN) test_conv_trans.py --model $(1) --ir $(DEMO)/images/scenes_gray/ir --vis $(DEMO)/images/scenes_gray/vis --output $(2) --overwrite --contact_sheet
-	$(RUN) test_color_image.py --model $(1) --ir $(DEMO)/images/scenes_color/ir --vis $(DEMO)/images/scenes_color/vis --output $(2) --overwrite --contact_sheet
+	$(RUN) test_conv_trans.py --model $(1) --ir $(DEMO)/images/scenes_gray/ir --vi $(DEMO)/images/scenes_gray/vi --output $(2) --overwrite --contact_sheet
+	$(RUN) test_color_image.py --model $(1) --ir $(DEMO)/images/scenes_color/ir --vi $(DEMO)/images/scenes_color/vi --output $(2) --overwrite --contact_sheet
 	$(RUN) evaluate_fusion_results.py --output $(2) --images $(DEMO)/images --test_set scenes_gray
 	$(RUN) evaluate_fusion_results.py --output $(2) --images $(DEMO)/images --test_set scenes_color
 	$(RUN) plot_loss_curves.py $(3) --output $(2)/curves

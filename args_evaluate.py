@@ -2,14 +2,14 @@
 from dataclasses import dataclass
 from typing import List, Optional
 
-from tools.metric_protocols import DEFAULT_PROTOCOL, FIRST_METRICS, PROTOCOLS
+from tools.evaluation.protocols import DEFAULT_PROTOCOL, FIRST_METRICS, PROTOCOLS
 from tools.settings import setting
 
 
 @dataclass
 class Args:
     ir: Optional[str] = setting(None, 'folder of infrared images')
-    vis: Optional[str] = setting(None, 'folder of visible images')
+    vi: Optional[str] = setting(None, 'folder of visible images', aliases=('vis',))
     fused: List[str] = setting([], 'folders of fused images, one for each method; without any, those under `output`')
     names: List[str] = setting([], 'names of the methods, if not those of their folders')
     test_set: Optional[str] = setting(None, 'a folder in `images`: score all under `output` that was fused from it')
@@ -20,7 +20,7 @@ class Args:
                             choices=list(PROTOCOLS))
     channels: bool = setting(False, 'score each colour channel and average, instead of the luma')
 
-    images: str = setting('images', 'folder of the test sets, each with ir/ and vis/')
+    images: str = setting('images', 'folder of the test sets, each with ir/ and vi/ (or vis/)')
     output: str = setting('output', 'folder below which fused folders are looked for')
     out: Optional[str] = setting(None, 'folder for the results; by default a new one in `output`/metrics')
     workers: int = setting(0, 'processes that score images; 0: one for each core', minimum=0)

@@ -18,11 +18,11 @@ from comparison import curves, forward, results, speed, training
 from comparison.inputs import weights_folder, write_batches, write_pairs
 from comparison.report import PARTS, conditions
 from comparison.sides import FLOORS, JITTOR, JITTORS, SIDES, Setup, check_original, open_sides, sides_with
+from tools.data.kaist import list_pairs
+from tools.data.pairing import pair_folders, source_folders
 from tools.errors import UserError, run_script
-from tools.kaist import list_pairs
-from tools.pairing import pair_folders
-from tools.run_folder import save_settings, saved_settings
 from tools.settings import describe, parse_settings, setting
+from tools.training.run_folder import save_settings, saved_settings
 
 FORWARD_PAIRS = 3  # test pairs that the forward part fuses
 SMALL = dict(steps=4, batch_2=1, repeats=2)  # a trial of everything, in minutes
@@ -40,7 +40,7 @@ class Settings:
     data: List[str] = setting(['./database'], 'folders with training images in KAIST\'s layout')
     train_num: int = setting(20000, 'number of pairs to train on, spread over all sequences; fewer if there are not as '
                                     'many', minimum=1)
-    test: str = setting('./images/21_pairs_tno', 'a folder with the test images, in ir/ and vis/')
+    test: str = setting('./images/21_pairs_tno', 'a folder with the test images, in ir/ and vi/ (or vis/)')
     steps: int = setting(300, 'training steps of each network', minimum=1)
     batch_1: int = setting(2, 'images per step of stage 1', minimum=1)
     batch_2: int = setting(8, 'pairs per step of stage 2', minimum=1)
@@ -151,7 +151,10 @@ def write_training_data(settings, setup):
 
 def write_test_data(settings, setup):
     """The test images: (pairing, list of PairFile)."""
-    pairing = pair_folders(Path(settings.test, 'ir'), Path(settings.test, 'vis'))
+    folders = source_folders(settings.test)
+    if folders is None:
+        raise UserError(f'setting test: {settings.test} has no folders ir/ and vi/')
+    pairing = pair_folders(*folders)
     print(pairing.describe())
     if settings.small:
         pairing = pairing._replace(pairs=pairing.pairs[:SMALL_TEST_PAIRS])

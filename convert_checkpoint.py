@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from args_tools import ConvertArgs
-from tools.checkpoint import load_weights, recognise, save_weights
 from tools.errors import UserError, run_script
 from tools.settings import parse_settings
-from tools.torch_file import write_torch
+from tools.weights.checkpoint import load_weights, recognise, save_weights
+from tools.weights.torch_file import write_torch
 
 OURS = ('.safetensors',)
 PYTORCH = ('.model', '.pth')
@@ -52,7 +52,7 @@ def convert(source: Path, target: Path, overwrite=False):
 
 def filled_up(weights, kind, source):
     """All weights of the network: the given ones, and new values for what it can do without when fusing."""
-    from tools.models import restore, weights_of  # here, since they take seconds, for Jittor
+    from tools.weights.networks import restore, weights_of  # here, since they take seconds, for Jittor
     return weights_of(restore(weights, source, kind))
 
 

@@ -2,7 +2,7 @@
 
 python evaluate_fusion_results.py                                                  the newest folder under output/
 python evaluate_fusion_results.py --test_set 21_pairs_tno --metrics all            all folders fused from a test set
-python evaluate_fusion_results.py --ir DIR --vis DIR --fused DIR DIR --names A B   any folders, one for each method
+python evaluate_fusion_results.py --ir DIR --vi DIR --fused DIR DIR --names A B   any folders, one for each method
 python evaluate_fusion_results.py --fused DIR --check_against DIR                  how far two results are apart
 """
 import sys
@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 
 from args_evaluate import Args
+from tools.data.fused_folders import METRICS_FOLDER, Sources, find_fused_folders, set_of_folder, sources_of
+from tools.data.pairing import pair_folders
 from tools.errors import UserError, run_script
-from tools.evaluation import compare_folders, score_methods, select_metrics
-from tools.fused_folders import METRICS_FOLDER, Sources, find_fused_folders, set_of_folder, sources_of
-from tools.metric_report import fidelity_table, terminal_summary, write_tables
-from tools.pairing import pair_folders
+from tools.evaluation.report import fidelity_table, terminal_summary, write_tables
+from tools.evaluation.scoring import compare_folders, score_methods, select_metrics
 from tools.settings import parse_settings
 from tools.tables import write_csv
 
@@ -35,7 +35,7 @@ def find_folders(settings):
     if not found:
         of_set = f' of the test set {settings.test_set}' if settings.test_set else ''
         raise UserError(f'no fused images{of_set} under {settings.output}: fuse some with test_conv_trans.py, '
-                        'or give folders: --ir DIR --vis DIR --fused DIR')
+                        'or give folders: --ir DIR --vi DIR --fused DIR')
     return found if settings.test_set else found[:1]
 
 
@@ -54,7 +54,7 @@ def evaluate(settings, folders):
     out = results_folder(settings, f'{len(folders)}_methods' if several else folders[0].name)
     write_tables(scores, out)
     if several:
-        from tools.metric_figures import draw_figures  # imported when needed: over a second
+        from tools.evaluation.figures import draw_figures  # imported when needed: over a second
         draw_figures(scores, out)
     print(f'\n{terminal_summary(scores)}\n\n{"tables, tests and figures" if several else "tables"}: {out}')
     return exit_code(scores.problems)
@@ -72,13 +72,13 @@ def name_methods(settings, folders):
 
 def find_sources(settings, folders):
     """Where the source images are: as given, or as the folders or their names tell."""
-    if settings.ir and settings.vis:
-        return Sources(Path(settings.ir), Path(settings.vis))
-    if settings.ir or settings.vis:
-        raise UserError('give both --ir and --vis, or neither')
+    if settings.ir and settings.vi:
+        return Sources(Path(settings.ir), Path(settings.vi))
+    if settings.ir or settings.vi:
+        raise UserError('give both --ir and --vi, or neither')
     sources = [sources_of(folder, settings.images) for folder in folders]
     if None in sources:
-        raise UserError('it is not known which images were fused: give their folders as --ir and --vis')
+        raise UserError('it is not known which images were fused: give their folders as --ir and --vi')
     if len({(source.ir.resolve(), source.vis.resolve()) for source in sources}) > 1:
         raise UserError('the folders were fused from different images, evaluate them separately: ' + '; '.join(
             f'{folder} from {source.ir} and {source.vis}' for folder, source in zip(folders, sources)))

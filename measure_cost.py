@@ -24,8 +24,8 @@ def main():
     # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
     from network.strips import Networks
     from tools.cost import median_seconds, multiply_adds, trained_parameters
-    from tools.models import build_auto_encoder, build_fusion
     from tools.runtime import jt, use_device
+    from tools.weights.networks import build_auto_encoder, build_fusion
 
     device = use_device(settings.cuda)
     networks = Networks(build_auto_encoder(train_flag=False), build_auto_encoder(train_flag=False), build_fusion(train_flag=False))

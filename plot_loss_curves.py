@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
+from tools.curves.figures import Panel, Style, loss_figure, loss_panels
+from tools.curves.reading import AUTOENCODER, FUSION, TOTAL, UNKNOWN, Run, epoch_means, newest_runs, read_runs
 from tools.errors import UserError, run_script
 from tools.figures import save_figure, warn_of_missing_glyphs
-from tools.loss_curves import AUTOENCODER, FUSION, TOTAL, UNKNOWN, Run, epoch_means, newest_runs, read_runs
-from tools.loss_figures import Panel, Style, loss_figure, loss_panels
 from tools.settings import parse_settings, setting
 from tools.tables import terminal_table
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from args_tools import ShipArgs
-from tools.checkpoint import fingerprint, load_weights, save_weights
 from tools.errors import UserError, run_script
 from tools.files import whole_file
 from tools.settings import parse_settings
+from tools.weights.checkpoint import fingerprint, load_weights, save_weights
 
 CHECKSUMS = 'SHA256SUMS'
 
@@ -30,7 +30,7 @@ def ship(run, out: Path, deep_shares=None):
 
     Raises UserError if they cannot be read or written.
     """
-    from tools.fusion_models import find_files  # here, since it loads Jittor
+    from tools.weights.fusion import find_files  # here, since it loads Jittor
     files = find_files(run, auto_ir=None, auto_vi=None, epoch=None, runs=None)
     encoders = {modality: _write_small(path, out, 'auto_encoder')
                 for modality, path in (('ir', files.ir), ('vi', files.vi))}
@@ -50,7 +50,7 @@ def _write_small(path, out, kind, options=None, **metadata):
     options: of the network, in place of those in the file. metadata: in addition to what the file holds.
     """
     from network.layers import dispensable
-    from tools.models import restore
+    from tools.weights.networks import restore
     weights = load_weights(path)
     network = restore(weights, path, kind, **(options or {}))
     left_out = dispensable(network)

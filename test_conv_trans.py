@@ -16,10 +16,10 @@ def main():
 
 
 def fuse(settings, prefix, **options):
-    """Fuse what the settings name with the network that they name. Returns the exit code. options: of tools.fuse_folders.Options."""
+    """Fuse what the settings name with the network that they name. Returns the exit code. options: of tools.fusing.folders.Options."""
     # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
-    from tools.fuse_folders import Options, find_test_sets, fuse_test_sets
     from tools.fuser import load_fuser
+    from tools.fusing.folders import Options, find_test_sets, fuse_test_sets
     from tools.runtime import use_device
 
     options = Options(prefix, resize=settings.resize, overwrite=settings.overwrite, contact_sheet=settings.contact_sheet, **options)

@@ -4,12 +4,13 @@
     python train_autoencoder.py --type_flag vi --path ./database
     python train_autoencoder.py --resume
 
-Settings: args_auto.py. What a run writes: tools/training_run.py.
+Settings: args_auto.py. What a run writes: tools/training/run.py.
 """
 from args_auto import Args
 from tools.errors import run_script
-from tools.run_folder import AUTO_ENCODER, new_run_folder, read_settings
 from tools.settings import describe, part_of
+from tools.training.run_folder import new_run_folder, read_settings
+from tools.weights.names import AUTO_ENCODER
 
 
 def main():
@@ -17,14 +18,15 @@ def main():
 
     # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
     from tqdm import tqdm
+
     from network.loss import autoencoder_losses
     from network.operators import use_mixed_precision
-    from tools.kaist import list_images_of
-    from tools.loader import Batches
-    from tools.models import build_auto_encoder
+    from tools.data.kaist import list_images_of
+    from tools.data.loader import Batches
     from tools.optimizer import Adam
     from tools.runtime import jt, set_seed, use_device
-    from tools.training_run import TrainingRun, learning_rate
+    from tools.training.run import TrainingRun, learning_rate
+    from tools.weights.networks import build_auto_encoder
 
     folder = resumed or new_run_folder(settings.save_auto_model, settings.type_flag)
     print(describe(settings))

@@ -5,13 +5,14 @@
     python train_conv_trans.py --resume_model_trans FILE
     python train_conv_trans.py --resume
 
-Settings: args_trans.py. What a run writes: tools/training_run.py.
+Settings: args_trans.py. What a run writes: tools/training/run.py.
 """
 from args_trans import Args
 from network.variants import VARIANTS
 from tools.errors import run_script
-from tools.run_folder import FUSION, new_run_folder, read_settings
 from tools.settings import describe, part_of
+from tools.training.run_folder import new_run_folder, read_settings
+from tools.weights.names import FUSION
 
 SIZE = 256, 256  # that images are resized to: their deep features fill one window
 
@@ -21,16 +22,17 @@ def main():
 
     # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
     from tqdm import tqdm
+
     from network.loss import fusion_losses
     from network.operators import use_mixed_precision
-    from tools.encoders import find_encoders, load_encoders, save_encoders
-    from tools.feature_cache import open_caches
-    from tools.kaist import list_pairs
-    from tools.loader import Batches
-    from tools.models import build_fusion, load_fusion
+    from tools.data.feature_cache import open_caches
+    from tools.data.kaist import list_pairs
+    from tools.data.loader import Batches
     from tools.optimizer import Adam
     from tools.runtime import jt, set_seed, use_device
-    from tools.training_run import TrainingRun, learning_rate
+    from tools.training.run import TrainingRun, learning_rate
+    from tools.weights.encoders import find_encoders, load_encoders, save_encoders
+    from tools.weights.networks import build_fusion, load_fusion
 
     folder = resumed or new_run_folder(settings.save_fusion_model, 'fuse')
     encoder_files = find_encoders(settings.resume_model_auto_ir, settings.resume_model_auto_vi,

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from comparison.report import percent, write_part
 from comparison.sides import FLOOR, FLOORS, JITTORS, NAMES, PYTORCH, sides_with
 from comparison.training import STAGES, csv_path
+from tools.curves.figures import Style, loss_figure, loss_panels
+from tools.curves.reading import LABELS, TOTAL, read_runs
 from tools.figures import figure_style, label_log_axis, save_figure
-from tools.loss_curves import LABELS, TOTAL, read_runs
-from tools.loss_figures import Style, loss_figure, loss_panels
 from tools.tables import markdown_table
 
 # A step is within the bound if its difference is below the larger of the two.
@@ -95,7 +95,7 @@ def write_curves(out, folder, note):
 
 
 def read_stage(folder, key):
-    """{side: tools.loss_curves.Run} of a stage, cut to the steps that all sides have done; empty if there are none."""
+    """{side: tools.curves.reading.Run} of a stage, cut to the steps that all sides have done; empty if there are none."""
     paths = {side: csv_path(folder, key, side) for side in sides_with(len(FLOORS), len(JITTORS))}
     paths = {side: path for side, path in paths.items() if path.is_file()}
     steps = min(len(path.read_text(encoding='utf-8').splitlines()) - 1 for path in paths.values())

@@ -5,10 +5,10 @@ from typing import List, NamedTuple
 import cv2
 import numpy as np
 
-from tools.checkpoint import load_weights, save_weights
+from tools.data.loader import Batches
 from tools.errors import UserError
 from tools.images import read_gray
-from tools.loader import Batches
+from tools.weights.checkpoint import load_weights, save_weights
 
 SIZE = (256, 256)  # of a training image
 MODALITIES = ('ir', 'vi')
@@ -31,7 +31,7 @@ class PairFile(NamedTuple):
 def write_batches(path, items, batch, steps, seed):
     """Write the first `steps` batches that training with this seed would be fed -> BatchFile.
 
-    items: pairs of paths, from tools.kaist. Once all were used they come again in another order, as the next epoch.
+    items: pairs of paths, from tools.data.kaist. Once all were used they come again in another order, as the next epoch.
     """
     batches = Batches(items, batch, SIZE, seed)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,11 +6,11 @@ import numpy as np
 from comparison.worker import MIB, Trainer, process_peak_memory, read_batch, read_pair, serve
 from network.loss import Gradient_loss, Order_loss
 from network.strips import Networks, fuse_pair
-from tools.checkpoint import load_weights, save_weights
-from tools.models import build_auto_encoder, build_fusion, weights_of
 from tools.optimizer import Adam
 from tools.runtime import jt, set_seed, use_device
-from tools.training_run import learning_rate
+from tools.training.run import learning_rate
+from tools.weights.checkpoint import load_weights, save_weights
+from tools.weights.networks import build_auto_encoder, build_fusion, weights_of
 
 
 class JittorSide(Trainer):

@@ -9,12 +9,12 @@ from comparison.inputs import weights_folder
 from comparison.report import percent, write_part
 from comparison.sides import JITTORS, NAMES, PYTORCH, SideError, open_sides
 from tools.errors import UserError
-from tools.evaluation import compare_folders, score_methods, select_metrics
+from tools.evaluation.protocols import DEFAULT_PROTOCOL
+from tools.evaluation.scoring import compare_folders, score_methods, select_metrics
 from tools.images import write_image
-from tools.metric_protocols import DEFAULT_PROTOCOL
 from tools.tables import markdown_table
 
-PREFIX = 'results_crossfuse_'  # by which tools.pairing knows fused images
+PREFIX = 'results_crossfuse_'  # by which tools.data.pairing knows fused images
 
 
 class Row(NamedTuple):
@@ -50,7 +50,7 @@ def compare(setup, names, pairing, pairs, metrics, out, note):
 
 
 def rows_of(table, jittors):
-    """A Row for each metric of a table as in tools.evaluation.Scores, PyTorch's first run on top. jittors: names."""
+    """A Row for each metric of a table as in tools.evaluation.scoring.Scores, PyTorch's first run on top. jittors: names."""
     means = table.groupby('method', sort=False).mean()
     is_jittor = means.index.isin(jittors)
     pytorch, jittor = means[~is_jittor].to_numpy(), means[is_jittor].to_numpy()  # runs × metrics
@@ -60,7 +60,7 @@ def rows_of(table, jittors):
 
 
 def describe(rows, fidelities, note):
-    """The rows as Markdown. fidelities: {name of a side: what tools.evaluation.compare_folders found for it}."""
+    """The rows as Markdown. fidelities: {name of a side: what tools.evaluation.scoring.compare_folders found for it}."""
     metrics = markdown_table(
         ['metric', 'PyTorch', 'Jittor differs by', 'floor', 'mean of the Jittor runs', 'PyTorch runs', 'Jittor runs'],
         [[row.metric, f'{row.pytorch:.5g}', percent(row.jittor, True), percent(row.floor), percent(row.all_jittor, True),

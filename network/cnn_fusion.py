@@ -1,7 +1,7 @@
 """The ablation that merges the modalities by convolutions instead of cross-attention."""
-from tools.runtime import jt, nn
 from network.layers import Conv2d
 from network.transformer_cam import to_map, to_tokens
+from tools.runtime import jt, nn
 
 
 class CNN_fusion(nn.Module):

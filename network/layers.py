@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from tools.runtime import jt, nn
 from network.operators import box_of_channels, convolve, linear
+from tools.runtime import jt, nn
 
 
 def reflection_indices(length, before, after):

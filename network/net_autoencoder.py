@@ -1,7 +1,7 @@
 """Stage 1: the auto-encoder that learns the features of one modality (original: network/net_autoencoder.py)."""
-from tools.runtime import jt, nn
 from network.layers import ConvLayer, MaxPool2, Upsample2, pad_to
 from network.loss import autoencoder_losses
+from tools.runtime import jt, nn
 
 MAX_VALUE = 255  # images enter and leave with values 0…255
 

@@ -3,9 +3,9 @@
 It works on windows of the deep features of both modalities. Inside, a window is a grid of 2×2 patches, and each patch a token whose
 values are ordered channel, row, column: (N, 128, 32, 32) ↔ (N, 256, 512).
 """
-from tools.runtime import nn
 from network.layers import LayerNorm, Linear, unread
 from network.operators import batched_matmul
+from tools.runtime import nn
 
 
 def to_tokens(x, patch_size):

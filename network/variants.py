@@ -6,7 +6,6 @@ No Jittor here, since settings list the names before it is imported.
 """
 from typing import Dict, NamedTuple
 
-
 DEEP_SHARES = ('signed', 'bounded')  # how the deep features are weighed, see network.net_conv_trans.Weight
 
 

@@ -1,12 +1,12 @@
 """Run folders of the fusion network with the reference's weights, and test images, for the tests of fusing."""
 import cv2
 import numpy as np
+from reference_data import filled
 
 from network.net_autoencoder import Auto_Encoder_single
 from network.net_conv_trans import Trans_FuseNet, Trans_FuseNet_CNN
-from reference_data import filled
-from tools.checkpoint import fingerprint, save_weights
-from tools.models import weights_of
+from tools.weights.checkpoint import fingerprint, save_weights
+from tools.weights.networks import weights_of
 
 
 def encoder_weights(tag):

@@ -2,7 +2,6 @@
 import zlib
 
 import numpy as np
-
 from conftest import REFERENCE
 
 

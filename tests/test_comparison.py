@@ -13,19 +13,18 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import REPOSITORY
 
+from compare_with_pytorch import Settings, check_resume, stages_of
 from comparison import curves, forward, inputs, results, sides, speed, training
 from comparison.report import conditions, percent, write_part
 from comparison.sides import FLOOR, JITTOR, PYTORCH, Answer, Setup, SideError, check_original, open_sides
-from compare_with_pytorch import Settings, check_resume, stages_of
-from conftest import REPOSITORY
-from tools.checkpoint import load_weights, save_weights
+from tools.data.loader import Batches
+from tools.data.pairing import Pair
 from tools.errors import UserError
-from tools.evaluation import Fidelity
-from tools.loader import Batches
-from tools.pairing import Pair
-from tools.run_folder import save_settings
-
+from tools.evaluation.scoring import Fidelity
+from tools.training.run_folder import save_settings
+from tools.weights.checkpoint import load_weights, save_weights
 
 # Curves
 

@@ -5,9 +5,9 @@ import pytest
 
 import measure_cost
 from network.strips import Networks
-from tools.errors import UserError
 from tools import cost
-from tools.models import build_auto_encoder, build_fusion
+from tools.errors import UserError
+from tools.weights.networks import build_auto_encoder, build_fusion
 
 
 @pytest.fixture(scope='module')

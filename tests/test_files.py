@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-
 from conftest import REPOSITORY
+
 from tools.errors import UserError
 from tools.files import whole_file
 

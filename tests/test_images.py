@@ -4,11 +4,11 @@ import io
 import cv2
 import numpy as np
 import pytest
+from conftest import SHARED_DATA
 from PIL import Image
 
-from conftest import SHARED_DATA
 from tools.errors import UserError
-from tools.images import (image_size, list_images, luma, read_gray, read_image, rgb_to_ycrcb, write_image, ycrcb_to_rgb)
+from tools.images import image_size, list_images, luma, read_gray, read_image, rgb_to_ycrcb, write_image, ycrcb_to_rgb
 
 
 def picture(height=40, width=60, channels=3, dtype=np.uint8, seed=0):

@@ -12,9 +12,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 
 import tools.runtime
-from conftest import REPOSITORY
 from tools import jittor_setup
 from tools.errors import UserError
 from tools.runtime import jt, set_seed, use_device

@@ -8,8 +8,8 @@ import warnings
 from typing import List, Optional
 
 import pytest
-
 from conftest import REPOSITORY
+
 from tools.errors import UserError, run_script
 from tools.settings import describe, may_change, parse_settings, part_of, setting
 
@@ -289,7 +289,7 @@ def test_a_warning_in_a_script_is_one_line(capsys, monkeypatch):
         warnings.simplefilter('always')
         # pytest catches what is shown; this is what Python shows otherwise
         monkeypatch.setattr(warnings, 'showwarning', lambda *warning: sys.stderr.write(warnings.formatwarning(*warning)))
-        run_script(lambda: warnings.warn('no usable GPU'))
+        run_script(lambda: warnings.warn('no usable GPU', stacklevel=1))
     assert capsys.readouterr().err == 'warning: no usable GPU\n'
 
 

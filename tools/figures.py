@@ -47,7 +47,7 @@ def warn_of_missing_glyphs(texts):
     missing = sorted({character for text in texts for character in text if ord(character) not in drawable})
     if missing:
         warnings.warn(f'no font has the characters {"".join(missing)}, figures show boxes for them: install one that has, '
-                      'such as Noto Sans CJK')
+                      'such as Noto Sans CJK', stacklevel=2)
 
 
 def save_figure(figure, path, formats=('png', 'svg')):

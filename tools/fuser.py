@@ -12,9 +12,9 @@ import numpy as np
 
 from network.strips import fuse_pair
 from tools.errors import UserError
-from tools.fusion_models import RUNS, FusionModel, load_fusion_model
 from tools.images import SIXTEEN_TO_EIGHT_BIT, luma, rgb_to_ycrcb, ycrcb_to_rgb
 from tools.runtime import jt
+from tools.weights.fusion import RUNS, FusionModel, load_fusion_model
 
 SMALLEST = 8  # pixels: one deep feature
 FEW = 0.002  # of the pixels, half at each end of the range …
@@ -29,7 +29,7 @@ class Fused(NamedTuple):
 
 
 def load_fuser(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=RUNS, deep_shares=None) -> 'Fuser':
-    """A `Fuser` with the weights that `tools.fusion_models.load_fusion_model` finds for these arguments.
+    """A `Fuser` with the weights that `tools.weights.fusion.load_fusion_model` finds for these arguments.
 
     It computes on the CPU unless `tools.runtime.use_device(cuda=True)` was called.
     Raises UserError if weights are missing or unsuitable.

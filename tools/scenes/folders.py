@@ -30,13 +30,13 @@ def write_database(folder, scenes: int, size: Tuple[int, int], seed: int) -> Non
 def write_test_folders(folder, pairs: int, seed: int) -> Tuple[Path, Path]:
     """Write two test sets of `pairs` pairs each, images of three sizes; returns their folders.
 
-    `scenes_gray`: gray, in TNO's style, ir/IR1.png with vis/VIS1.png. `scenes_color`: the visible image in colour, in
-    M3FD's style, ir/00001.png with vis/00001.png. UserError as for `write_database`.
+    `scenes_gray`: gray, in TNO's style, ir/IR1.png with vi/VIS1.png. `scenes_color`: the visible image in colour, in
+    M3FD's style, ir/00001.png with vi/00001.png. UserError as for `write_database`.
     """
     gray, colour, first = Path(folder) / 'scenes_gray', Path(folder) / 'scenes_color', SEEDS_PER_RUN * seed
     numbers = range(1, pairs + 1)
-    _write(gray, {(f'ir/IR{n}.png', f'vis/VIS{n}.png'): (first + GRAY_TEST_SEEDS + n, *TEST_SIZES[n % 3]) for n in numbers}, gray=True)
-    _write(colour, {(f'ir/{n:05d}.png', f'vis/{n:05d}.png'): (first + COLOUR_TEST_SEEDS + n, *TEST_SIZES[n % 3]) for n in numbers})
+    _write(gray, {(f'ir/IR{n}.png', f'vi/VIS{n}.png'): (first + GRAY_TEST_SEEDS + n, *TEST_SIZES[n % 3]) for n in numbers}, gray=True)
+    _write(colour, {(f'ir/{n:05d}.png', f'vi/{n:05d}.png'): (first + COLOUR_TEST_SEEDS + n, *TEST_SIZES[n % 3]) for n in numbers})
     return gray, colour
 
 

@@ -1,0 +1,481 @@
+"""The evaluation script: its tables, what it finds by itself, bad input, and the comparison of two fused folders."""
+import csv
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import REPOSITORY, SHARED_DATA
+from scipy.stats import wilcoxon
+
+from evaluate_fusion_results import main
+from tools import fusion_metrics as m
+from tools.data.pairing import pair_folders
+from tools.errors import UserError
+from tools.evaluation.figures import box_plot, means_chart
+from tools.evaluation.scoring import score_methods, select_metrics
+from tools.images import read_gray, read_image, write_image
+
+SET = '21_pairs_tno'
+
+
+def picture(seed, height=48, width=56, channels=None, dtype=np.uint8):
+    shape = (height, width, channels) if channels else (height, width)
+    image = cv2.GaussianBlur(np.random.default_rng(seed).uniform(0, 255, shape), (0, 0), 2)
+    image = 255 * (image - image.min()) / np.ptp(image)
+    return np.rint(image * (257 if dtype == np.uint16 else 1)).astype(dtype)
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A working folder with six pairs as a test set, and three methods' results in a, b and c."""
+    monkeypatch.chdir(tmp_path)
+    for i in range(1, 7):
+        ir, vis = picture(i), picture(100 + i)
+        write_image(tmp_path / f'images/{SET}/ir/IR{i}.png', ir)
+        write_image(tmp_path / f'images/{SET}/vis/VIS{i}.png', vis)
+        write_image(tmp_path / f'a/results_transfuse_IR{i}.png', np.maximum(ir, vis))
+        write_image(tmp_path / f'b/IR{i}.png', (ir // 2 + vis // 2))
+        write_image(tmp_path / f'c/IR{i}.bmp', vis - vis // 10)
+    return tmp_path
+
+
+OUT = ['--out', 'out', '--workers', '1']
+SOURCES = ['--ir', f'images/{SET}/ir', '--vis', f'images/{SET}/vis', *OUT]
+
+
+def table(name='out/summary.csv'):
+    """A CSV file as a list of dicts."""
+    with open(name, encoding='utf-8-sig', newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def triple(i, method='a/results_transfuse_IR{}.png'):
+    paths = method.format(i), f'images/{SET}/ir/IR{i}.png', f'images/{SET}/vis/VIS{i}.png'
+    return tuple(map(read_gray, paths))
+
+
+# Tables
+
+def test_scores_of_one_method(data, capsys):
+    assert main([*SOURCES, '--fused', 'a']) == 0
+    rows = table('out/scores.csv')
+    assert [row['image'] for row in rows] == [f'IR{i}.png' for i in range(1, 7)]
+    assert list(rows[0]) == ['method', 'image', 'protocol', 'scored on', 'EN', 'SD', 'MI']
+    for i, row in enumerate(rows, 1):
+        fused, ir, vis = triple(i)
+        assert [row['method'], row['protocol'], row['scored on']] == ['a', 'default', 'luma']
+        assert float(row['EN']) == pytest.approx(m.en(fused), rel=1e-7)
+        assert float(row['SD']) == pytest.approx(m.sd(fused), rel=1e-7)
+        assert float(row['MI']) == pytest.approx(m.mi(fused, ir, vis), rel=1e-7)
+    summary, = table()
+    deviations = [m.sd(triple(i)[0]) for i in range(1, 7)]
+    assert float(summary['SD mean']) == pytest.approx(np.mean(deviations), rel=1e-7)
+    assert float(summary['SD std']) == pytest.approx(np.std(deviations, ddof=1), rel=1e-7)
+    assert summary['SD images'] == '6'
+    printed = capsys.readouterr().out
+    assert f'{np.mean(deviations):.3f} ± {np.std(deviations, ddof=1):.3f}' in printed
+    assert 'EN ↑' in printed and 'over 6 images; protocol: default; scored on: luma' in printed
+    assert sorted(path.name for path in (data / 'out').iterdir()) == [
+        'scores.csv', 'summary.csv', 'summary.md', 'summary.tex']
+
+
+def test_excel_knows_the_encoding(data):
+    main([*SOURCES, '--fused', 'a', '--names', 'Füsion 融合'])
+    assert (data / 'out/scores.csv').read_bytes().startswith(b'\xef\xbb\xbfmethod,')
+    assert table()[0]['method'] == 'Füsion 融合'
+
+
+def test_all_metrics(data):
+    assert main([*SOURCES, '--fused', 'a', '--metrics', 'en', 'fmi_PIXEL', 'Ssim']) == 0
+    assert list(table('out/scores.csv')[0])[4:] == ['EN', 'SSIM', 'FMI_pixel']
+    assert main([*SOURCES, '--fused', 'a', '--metrics', 'all']) == 1  # MS-SSIM cannot be had of 56×48 pixels
+    row = table('out/scores.csv')[2]
+    assert list(row)[4:] == [metric.name for metric in m.METRICS]
+    for name, function in [('SF', m.sf), ('AG', m.ag)]:
+        assert float(row[name]) == pytest.approx(function(triple(3)[0]), rel=1e-7)
+    for name, function in [('CC', m.cc), ('SCD', m.scd), ('VIF', m.vif), ('Qabf', m.qabf), ('Nabf', m.nabf),
+                           ('MSE', m.mse), ('PSNR', m.psnr), ('SSIM', m.ssim)]:
+        assert float(row[name]) == pytest.approx(function(*triple(3)), rel=1e-7)
+    features = {'FMI_pixel': 'pixel', 'FMI_dct': 'dct', 'FMI_w': 'wavelet', 'FMI_gradient': 'gradient'}
+    for name, feature in features.items():
+        assert float(row[name]) == pytest.approx(m.fmi(*triple(3), feature=feature), rel=1e-7)
+
+
+def test_undefined_metric_is_named(data, capsys):
+    assert main([*SOURCES, '--fused', 'a', '--metrics', 'EN', 'MS-SSIM']) == 1
+    assert [row['MS-SSIM'] for row in table('out/scores.csv')] == [''] * 6
+    assert table()[0]['MS-SSIM mean'] == '' and table()[0]['MS-SSIM images'] == '0' and table()[0]['EN images'] == '6'
+    errors = capsys.readouterr().err
+    assert 'left out (6)' in errors
+    assert 'no MS-SSIM: fused is 56×48 pixels; this metric needs at least 161×161' in errors
+    assert '| – ± – |' in (data / 'out/summary.md').read_text(encoding='utf-8')
+
+
+@pytest.mark.parametrize('protocol, metrics', [('hli', 'SD'), ('tang', 'PSNR'), ('cddfuse', 'MI'), ('vifb', 'EI')])
+def test_protocol_is_named(data, capsys, protocol, metrics):
+    assert main([*SOURCES, '--fused', 'a', '--protocol', protocol, '--metrics', metrics]) == 0
+    name = f'{metrics} ({protocol})'
+    fused, ir, vis = triple(1)
+    expected = {'hli': m.sd(fused) * math.sqrt(fused.size) / 255, 'tang': m.psnr(fused, ir, vis) + 20 * math.log10(255),
+                'cddfuse': m.mi(fused, ir, vis) * math.log(2)}.get(protocol)
+    row = table('out/scores.csv')[0]
+    assert row['protocol'] == protocol
+    assert expected is None or float(row[name]) == pytest.approx(expected, rel=1e-7)
+    assert f'{name} mean' in table()[0]
+    assert f'{name} ↑' in (data / 'out/summary.md').read_text(encoding='utf-8')
+    assert rf'{name} $\uparrow$' in (data / 'out/summary.tex').read_text(encoding='utf-8')
+    assert f'{name} ↑' in capsys.readouterr().out
+
+
+def test_several_methods(data, capsys):
+    assert main([*SOURCES, '--fused', 'a', 'b', 'c', '--names', 'maximum', 'mean_1', 'visible',
+                 '--metrics', 'SD', 'MSE', 'CC']) == 0
+    scores = {name: [row for row in table('out/scores.csv') if row['method'] == name]
+              for name in ('maximum', 'mean_1', 'visible')}
+    for test in table('out/tests.csv'):
+        ours, first = ([float(row[test['metric']]) for row in scores[test[key]]] for key in ('method', 'against'))
+        assert test['against'] == 'maximum' and test['images'] == '6'
+        assert float(test['p_value']) == pytest.approx(wilcoxon(ours, first).pvalue, rel=1e-6)
+        assert float(test['median_difference']) == pytest.approx(np.median(np.subtract(ours, first)), rel=1e-4)
+    assert len(table('out/tests.csv')) == 6
+
+    # The visible image alone: highest SD. The mean: lowest MSE, which is the best.
+    means = {row['method']: row for row in table()}
+    order = {name: sorted(means, key=lambda method: float(means[method][f'{name} mean'])) for name in ('SD', 'MSE')}
+    assert order['SD'][-1] == 'visible' and order['MSE'][0] == 'mean_1'
+    markdown = {line.split(' | ')[0].strip('| '): line for line in
+                (data / 'out/summary.md').read_text(encoding='utf-8').splitlines() if line.startswith('|')}
+    latex = {line.split(' & ')[0]: line for line in (data / 'out/summary.tex').read_text(encoding='utf-8').splitlines()}
+    best, second = (order['SD'][-1], order['SD'][-2])
+    show = lambda method, name: format(float(means[method][f'{name} mean']), '.3f' if name == 'SD' else '.4f')
+    assert f'**{show(best, "SD")}** ±' in markdown[best] and f'<u>{show(second, "SD")}</u> ±' in markdown[second]
+    assert f'**{show("mean_1", "MSE")}** ±' in markdown['mean_1']
+    assert rf'\textbf{{{show(best, "SD")}}}' in latex[best]
+    assert rf'\underline{{{show(second, "SD")}}}' in latex[second]
+    assert rf'\textbf{{{show("mean_1", "MSE")}}}' in latex[r'mean\_1']
+    assert 'MSE ↓' in markdown['method'] and r'MSE $\downarrow$' in latex['Method']
+    assert f'{show(best, "SD")} ± ' in capsys.readouterr().out
+
+    for name in ('box_SD', 'box_MSE', 'box_CC', 'means'):
+        image = read_image(data / f'out/{name}.png')
+        assert min(image.shape[:2]) > 100 and image.std() > 10
+
+
+def test_figures_show_the_scores(data):
+    names = ['_last', '$a$', '1']
+    metrics = select_metrics('default', ['SD', 'MSE'])
+    scores = score_methods(dict(zip(names, 'abc')), pair_folders(f'images/{SET}/ir', f'images/{SET}/vis'), 'default', metrics,
+                           workers=1)
+    axes, = box_plot(scores.table['MSE'], metrics[1]).axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == names
+    assert axes.get_xlabel() == 'MSE, lower is better' and len(axes.patches) == 3
+    for points, name in zip(axes.collections, names):
+        assert sorted(points.get_offsets()[:, 0]) == sorted(scores.table.loc[name, 'MSE'])
+    sd, mse = means_chart(scores.table, metrics).axes
+    assert sd.get_xlabel() == 'SD, higher is better' and [text.get_text() for text in sd.get_yticklabels()] == names
+    means = [scores.table.loc[name, 'MSE'].mean() for name in names]
+    assert [bar.get_width() for bar in mse.patches] == pytest.approx(means)
+    assert [float(text.get_text()) for text in mse.texts] == pytest.approx(means, rel=1e-3)
+
+
+def test_the_same_scores_give_the_same_figures(data):
+    for out in ('one', 'two'):
+        main([*SOURCES[:4], '--workers', '1', '--fused', 'a', 'b', '--metrics', 'EN', '--out', out])
+    for name in ('box_EN.png', 'means.png'):
+        assert (data / 'one' / name).read_bytes() == (data / 'two' / name).read_bytes()
+
+
+def test_characters_that_cannot_be_drawn_are_one_warning(data):
+    with pytest.warns(UserWarning) as given:
+        assert main([*SOURCES, '--fused', 'a', 'b', '--names', 'A', '\U000f1234', '--metrics', 'EN', 'SD']) == 0
+    assert len(given) == 1 and 'no font has the characters \U000f1234' in str(given[0].message)
+
+
+def test_equal_methods(data):
+    assert main([*SOURCES, '--fused', 'a', 'a', '--names', 'one', 'other']) == 0
+    assert {test['p_value'] for test in table('out/tests.csv')} == {'1'}
+    assert (data / 'out/summary.md').read_text(encoding='utf-8').count('**') == 2 * 2 * 3  # both are best everywhere
+
+
+def test_infinite_psnr(data):
+    for i in range(1, 7):
+        for path in (f'images/{SET}/vis/VIS{i}.png', f'b/IR{i}.png'):
+            write_image(data / path, read_gray(f'images/{SET}/ir/IR{i}.png'))
+    assert main([*SOURCES, '--fused', 'a', 'b', '--metrics', 'PSNR']) == 0
+    assert [row['PSNR mean'] for row in table()][1] == 'inf'
+    assert '**inf** ± –' in (data / 'out/summary.md').read_text(encoding='utf-8')
+
+
+# Colour and 16 bits
+
+def test_luma_or_channels(data):
+    for i in range(1, 7):
+        write_image(data / f'images/{SET}/vis/VIS{i}.png', picture(100 + i, channels=3))
+        write_image(data / f'd/IR{i}.png', picture(200 + i, channels=3))
+    paths = 'd/IR1.png', f'images/{SET}/ir/IR1.png', f'images/{SET}/vis/VIS1.png'
+    fused, ir, vis = map(read_image, paths)
+    main([*SOURCES, '--fused', 'd', '--metrics', 'EN', 'MI'])
+    row = table('out/scores.csv')[0]
+    assert row['scored on'] == 'luma'
+    assert float(row['MI']) == pytest.approx(m.mi(*map(read_gray, paths)), rel=1e-6)
+    main([*SOURCES, '--fused', 'd', '--metrics', 'EN', 'MI', '--channels'])
+    row = table('out/scores.csv')[0]
+    assert row['scored on'] == 'colour channels, averaged'
+    assert 'scored on: colour channels, averaged' in (data / 'out/summary.md').read_text(encoding='utf-8')
+    planes = [(fused[:, :, k], ir, vis[:, :, k]) for k in range(3)]
+    assert float(row['EN']) == pytest.approx(np.mean([m.en(plane[0]) for plane in planes]), rel=1e-6)
+    assert float(row['MI']) == pytest.approx(np.mean([m.mi(*plane) for plane in planes]), rel=1e-6)
+
+
+@pytest.mark.parametrize('channels', [[], ['--channels']])
+def test_sixteen_bits(data, channels):
+    write_image(data / 'd/IR1.png', picture(7, dtype=np.uint16))
+    main([*SOURCES, '--fused', 'd', '--metrics', 'SD', *channels])
+    assert float(table('out/scores.csv')[0]['SD']) == pytest.approx(picture(7).std(), rel=1e-3)
+
+
+# What it finds by itself
+
+def output_folder(data, name, age, method='a', sources=None):
+    folder = data / 'output/crossfuse_test' / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    (data / method).rename(folder)
+    if sources:
+        (folder / 'sources.json').write_text(json.dumps(sources), encoding='utf-8')
+    os.utime(folder, (1e9 - age, 1e9 - age))
+
+
+def results(data):
+    folder, = (data / 'output/metrics').iterdir()
+    return folder
+
+
+def test_newest_output(data, capsys):
+    output_folder(data, f'{SET}_transfuse_epoch4_old', 20, 'b')
+    output_folder(data, f'{SET}_transfuse_epoch16_new', 10, 'a')
+    (data / 'output/metrics/3_methods').mkdir(parents=True)
+    write_image(data / f'output/metrics/{SET}/box_EN.png', picture(0))  # no fused image
+    assert main([*OUT]) == 0
+    assert {row['method'] for row in table()} == {f'{SET}_transfuse_epoch16_new'}
+    assert '6 pairs by the rule: IR1 ↔ VIS1' in capsys.readouterr().out
+
+
+def test_results_have_a_folder_of_their_own(data, capsys):
+    output_folder(data, f'{SET}_transfuse_epoch16_new', 10)
+    assert main(['--workers', '1']) == 0
+    assert results(data).name.startswith(f'{SET}_transfuse_epoch16_new_20')
+    assert str(results(data).relative_to(data)) in capsys.readouterr().out
+    assert len(table(results(data) / 'scores.csv')) == 6
+
+
+def test_test_set_by_name(data):
+    output_folder(data, f'{SET}_transfuse_epoch4_x', 20, 'a')
+    output_folder(data, f'{SET}_cnn_epoch4_x', 10, 'b')
+    output_folder(data, 'M3FD_Fusion_transfuse_epoch4_x', 5, 'c')
+    (data / 'images/M3FD_Fusion').mkdir()
+    assert main(['--test_set', SET, *OUT]) == 0
+    assert [row['method'] for row in table()] == [f'{SET}_cnn_epoch4_x', f'{SET}_transfuse_epoch4_x']
+
+
+def test_sources_file_is_preferred(data):
+    (data / f'images/{SET}').rename(data / 'elsewhere')
+    output_folder(data, 'mine_transfuse_epoch4_x', 10, sources={'ir': 'elsewhere/ir', 'vis': 'elsewhere/vis'})
+    assert main([*OUT]) == 0
+    assert table()[0]['EN images'] == '6'
+
+
+def test_sources_that_differ(data):
+    vis = f'images/{SET}/vis'
+    output_folder(data, f'{SET}_transfuse_epoch4_x', 20, 'a', {'ir': f'./images/{SET}/ir', 'vis': vis})
+    output_folder(data, f'{SET}_cnn_epoch4_x', 10, 'b', {'ir': str(data / f'images/{SET}/ir'), 'vis': vis})
+    assert main(['--test_set', SET, *OUT]) == 0
+    output_folder(data, f'{SET}_other_epoch4_x', 5, 'c', {'ir': 'elsewhere/ir', 'vis': 'elsewhere/vis'})
+    with pytest.raises(UserError, match='from different images.*other_epoch4_x from elsewhere/ir and elsewhere/vis; '):
+        main(['--test_set', SET, *OUT])
+
+
+@pytest.mark.parametrize('content', ['{"ir": "a"}', 'not json', '[]', '{"ir": 1, "vis": 2}'])
+def test_damaged_sources_file(data, content):
+    output_folder(data, f'{SET}_transfuse_epoch4_x', 10)
+    (data / f'output/crossfuse_test/{SET}_transfuse_epoch4_x/sources.json').write_text(content)
+    with pytest.raises(UserError, match='sources.json should hold'):
+        main(['--workers', '1'])
+
+
+@pytest.mark.parametrize('arguments, message', [
+    ([], 'no fused images under output: fuse some'),
+    (['--test_set', 'nothing'], 'no fused images of the test set nothing'),
+    (['--fused', 'a'], 'give their folders as --ir and --vis'),
+    (['--fused', 'a', '--ir', 'b'], 'give both --ir and --vis'),
+    ([*SOURCES, '--fused', 'a', 'a'], 'the methods need different names: a a'),
+    ([*SOURCES, '--fused', 'a', 'b', '--names', 'x'], '1 names for 2 fused folders'),
+    ([*SOURCES, '--fused', 'missing'], 'cannot read the folder missing'),
+    (['--ir', 'missing', '--vis', 'b', '--fused', 'a'], 'missing: no such file or folder'),
+    ([*SOURCES, '--fused', 'a', '--metrics', 'EN', 'XY'], 'XY chosen; protocol default has: EN SD MI'),
+    ([*SOURCES, '--fused', 'a', '--metrics'], 'none chosen'),
+    ([*SOURCES, '--fused', 'a', '--protocol', 'cddfuse', '--metrics', 'FMI_w'], 'FMI_w chosen; protocol cddfuse has'),
+    ([*SOURCES, '--fused', 'a', '--protocol', 'matlab'], 'protocol must be one of default, hli, tang, cddfuse, vifb'),
+    (['--fused', 'a', 'b', '--check_against', 'c'], 'compares one folder'),
+])
+def test_bad_settings(data, arguments, message):
+    with pytest.raises(UserError, match=message):
+        main(arguments)
+    assert not (data / 'out').exists()
+
+
+# Bad files
+
+def test_bad_files_are_named_and_left_out(data, capsys):
+    write_image(data / 'a/results_transfuse_IR1.png', picture(1)[:-1])            # another size
+    (data / 'a/results_transfuse_IR2.png').write_bytes(b'no image')
+    (data / 'a/results_transfuse_IR3.png').unlink()
+    (data / f'images/{SET}/vis/VIS4.png').unlink()                                 # a source without a partner
+    damaged = data / f'images/{SET}/ir/IR5.png'
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    assert main([*SOURCES, '--fused', 'a']) == 1
+    output = capsys.readouterr()
+    for text in ('left out (6)', 'the images differ in size: a/results_transfuse_IR1.png 56×47, ',
+                 'a/results_transfuse_IR2.png is not an image', 'a: no fused image of IR3.png',
+                 'ir/IR4.png: no partner', 'a/results_transfuse_IR4.png: no source images for it',
+                 'ir/IR5.png is cut off'):
+        assert text in output.err
+    rows = {row['image']: row for row in table('out/scores.csv')}
+    assert [name for name, row in rows.items() if row['EN']] == ['IR6.png']
+    assert float(rows['IR6.png']['EN']) == pytest.approx(m.en(triple(6)[0]), rel=1e-7)
+    assert table()[0]['EN images'] == '1' and table()[0]['EN std'] == ''
+    assert 'over 1 image;' in output.out
+    assert (data / 'out/summary.md').read_text(encoding='utf-8').count('Left out: ') == 6
+
+
+def test_nothing_to_score(data):
+    for i in range(1, 7):
+        (data / f'a/results_transfuse_IR{i}.png').write_bytes(b'no image')
+    with pytest.raises(UserError, match='nothing could be scored:\n.*results_transfuse_IR1.png is not an image'):
+        main([*SOURCES, '--fused', 'a'])
+    assert not (data / 'out').exists()
+
+
+def test_missing_in_one_method_only(data):
+    (data / 'b/IR2.png').unlink()
+    assert main([*SOURCES, '--fused', 'a', 'b']) == 1
+    assert [row['EN images'] for row in table()] == ['6', '5']
+    assert {row['images'] for row in table('out/tests.csv')} == {'5'}
+
+
+# Two fused folders
+
+def test_check_against_itself(data, capsys, monkeypatch):
+    monkeypatch.setenv('COLUMNS', '120')
+    assert main(['--fused', 'a', '--check_against', 'b', *OUT]) == 0  # names agree but for the prefix
+    assert main(['--fused', 'a', '--check_against', 'a', *OUT]) == 0
+    for row in table('out/fidelity.csv'):
+        assert [row['psnr'], row['ssim'], row['largest'], row['identical']] == ['inf', '1', '0', '1']
+    _, head, *_, worst = capsys.readouterr().out.split('a against a')[1].split('\n\n')[0].splitlines()
+    assert 'same pixels (%)' in head and worst.split() == ['worst', 'inf', '1', '0', '100']
+
+
+@pytest.mark.parametrize('channels', [None, 3])
+def test_check_against_another(data, channels):
+    ours = picture(1, channels=channels) // 2 + 10
+    theirs = ours.copy()
+    theirs[:12] += 1  # a quarter of the rows
+    theirs[0, 0] += 4
+    write_image(data / 'd/results_crossfuse_X.png', ours)
+    write_image(data / 'e/x.png', theirs)
+    assert main(['--fused', 'd', '--check_against', 'e', *OUT]) == 0
+    row, = table('out/fidelity.csv')
+    error = np.mean((ours.astype(float) - theirs) ** 2)
+    assert row['name'] == 'results_crossfuse_X.png'
+    assert float(row['psnr']) == pytest.approx(10 * math.log10(255 ** 2 / error), rel=1e-6)
+    planes = [(ours, theirs)] if channels is None else [(ours[:, :, k], theirs[:, :, k]) for k in range(3)]
+    assert float(row['ssim']) == pytest.approx(np.mean([m.ssim(x, y, y) for x, y in planes]), rel=1e-6)
+    assert [float(row['largest']), float(row['identical'])] == [5, 0.75]
+
+
+def test_check_against_other_sizes_and_missing(data, capsys):
+    write_image(data / 'b/IR1.png', picture(1)[:-1])
+    (data / 'b/IR2.png').unlink()
+    (data / 'a/results_transfuse_IR3.png').unlink()
+    assert main(['--fused', 'a', '--check_against', 'b', *OUT]) == 1
+    errors = capsys.readouterr().err
+    for text in ('left out (3)', 'differ in size: a/results_transfuse_IR1.png 56×48, b/IR1.png 56×47',
+                 'a/results_transfuse_IR2.png: no counterpart in b', 'b/IR3.png: no counterpart in a'):
+        assert text in errors
+    assert len(table('out/fidelity.csv')) == 3
+
+
+def test_check_against_strangers(data):
+    for i in range(1, 7):
+        (data / f'b/IR{i}.png').rename(data / f'b/other{i}.png')
+    with pytest.raises(UserError, match='no image in a has the name of one in b'):
+        main(['--fused', 'a', '--check_against', 'b'])
+    write_image(data / 'b/results_x_other1.bmp', picture(1))
+    with pytest.raises(UserError, match='have the same name, but for prefix and extension'):
+        main(['--fused', 'b', '--check_against', 'a'])
+
+
+# As a program
+
+class Deadly(type(Path())):
+    """A path that ends the process that it is sent to."""
+
+    def __reduce__(self):
+        return os._exit, (1,)
+
+
+def test_a_worker_that_dies_is_reported(data):
+    pairing = pair_folders(f'images/{SET}/ir', f'images/{SET}/vis')
+    pairing = pairing._replace(pairs=[pair._replace(vis=Deadly(pair.vis)) for pair in pairing.pairs])
+    with pytest.raises(UserError, match='memory did not suffice.*--workers 1'):
+        score_methods({'a': 'a'}, pairing, 'default', select_metrics('default', ['EN']), workers=2)
+
+
+def test_a_new_metric_is_a_function_and_a_line_of_the_table(data):
+    for name in ('evaluate_fusion_results.py', 'args_evaluate.py'):
+        shutil.copy(REPOSITORY / name, data)
+    shutil.copytree(REPOSITORY / 'tools', data / 'tools', ignore=shutil.ignore_patterns('__pycache__'))
+    path = data / 'tools/fusion_metrics.py'
+    code = path.read_text(encoding='utf-8')
+    function = 'def darkest(fused, ir, vis):\n    return float(fused.min()) + float(ir.min())\n\n\n'
+    code = code.replace('class Metric(', f'{function}class Metric(')
+    code = code.replace('METRICS = (\n', "METRICS = (\n    Metric('dark_A/B', darkest, lower_is_better=True),\n")
+    path.write_text(code, encoding='utf-8')
+    subprocess.run([sys.executable, 'evaluate_fusion_results.py', *SOURCES, '--fused', 'a', 'b', '--metrics', 'EN', 'dark-A/B'],
+                   check=True)
+    fused, ir, _ = triple(1)
+    assert float(table('out/scores.csv')[0]['dark_A/B']) == fused.min() + ir.min()
+    assert 'dark_A/B ↓' in (data / 'out/summary.md').read_text(encoding='utf-8')
+    assert r'dark\_A/B $\downarrow$' in (data / 'out/summary.tex').read_text(encoding='utf-8')
+    assert (data / 'out/box_dark_A_B.png').is_file() and {test['metric'] for test in table('out/tests.csv')} == {'dark_A/B', 'EN'}
+
+
+def test_imports_no_network_and_draws_only_when_asked(data):
+    code = ('import sys; from evaluate_fusion_results import main; code = main(sys.argv[1:]); '
+            'assert not {"jittor", "seaborn", "skimage"} & set(sys.modules), "imported"; sys.exit(code)')
+    environment = {**os.environ, 'PYTHONPATH': str(REPOSITORY)}
+    subprocess.run([sys.executable, '-W', 'error', '-c', code, *SOURCES, '--fused', 'a'], check=True, env=environment)
+
+
+def test_error_is_one_line(data):
+    command = [sys.executable, str(REPOSITORY / 'evaluate_fusion_results.py'), '--protocl', 'hli']
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 1 and result.stdout == ''
+    assert result.stderr.startswith('error: ') and len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize('shared', [SHARED_DATA] if SHARED_DATA else [])
+def test_published_images(shared, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sources = shared / 'images' / SET
+    assert main(['--ir', str(sources / 'ir'), '--vis', str(sources / 'vis'), *OUT[:2], '--workers', '2', '--fused',
+                 str(shared / 'results_of_others/crossfuse_pytorch'), str(shared / 'results_of_others/lrrnet')]) == 0
+    summary = table()[0]
+    assert [float(summary[f'{name} mean']) for name in ('EN', 'SD', 'MI')] == pytest.approx(
+        [6.82292, 39.42035, 3.12490], rel=1e-5)

@@ -1,0 +1,431 @@
+"""The metrics: against the toolboxes' values on real images, against their formulas written out, and on odd input."""
+import json
+import math
+
+import cv2
+import numpy as np
+import pytest
+from conftest import REFERENCE, SHARED_DATA
+from scipy.signal import convolve2d
+
+from tools import fusion_metrics as m
+from tools.evaluation.protocols import PROTOCOLS
+
+pytestmark = pytest.mark.filterwarnings('error')
+
+OF_FUSED = [m.en, m.sd, m.sf, m.ag]
+OF_THREE = [m.mi, m.cc, m.scd, m.vif, m.qabf, m.nabf, m.mse, m.psnr, m.ssim, m.ms_ssim, m.fmi]
+ALL = OF_FUSED + OF_THREE
+FEATURES = ['pixel', 'dct', 'wavelet', 'gradient']
+
+
+def score(metric, fused, ir, vis, **options):
+    return metric(fused) if metric in OF_FUSED else metric(fused, ir, vis, **options)
+
+
+def scene(height=170, width=190, seed=0):
+    """A triple (fused, ir, vis), uint8: smooth random sources and their mean with some noise."""
+    random = np.random.default_rng(seed)
+    ir, vis = (cv2.GaussianBlur(random.uniform(0, 255, (height, width)), (0, 0), sigma) for sigma in (3, 1))
+    ir, vis = (255 * (image - image.min()) / np.ptp(image) for image in (ir, vis))
+    fused = np.clip((ir + vis) / 2 + random.normal(0, 3, (height, width)), 0, 255)
+    return tuple(np.rint(image).astype(np.uint8) for image in (fused, ir, vis))
+
+
+# The values of the toolboxes, on real images
+
+with open(REFERENCE / 'metrics.json', encoding='utf-8') as file:
+    TOOLBOXES = json.load(file)
+TRIPLES = list(TOOLBOXES['triples']) if SHARED_DATA else []
+
+TANG, TANG_HARD, TANG_FMI = 'tang_matlab_octave', 'tang_matlab_octave_hard', 'tang_fmi'
+VIFB, PORT, CDDFUSE, HLI = 'vifb_octave', 'metric_python', 'cddfuse_evaluator', 'hli_matlab_octave'
+
+# protocol: {our name: (implementation, its name, what its value is divided by, allowed relative deviation)}
+EXPECTED = {
+    'default': {
+        **{name: (TANG, name, 1, 1e-4) for name in ('EN', 'SD', 'SF', 'AG', 'CC', 'SCD', 'VIF', 'Qabf', 'MSE')},
+        'MI': ('exact_plugin', 'MI_sum_bits', 1, 1e-4), 'Nabf': (TANG_HARD, 'Nabf_correct_order', 1, 1e-3),
+        'SSIM': (VIFB, 'Ssim', 2, 1e-3), 'MS-SSIM': (PORT, 'MS_SSIM', 2, 1e-3),
+        'FMI_pixel': (TANG_FMI, 'FMI_none', 1, 1e-3), 'FMI_dct': (TANG_FMI, 'FMI_dct', 1, 1e-3),
+        'FMI_w': (TANG_FMI, 'FMI_wavelet', 1, 1e-3), 'FMI_gradient': (TANG_FMI, 'FMI_gradient', 1, 1e-3)},
+    'tang': {
+        **{name: (TANG, name, 1, 1e-4)
+           for name in ('EN', 'SD', 'SF', 'AG', 'MI', 'CC', 'SCD', 'VIF', 'Qabf', 'MSE', 'PSNR')},
+        'Nabf': (TANG_HARD, 'Nabf_as_called', 1, 1e-3), 'SSIM': (TANG_HARD, 'SSIM_toolbox_L1', 1, 1e-3),
+        'MS-SSIM': (TANG_HARD, 'MS_SSIM_mef3', 1, 1e-3), 'FMI_pixel': (TANG_FMI, 'FMI_edge', 1, 1e-3),
+        'FMI_dct': (TANG_FMI, 'FMI_dct', 1, 1e-3), 'FMI_w': (TANG_FMI, 'FMI_wavelet', 1, 1e-3)},
+    'cddfuse': {
+        **{name: (CDDFUSE, name, 1, 1e-4)
+           for name in ('EN', 'SD', 'SF', 'AG', 'MI', 'CC', 'SCD', 'Qabf', 'MSE', 'PSNR', 'SSIM')},
+        'VIF': (CDDFUSE, 'VIFF', 1, 1e-4)},
+    'vifb': {
+        'EN': (VIFB, 'Entropy', 1, 1e-4), 'SD': (VIFB, 'Variance', 1, 1e-4), 'MI': (VIFB, 'Mutinf', 1, 1e-4),
+        'SF': (VIFB, 'Spatial_frequency', 1, 1e-4), 'AG': (VIFB, 'Avg_gradient', 1, 1e-4),
+        'Qabf': (VIFB, 'Qabf', 1, 1e-4), 'PSNR': (VIFB, 'Psnr', 1, 1e-4), 'SSIM': (VIFB, 'Ssim', 1, 1e-4),
+        'CE': (VIFB, 'Cross_entropy', 1, 1e-4), 'EI': (VIFB, 'Edge_intensity', 1, 1e-4),
+        'RMSE': (VIFB, 'Rmse', 1, 1e-4)},
+    'hli': {
+        'EN': (HLI, 'EN', 1, 1e-4), 'SD': (HLI, 'SD', 1, 1e-4), 'MI': (HLI, 'MI', 1, 1e-4),
+        'SSIM': (HLI, 'SSIM_shim', 1, 1e-3), 'FMI_dct': (TANG_FMI, 'FMI_dct', 1, 1e-3),
+        'FMI_w': (TANG_FMI, 'FMI_wavelet', 1, 1e-3)},
+}
+
+
+def read(path):
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    assert image is not None, path
+    return image
+
+
+@pytest.mark.parametrize('protocol', PROTOCOLS)
+def test_every_metric_has_a_reference_value(protocol):
+    names = {metric.name for metric in PROTOCOLS[protocol]}
+    assert names - set(EXPECTED[protocol]) == ({'PSNR'} if protocol == 'default' else set())  # PSNR follows from MSE
+    assert set(EXPECTED[protocol]) <= names
+    for implementation, name, _, _ in EXPECTED[protocol].values():
+        assert all(name in triple['values'][implementation] for triple in TOOLBOXES['triples'].values())
+
+
+@pytest.mark.parametrize('protocol', PROTOCOLS)
+@pytest.mark.parametrize('triple', TRIPLES)
+def test_values_of_the_toolboxes(triple, protocol):
+    entry = TOOLBOXES['triples'][triple]
+    images = [read(SHARED_DATA.parent / entry[role]) for role in ('fused', 'ir', 'vis')]
+    for metric in PROTOCOLS[protocol]:
+        if metric.name in EXPECTED[protocol]:
+            implementation, name, divisor, tolerance = EXPECTED[protocol][metric.name]
+            expected = entry['values'][implementation][name] / divisor
+            assert metric.compute(*images) == pytest.approx(expected, rel=tolerance), metric.name
+
+
+@pytest.mark.parametrize('published', ['crossfuse_pytorch'] if SHARED_DATA else [])
+def test_means_of_the_published_images(published):
+    sources, fused = SHARED_DATA / 'images' / '21_pairs_tno', SHARED_DATA / 'results_of_others' / published
+    triples = [(read(fused / f'results_transfuse_IR{i}.png'), read(sources / 'ir' / f'IR{i}.png'),
+                read(sources / 'vis' / f'VIS{i}.png')) for i in range(1, 22)]
+    means = TOOLBOXES['mean_over_21_official_crossfuse_outputs']
+    expected = {m.psnr: 14.400, m.mi: means['exact_plugin']['CF_MI_bits']}
+    expected.update({metric: means[TANG][name] for metric, name in [
+        (m.en, 'EN'), (m.sd, 'SD'), (m.sf, 'SF'), (m.ag, 'AG'), (m.cc, 'CC'), (m.scd, 'SCD'), (m.vif, 'VIF'),
+        (m.qabf, 'Qabf'), (m.mse, 'MSE')]})
+    for metric, value in expected.items():
+        assert np.mean([score(metric, *triple) for triple in triples]) == pytest.approx(value, rel=1e-4), metric
+
+
+# The formulas, written out
+
+def entropy(values):
+    """Of a list of anything."""
+    counts = {}
+    for value in values:
+        counts[value] = counts.get(value, 0) + 1
+    return -sum(count / len(values) * math.log2(count / len(values)) for count in counts.values())
+
+
+def test_en_mi_of_formula():
+    fused, ir, vis = (image.ravel().tolist() for image in scene(31, 47))
+    assert m.en(np.reshape(fused, (31, 47))) == pytest.approx(entropy(fused))
+    expected = sum(entropy(fused) + entropy(source) - entropy(list(zip(fused, source))) for source in (ir, vis))
+    assert m.mi(*scene(31, 47)) == pytest.approx(expected)
+
+
+def test_sd_sf_ag_of_formula():
+    fused = scene(13, 17)[0].astype(float)
+    rows, columns = fused.shape
+    assert m.sd(fused) == pytest.approx(math.sqrt(((fused - fused.mean()) ** 2).sum() / fused.size))
+
+    across = [(fused[i, j] - fused[i, j - 1]) ** 2 for i in range(rows) for j in range(1, columns)]
+    down = [(fused[i, j] - fused[i - 1, j]) ** 2 for i in range(1, rows) for j in range(columns)]
+    assert m.sf(fused) == pytest.approx(math.sqrt(np.mean(across) + np.mean(down)))
+
+    def slope(line, k):
+        before, after = max(k - 1, 0), min(k + 1, len(line) - 1)
+        return (line[after] - line[before]) / (after - before)
+    total = sum(math.sqrt((slope(fused[i], j) ** 2 + slope(fused[:, j], i) ** 2) / 2)
+                for i in range(rows) for j in range(columns))
+    assert m.ag(fused) == pytest.approx(total / ((rows - 1) * (columns - 1)))
+
+
+def test_cc_scd_mse_psnr_of_formula():
+    fused, ir, vis = (image.astype(float) for image in scene(20, 30))
+    pearson = lambda x, y: np.corrcoef(x.ravel(), y.ravel())[0, 1]
+    assert m.cc(fused, ir, vis) == pytest.approx((pearson(fused, ir) + pearson(fused, vis)) / 2)
+    assert m.scd(fused, ir, vis) == pytest.approx(pearson(fused - vis, ir) + pearson(fused - ir, vis))
+    error = (np.mean((fused - ir) ** 2) + np.mean((fused - vis) ** 2)) / 2
+    assert m.mse(fused, ir, vis) == pytest.approx(error / 255 ** 2)
+    assert m.psnr(fused, ir, vis) == pytest.approx(10 * math.log10(255 ** 2 / error))
+
+
+def sobel(image, i, j):
+    """(to the right, downwards) at a pixel of an image that has a border of one."""
+    window = image[i:i + 3, j:j + 3]
+    weights = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+    return (window * weights).sum(), (window * weights.T).sum()
+
+
+def test_qabf_of_formula():
+    images = [np.pad(image.astype(float), 1) for image in scene(12, 15)]
+    above = below = 0.0
+    for i in range(12):
+        for j in range(15):
+            (strength_fused, angle_fused), *sources = [
+                (math.hypot(dx, dy), math.atan(dy / -dx) if dx else math.pi / 2)
+                for dx, dy in (sobel(image, i, j) for image in images)]
+            for strength, angle in sources:
+                larger = max(strength, strength_fused)
+                kept = min(strength, strength_fused) / larger if larger else 1
+                turned = 1 - abs(angle - angle_fused) / (math.pi / 2)
+                quality = 0.9994 / (1 + math.exp(-15 * (kept - 0.5))) * 0.9879 / (1 + math.exp(-22 * (turned - 0.8)))
+                above += quality * strength
+                below += strength
+    assert m.qabf(*scene(12, 15)) == pytest.approx(above / below)
+
+
+def test_nabf_of_formula():
+    images = [np.pad(image.astype(float), 1, 'reflect') for image in scene(12, 15)]
+    above = below = 0.0
+    for i in range(12):
+        for j in range(15):
+            (strength_fused, angle_fused), *sources = [
+                (math.hypot(dx, dy) / 8, math.atan(dx / dy) if dy else math.copysign(math.pi / 2, dx) if dx else 0)
+                for dx, dy in (sobel(image, i, j) for image in images)]
+            for strength, angle in sources:
+                larger = max(strength, strength_fused)
+                kept = min(strength, strength_fused) / larger if larger else 0
+                turned = abs(abs(angle - angle_fused) - math.pi / 2) * 2 / math.pi
+                quality = math.sqrt(0.9999 / (1 + math.exp(-19 * (kept - 0.5)))
+                                    * 0.9995 / (1 + math.exp(-22 * (turned - 0.5))))
+                weight = strength ** 1.5 if strength >= 2 else 0.001
+                if all(strength_fused > other for other, _ in sources):
+                    above += (1 - quality) * weight
+                below += weight
+    assert above > 0
+    assert m.nabf(*scene(12, 15)) == pytest.approx(above / below)
+
+
+def gaussian(size, sigma):
+    offsets = np.arange(size) - size // 2
+    window = np.exp(-(offsets[:, None] ** 2 + offsets ** 2) / (2 * sigma ** 2))
+    return window / window.sum()
+
+
+def test_vif_of_formula():
+    def fidelity(fused, source):
+        above = below = 0.0
+        for size in (17, 9, 5, 3):
+            mean = lambda image: convolve2d(image, gaussian(size, size / 5), mode='valid')
+            if size < 17:
+                fused, source = mean(fused)[::2, ::2], mean(source)[::2, ::2]
+            variance = mean(source ** 2) - mean(source) ** 2
+            covariance = mean(source * fused) - mean(source) * mean(fused)
+            gain = np.maximum(covariance, 0) / variance
+            rest = mean(fused ** 2) - mean(fused) ** 2 - gain * covariance
+            above += np.log(1 + gain ** 2 * variance / (rest + 2)).sum()
+            below += np.log(1 + variance / 2).sum()
+        return above / below
+    fused, ir, vis = (image.astype(float) for image in scene(50, 60))
+    assert m.vif(fused, ir, vis) == pytest.approx(fidelity(fused, ir) + fidelity(fused, vis), rel=1e-6)
+
+
+def similarity(x, y, value_range):
+    """(mean SSIM, mean of its contrast and structure term)."""
+    mean = lambda image: convolve2d(image, gaussian(11, 1.5), mode='valid')
+    luminance, contrast = (0.01 * value_range) ** 2, (0.03 * value_range) ** 2
+    variances = mean(x ** 2) - mean(x) ** 2 + mean(y ** 2) - mean(y) ** 2
+    structure = (2 * (mean(x * y) - mean(x) * mean(y)) + contrast) / (variances + contrast)
+    whole = structure * (2 * mean(x) * mean(y) + luminance) / (mean(x) ** 2 + mean(y) ** 2 + luminance)
+    return whole.mean(), structure.mean()
+
+
+def test_ssim_of_formula():
+    fused, ir, vis = (image.astype(float) for image in scene(40, 50))
+    expected = (similarity(fused, ir, 255)[0] + similarity(fused, vis, 255)[0]) / 2
+    assert m.ssim(fused, ir, vis) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize('value_range', [1.0, 255.0])
+def test_ms_ssim_of_formula(value_range):
+    def of_scales(x, y):
+        product = 1.0
+        for k, weight in enumerate([0.0448, 0.2856, 0.3001, 0.2363, 0.1333]):
+            if k:
+                x, y = (image.reshape(len(image) // 2, 2, -1, 2).mean(axis=(1, 3)) for image in (x, y))
+            whole, structure = similarity(x, y, value_range)
+            product *= (whole if k == 4 else structure) ** weight
+        return product
+    fused, ir, vis = (image.astype(float) for image in scene(176, 192))
+    expected = (of_scales(fused, ir) + of_scales(fused, vis)) / 2
+    assert m.ms_ssim(fused, ir, vis, value_range) == pytest.approx(expected)
+    assert m.ms_ssim(fused, ir, vis) == m.ms_ssim(fused, ir, vis, 1.0)
+
+
+def window_information(source, fused):
+    """Normalised mutual information of two 3×3 windows, one cell of the joint distribution after the other."""
+    if (source == fused).all():
+        return 1.0
+
+    def distribution(window):
+        window = window.T.ravel() - window.min()
+        window = window / window.max() if window.max() else np.ones(9)
+        return window / window.sum()
+
+    def bound(i, j):
+        """The cumulated joint distribution at the bound of Fréchet that the sign of the correlation asks for."""
+        if i < 0 or j < 0:
+            return 0.0
+        a, b = p[:i + 1].sum(), q[:j + 1].sum()
+        return min(a, b) if correlation > 0 else max(a + b - 1, 0)
+
+    def bits(values):
+        return -sum(value * math.log2(abs(value)) for value in values if abs(value) > 1e-15)
+
+    p, q = distribution(source), distribution(fused)
+    places = np.arange(9)
+    correlation = 0.0 if np.ptp(p) == 0 or np.ptp(q) == 0 else np.corrcoef(p, q)[0, 1]
+    deviation = lambda w: math.sqrt(max((places ** 2 * w).sum() - (places * w).sum() ** 2, 0))
+    share = 0.0
+    if abs(correlation) > 1e-12 and deviation(p) > 0 and deviation(q) > 0:
+        covariance = sum(bound(i, j) - p[:i + 1].sum() * q[:j + 1].sum() for i in range(9) for j in range(9))
+        share = correlation / (covariance / (deviation(p) * deviation(q)))
+    joint = [share * (bound(i, j) - bound(i - 1, j) - bound(i, j - 1) + bound(i - 1, j - 1)) + (1 - share) * p[i] * q[j]
+             for i in range(9) for j in range(9)]
+    entropies = bits(p) + bits(q)
+    return 2 * (entropies - bits(joint)) / entropies if entropies else 0.0
+
+
+@pytest.mark.parametrize('feature', ['pixel', 'gradient'])
+@pytest.mark.parametrize('levels', [256, 3])
+def test_fmi_of_formula(feature, levels):
+    random = np.random.default_rng(levels)
+    images = random.integers(0, levels, (3, 9, 11)).astype(float)  # 3 levels: flat, equal and single-peaked windows
+    images[:, :4, :4] = [[[7]], [[7]], [[9]]]
+    maps = [np.gradient(image, axis=1) if feature == 'gradient' else image for image in images]
+    values = [window_information(source[i:i + 3, j:j + 3], maps[0][i:i + 3, j:j + 3])
+              for source in maps[1:] for i in range(7) for j in range(9)]
+    assert m.fmi(*images, feature=feature) == pytest.approx(np.mean(values), abs=1e-6)
+
+
+# What the values mean
+
+def test_known_values():
+    steps = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    board = np.indices((8, 8)).sum(axis=0) % 2 * 255
+    assert m.en(steps) == 8
+    assert m.en(board) == 1
+    assert m.mi(steps, steps, steps) == 16
+    assert m.mi(steps, np.zeros((16, 16)), steps) == 8
+    assert m.sd(board) == 127.5
+    assert m.sf(board) == pytest.approx(255 * math.sqrt(2))
+    assert m.ag(np.tile(np.arange(10.0), (10, 1))) == pytest.approx(math.sqrt(0.5) * 100 / 81)
+
+
+@pytest.mark.parametrize('metric, best', [
+    (m.cc, 1), (m.vif, 2), (m.qabf, 0.9994 / (1 + math.exp(-7.5)) * 0.9879 / (1 + math.exp(-4.4))),
+    (m.nabf, 0), (m.mse, 0), (m.psnr, math.inf), (m.ssim, 1), (m.ms_ssim, 1), (m.fmi, 1)])
+def test_all_equal_is_best(metric, best):
+    image = scene()[1]
+    assert metric(image, image, image) == pytest.approx(best, abs=1e-6)
+    fused, ir, vis = scene()
+    worse = metric(fused, ir, vis)
+    assert worse > best if metric in (m.nabf, m.mse) else worse < best
+
+
+def test_scd_of_a_sum_is_best():
+    _, ir, vis = (image // 2 for image in scene())
+    assert m.scd(ir + vis, ir, vis) == pytest.approx(2)
+
+
+@pytest.mark.parametrize('metric', OF_THREE)
+def test_sources_are_equal_partners(metric):
+    fused, ir, vis = scene()
+    assert metric(fused, ir, vis) == pytest.approx(metric(fused, vis, ir), rel=1e-12)
+
+
+# What they accept
+
+@pytest.mark.parametrize('metric', ALL)
+def test_any_real_type_and_no_side_effect(metric):
+    images = scene()
+    for image in images:
+        image.flags.writeable = False
+    value = score(metric, *images)
+    assert type(value) is float
+    for dtype in (np.int32, np.uint16, np.float32, np.float64):
+        assert score(metric, *(image.astype(dtype) for image in images)) == value
+    assert score(metric, *(np.asfortranarray(image) for image in images)) == pytest.approx(value, rel=1e-12)
+
+
+FLAT = {m.en: 0, m.sd: 0, m.sf: 0, m.ag: 0, m.mi: 0, m.cc: 0, m.scd: 0, m.vif: 2, m.nabf: 0, m.mse: 0, m.psnr: math.inf,
+        m.ssim: 1, m.ms_ssim: 1, m.fmi: 1}
+
+
+@pytest.mark.parametrize('level', [0, 1, 77.3, 255])
+@pytest.mark.parametrize('metric', ALL)
+def test_flat_images(metric, level):
+    flat = np.full((170, 170), level)
+    value = score(metric, flat, flat, flat)
+    if metric in FLAT:
+        assert value == pytest.approx(FLAT[metric], abs=1e-9)
+    else:  # qabf sees an edge around an image that is not black
+        assert value == 0 if level == 0 else 0.9 < value < 1
+
+
+@pytest.mark.parametrize('feature', FEATURES + ['edge'])
+@pytest.mark.parametrize('which', [0, 1, 2])
+def test_one_flat_image(which, feature):
+    images = list(scene())
+    images[which] = np.full_like(images[which], 100)
+    for metric in ALL:
+        assert math.isfinite(score(metric, *images))
+    assert 0 <= m.fmi(*images, feature=feature) <= 1
+    if which == 0:
+        assert m.mi(*images) == m.cc(*images) == 0
+
+
+@pytest.mark.parametrize('metric', ALL)
+@pytest.mark.parametrize('bad, message', [
+    (lambda image: np.where(image == image.max(), np.nan, image), 'fused contains NaN'),
+    (lambda image: np.where(image == image.max(), np.inf, image), 'fused contains NaN or infinite'),
+    (lambda image: image.astype(float) + 1, r'fused has values from .* to 256'),
+    (lambda image: image.astype(float) - 300, 'fused has values from'),
+    (lambda image: np.dstack([image] * 3), r'fused must be an H×W array of numbers, not uint8 of shape .170, 190, 3.'),
+    (lambda image: image.astype(complex), 'not complex128'),
+    (lambda image: image[:0], 'fused is 190×0 pixels'),
+])
+def test_bad_input(metric, bad, message):
+    fused, ir, vis = scene()
+    fused[0, 0] = 255
+    with pytest.raises(ValueError, match=message):
+        score(metric, bad(fused), ir, vis)
+
+
+@pytest.mark.parametrize('metric', OF_THREE)
+def test_different_sizes(metric):
+    fused, ir, vis = scene()
+    with pytest.raises(ValueError, match='differ in size: fused 190×170, ir 189×170, vis 190×170'):
+        metric(fused, ir[:, :-1], vis)
+
+
+@pytest.mark.parametrize('metric, side', [
+    (m.sf, 2), (m.ag, 2), (m.vif, 41), (m.nabf, 2), (m.ssim, 11), (m.ms_ssim, 161), (m.fmi, 3)])
+def test_smallest_size(metric, side):
+    images = scene(side, side + 5)
+    assert math.isfinite(score(metric, *images))
+    with pytest.raises(ValueError, match=f'needs at least {side}×{side}'):
+        score(metric, *(image[1:] for image in images))
+
+
+def test_unknown_feature():
+    with pytest.raises(ValueError, match='pixel, dct, wavelet, gradient, edge, not .sobel.'):
+        m.fmi(*scene(), feature='sobel')
+
+
+@pytest.mark.parametrize('protocol', PROTOCOLS)
+def test_protocols_on_odd_images(protocol):
+    flat = np.full((170, 170), 90, np.uint8)
+    single = flat.copy()
+    single[80, 80] = 255
+    for images in [(flat, flat, flat), (single, flat, flat), (flat, single, scene(170, 170)[2])]:
+        for metric in PROTOCOLS[protocol]:
+            assert not math.isnan(metric.compute(*images)), metric.name

@@ -1,0 +1,293 @@
+"""test_conv_trans.py and test_color_image.py: from files to files."""
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY, SHARED_DATA
+from fusion_runs import pair_of, write_run
+
+import test_color_image
+import test_conv_trans
+from tools.data.pairing import pair_folders
+from tools.errors import UserError
+from tools.fuser import load_fuser
+from tools.fusing.pictures import feature_mosaic
+from tools.images import list_images, luma, read_gray, read_image, write_image
+from tools.scenes.places import make_scene
+from tools.weights import fusion as fusion_weights
+
+RUN = 'fuse_20261122_101500'
+
+
+@pytest.fixture(scope='module')
+def runs(tmp_path_factory):
+    """A folder of runs, with one run in it."""
+    folder = tmp_path_factory.mktemp('models')
+    write_run(folder / RUN)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def fuser(runs):
+    return load_fuser(runs / RUN)
+
+
+@pytest.fixture
+def fuse(runs, monkeypatch, tmp_path):
+    """Run a script in tmp_path as its command line does -> the exit code."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(script, *arguments):
+        monkeypatch.setattr(sys, 'argv', ['script', '--cuda', 'false', '--models', str(runs), *map(str, arguments)])
+        return script.main()
+    return run
+
+
+def write_set(folder, sizes=((40, 56), (33, 47)), colour=False):
+    """A test set of IR1.png, … and VIS1.png, … under folder/ir and folder/vis."""
+    for number, (height, width) in enumerate(sizes, 1):
+        ir, vis = pair_of(height, width, number)
+        write_image(folder / 'ir' / f'IR{number}.png', ir)
+        write_image(folder / 'vis' / f'VIS{number}.png', np.stack([vis, vis // 2, vis // 3], axis=2) if colour else vis)
+    return folder
+
+
+def sources():
+    """Test sets in gray and in colour: made here and, where the machine has them, real ones."""
+    gray, colour = make_scene(3, 48, 60), make_scene(4, 40, 48)
+    sets = [('scenes', *gray), ('colour scenes', *colour)]
+    if SHARED_DATA:
+        for name, number in (('21_pairs_tno', 10), ('M3FD_Fusion', 0)):
+            folder = SHARED_DATA / 'images' / name
+            pair = pair_folders(folder / 'ir', folder / 'vis').pairs[number]
+            corner = slice(0, 90), slice(0, 121)
+            sets.append((name, read_gray(pair.ir)[corner], read_image(pair.vis)[corner]))
+    return sets
+
+
+# Results
+
+def test_a_gray_test_set(fuse, fuser, tmp_path, capsys):
+    folder = write_set(tmp_path / 'images' / 'some_set')
+    assert fuse(test_conv_trans, '--test_set', 'some_set') == 0
+    out = tmp_path / 'output' / 'crossfuse_test' / f'some_set_standard_epoch3_{RUN}'
+    assert json.loads((out / 'sources.json').read_text())['ir'] == os.path.join('images', 'some_set', 'ir')
+    assert sorted(path.name for path in out.iterdir()) == [
+        'results_transfuse_IR1.png', 'results_transfuse_IR2.png', 'sources.json']
+    for number in (1, 2):
+        fused = read_image(out / f'results_transfuse_IR{number}.png')
+        expected = fuser(read_gray(folder / 'ir' / f'IR{number}.png'), read_gray(folder / 'vis' / f'VIS{number}.png'))
+        assert np.array_equal(fused, expected)
+    told = capsys.readouterr().out
+    assert 'IR1 ↔ VIS1' in told and 's per image' in told and 'network alone' in told
+
+
+def test_all_sources_in_both_scripts(fuse, fuser, tmp_path):
+    for name, ir, vis in sources():
+        folder = tmp_path / name
+        write_image(folder / 'ir' / 'a.png', ir)
+        write_image(folder / 'vis' / 'a.png', vis)
+        folders = '--ir', folder / 'ir', '--vis', folder / 'vis'
+        assert fuse(test_conv_trans, *folders, '--out', folder / 'gray') == 0
+        assert fuse(test_color_image, *folders, '--out', folder / 'color') == 0
+        gray = read_image(folder / 'gray' / 'results_transfuse_a.png')
+        color = read_image(folder / 'color' / 'results_crossfuse_a.png')
+        assert gray.shape == ir.shape and color.shape == vis.shape
+        assert np.array_equal(gray, fuser(ir, read_gray(folder / 'vis' / 'a.png')))
+        assert np.array_equal(color, fuser(ir, vis))
+        clipped = (color == 0) | (color == 255)
+        inside = ~(clipped.any(axis=2) if color.ndim == 3 else clipped)
+        assert np.abs(luma(color).astype(int) - fuser(ir, luma(vis)))[inside].max() <= 1
+
+
+def test_all_sets_and_a_set_that_is_missing(fuse, tmp_path):
+    for name in ('one', 'two'):
+        write_set(tmp_path / 'images' / name, sizes=((24, 32),))
+    assert fuse(test_conv_trans, '--test_set', 'all') == 0
+    assert len(list((tmp_path / 'output' / 'crossfuse_test').glob('*/results_transfuse_IR1.png'))) == 2
+    with pytest.raises(UserError, match='21_pairs_tno is not in .*images .there: one, two.*vi'):
+        fuse(test_conv_trans)
+    with pytest.raises(UserError, match='M3FD_Fusion is not in'):
+        fuse(test_color_image)
+    with pytest.raises(UserError, match='both ir and vi,'):
+        fuse(test_conv_trans, '--ir', tmp_path / 'images' / 'one' / 'ir')
+    with pytest.raises(UserError, match='out is for one test set'):
+        fuse(test_conv_trans, '--test_set', 'all', '--out', 'somewhere')
+
+
+def test_two_files_of_a_lossy_format(fuse, tmp_path):
+    ir, vis = pair_of(32, 40)
+    write_image(tmp_path / 'a.jpg', ir)
+    write_image(tmp_path / 'b.bmp', vis)
+    assert fuse(test_conv_trans, '--ir', 'a.jpg', '--vis', 'b.bmp', '--out', 'out') == 0
+    assert [path.name for path in list_images('out')] == ['results_transfuse_a.png']
+
+
+def test_16_bits_and_alpha(fuse, fuser, tmp_path):
+    import cv2
+    ir, vis = pair_of(40, 56)
+    deep = 3000 + ir.astype(np.uint16)
+    write_image(tmp_path / 'ir.png', deep)
+    cv2.imwrite(str(tmp_path / 'vis.png'), np.stack([vis, vis // 2, vis // 3, vis], axis=2))  # B, G, R, alpha
+    for script, name in ((test_conv_trans, 'results_transfuse_ir.png'), (test_color_image, 'results_crossfuse_ir.png')):
+        assert fuse(script, '--ir', 'ir.png', '--vis', 'vis.png', '--out', name[:-4]) == 0
+    rgb = np.stack([vis // 3, vis // 2, vis], axis=2)
+    assert np.array_equal(read_image(tmp_path / 'results_crossfuse_ir' / 'results_crossfuse_ir.png'), fuser(deep, rgb))
+    gray = read_image(tmp_path / 'results_transfuse_ir' / 'results_transfuse_ir.png')
+    assert np.array_equal(gray, fuser(deep, read_gray(tmp_path / 'vis.png')))
+
+
+def test_feature_pictures(fuse, fuser, tmp_path):
+    write_set(tmp_path / 'images' / 'M3FD_Fusion', sizes=((50, 68),), colour=True)
+    assert fuse(test_color_image, '--features') == 0
+    out = tmp_path / 'output' / 'crossfuse_test' / f'M3FD_Fusion_standard_epoch3_{RUN}_color'
+    names = [path.name for path in list_images(out / 'features')]
+    assert sorted(names) == ['cross_IR1.png', 'irself_IR1.png', 'viself_IR1.png']
+    folder = tmp_path / 'images' / 'M3FD_Fusion'
+    maps = fuser.fuse(read_image(folder / 'ir' / 'IR1.png'), read_image(folder / 'vis' / 'VIS1.png')).maps
+    for name, beginning in (('ir_self', 'irself_'), ('vi_self', 'viself_'), ('cross', 'cross_')):
+        picture = read_image(out / 'features' / f'{beginning}IR1.png')
+        assert picture.shape == (8 * 6, 8 * 8)  # 50 // 8 and 68 // 8
+        assert np.array_equal(picture, feature_mosaic(maps[name]))
+
+
+def test_mosaic():
+    maps = np.zeros((128, 2, 3))
+    maps[:, 0, 0] = -4
+    maps[:, 1, 2] = 1
+    maps[9] = 7  # constant: black
+    maps[17, 0, 1] = 2
+    mosaic = feature_mosaic(maps)
+    assert mosaic.shape == (16, 24) and mosaic.dtype == np.uint8
+    assert mosaic[0, 0] == 255 and mosaic[1, 2] == 63 and mosaic[0, 1] == 0  # |−4|, and a quarter truncated
+    assert (mosaic[2:4, 3:6] == 0).all()  # channel 9: second column, second row
+    assert mosaic[2, 6 + 1] == 127  # channel 17: third column, second row
+
+
+def test_contact_sheet(fuse, tmp_path):
+    write_set(tmp_path / 'images' / 'some', sizes=((40, 360), (20, 360)))
+    assert fuse(test_conv_trans, '--test_set', 'some', '--contact_sheet') == 0
+    out = tmp_path / 'output' / 'crossfuse_test' / f'some_standard_epoch3_{RUN}'
+    sheet = read_image(out / 'contact_sheet' / 'contact_sheet_1.png')
+    gap, label = 6, 20
+    assert sheet.shape == (label + 40 + label + 20, 3 * 360 + 2 * gap, 3)
+    first = sheet[label:label + 40]
+    shown = [first[:, start:start + 360, 0] for start in (0, 360 + gap, 2 * (360 + gap))]
+    some = tmp_path / 'images' / 'some'
+    files = [some / 'ir' / 'IR1.png', some / 'vis' / 'VIS1.png', out / 'results_transfuse_IR1.png']
+    for picture, file in zip(shown, files):
+        assert np.array_equal(picture, read_image(file))
+    assert sheet[:label].min() < 100  # the names
+
+
+# Going wrong
+
+def test_bad_files_are_named_and_the_rest_is_done(fuse, tmp_path, capsys):
+    folder = write_set(tmp_path / 'images' / 'some', sizes=((24, 32),) * 7)
+    whole = (folder / 'ir' / 'IR2.png').read_bytes()
+    (folder / 'ir' / 'IR2.png').write_bytes(whole[:len(whole) // 2])
+    (folder / 'vis' / 'VIS3.png').write_text('not an image')
+    (folder / 'ir' / 'IR4.png').write_bytes(b'')
+    write_image(folder / 'ir' / 'IR5.png', np.zeros((24, 32), np.uint8))
+    write_image(folder / 'ir' / 'IR6.png', np.ones((25, 32), np.uint8))
+    write_image(folder / 'ir' / 'IR8.png', np.ones((24, 32), np.uint8))
+    assert fuse(test_conv_trans, '--test_set', 'some') == 1
+    out = tmp_path / 'output' / 'crossfuse_test' / f'some_standard_epoch3_{RUN}'
+    assert [path.name for path in list_images(out)] == [f'results_transfuse_IR{number}.png' for number in (1, 5, 7)]
+    assert [path.name for path in out.iterdir() if 'partial' in path.name] == []
+    told = capsys.readouterr()
+    problems = told.err[told.err.index('problems (5)'):]
+    for expected in ('IR2.png is cut off', 'VIS3.png is not an image', 'IR4.png is empty',
+                     'IR5.png is all black; fused', 'IR6.png is 32×25, ', 'VIS6.png is 32×24 (--resize'):
+        assert expected in problems
+    assert 'IR8.png' in told.out and '1 without a partner' in told.out
+
+
+def test_resize_fits_the_infrared_to_the_visible(fuse, tmp_path):
+    write_image(tmp_path / 'ir.png', pair_of(60, 90)[0])
+    write_image(tmp_path / 'vis.png', pair_of(24, 32)[1])
+    files = '--ir', 'ir.png', '--vis', 'vis.png', '--out', 'out'
+    assert fuse(test_conv_trans, *files) == 1
+    assert fuse(test_conv_trans, *files, '--resize') == 0
+    assert read_image(tmp_path / 'out' / 'results_transfuse_ir.png').shape == (24, 32)
+
+
+def test_constant_pairs(fuse, tmp_path):
+    for name, value in (('ir', 0), ('vis', 70)):
+        write_image(tmp_path / name / 'a.png', np.full((24, 32), value, np.uint8))
+    assert fuse(test_conv_trans, '--ir', 'ir', '--vis', 'vis', '--out', 'out') == 1
+    assert (read_image(tmp_path / 'out' / 'results_transfuse_a.png') == 70).all()
+
+
+def test_existing_results_stay_unless_asked(fuse, tmp_path, capsys):
+    write_set(tmp_path / 'images' / 'some')
+    assert fuse(test_conv_trans, '--test_set', 'some', '--out', 'out') == 0
+    first, second = list_images(tmp_path / 'out')
+    right = first.read_bytes()
+    first.write_bytes(b'precious')
+    second.unlink()
+    assert fuse(test_conv_trans, '--test_set', 'some', '--out', 'out') == 0
+    assert first.read_bytes() == b'precious' and second.exists()
+    assert '1 are there already' in capsys.readouterr().out
+    assert fuse(test_conv_trans, '--test_set', 'some', '--out', 'out', '--overwrite') == 0
+    assert first.read_bytes() == right
+
+
+def test_results_of_other_images_are_not_mixed(fuse, tmp_path):
+    for name in ('one', 'two'):
+        write_set(tmp_path / 'images' / name, sizes=((24, 32),))
+    assert fuse(test_conv_trans, '--test_set', 'one', '--out', 'out') == 0
+    for script, test_set in ((test_conv_trans, 'two'), (test_color_image, 'one')):
+        with pytest.raises(UserError, match='results of other images or settings'):
+            fuse(script, '--test_set', test_set, '--out', 'out')
+
+
+def test_a_doubtful_picture_is_written_and_named_with_the_option(fuse, tmp_path, capsys, monkeypatch):
+    write_set(tmp_path / 'images' / 'some', sizes=((24, 32),))
+    monkeypatch.setattr('tools.fuser.MOST', -1)  # any picture's brightest and darkest pixels take more
+    assert fuse(test_conv_trans, '--test_set', 'some', '--out', 'out') == 1
+    errors = capsys.readouterr().err
+    assert re.search(r'problems \(1\):\n  IR1.png is doubtful: 2 ‰ of the pixels.*--deep_shares bounded', errors)
+    assert (tmp_path / 'out' / 'results_transfuse_IR1.png').is_file()
+    assert fuse(test_conv_trans, '--test_set', 'some', '--out', 'other', '--deep_shares', 'bounded') == 0
+
+
+def test_nothing_paired_is_a_problem(fuse, tmp_path, capsys):
+    write_image(tmp_path / 'ir' / 'a.png', pair_of(24, 32)[0])
+    write_image(tmp_path / 'vis' / 'b.png', pair_of(24, 32)[1])
+    assert fuse(test_conv_trans, '--ir', 'ir', '--vis', 'vis') == 1
+    assert 'no infrared image in ir' in capsys.readouterr().err
+    assert not (tmp_path / 'output').exists()
+
+
+def test_results_that_cannot_be_written(fuse, tmp_path):
+    write_set(tmp_path / 'images' / 'some', sizes=((24, 32),))
+    (tmp_path / 'out').write_text('a file in the way')
+    with pytest.raises(UserError, match='cannot write'):
+        fuse(test_conv_trans, '--test_set', 'some', '--out', 'out')
+
+
+def test_without_weights(fuse, tmp_path, monkeypatch):
+    monkeypatch.setattr(fusion_weights, 'SHIPPED', tmp_path / 'weights')
+    write_set(tmp_path / 'images' / 'some', sizes=((24, 32),))
+    with pytest.raises(UserError, match='no trained weights .*make demo'):
+        fuse(test_conv_trans, '--test_set', 'some', '--models', tmp_path / 'none')
+
+
+@pytest.mark.parametrize('script', ['test_conv_trans.py', 'test_color_image.py'])
+def test_the_command_line(script, tmp_path):
+    def run(*arguments):
+        command = [sys.executable, str(REPOSITORY / script), *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    wrong = run('--ir', 'nowhere', '--vis', 'nowhere', '--model', 'nowhere')
+    assert wrong.returncode == 1
+    last_line = wrong.stderr.strip().splitlines()[-1]
+    assert last_line == 'error: model nowhere does not exist: give a run folder or a weights file'
+    assert 'Traceback' not in wrong.stderr
+    unknown = run('--modle', 'x')
+    assert unknown.returncode == 1 and '--modle' in unknown.stderr
+    assert '--contact_sheet' in run('--help').stdout

@@ -1,0 +1,63 @@
+"""Rounding, which is PyTorch's: the networks' fusion weights multiply what they differ by."""
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from network import operators
+from network.layers import Conv2d, UniformFilter
+from network.net_autoencoder import to_unit_range
+from tools.runtime import jt, nn
+
+
+def has_avx512():
+    cpu = Path('/proc/cpuinfo')
+    return cpu.is_file() and 'avx512dq' in cpu.read_text()
+
+
+def convolve(layer, x, padding):
+    """The layer's output in float64."""
+    weight, bias = layer.weight.numpy().astype(np.float64), layer.bias.numpy()
+    x = np.pad(x.astype(np.float64), [(0, 0), (0, 0), (padding, padding), (padding, padding)])
+    windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], axis=(2, 3))
+    return np.einsum('nchwij,ocij->nohw', windows, weight, optimize=True) + bias[:, None, None]
+
+
+@pytest.mark.parametrize('kernel_size, padding', [(3, 0), (3, 1), (1, 0)])
+def test_convolution(kernel_size, padding):
+    layer = Conv2d(128, 64, kernel_size, padding=padding)
+    x = np.random.RandomState(0).randn(2, 128, 34, 21).astype(np.float32)
+    found, expected = layer(jt.array(x)).numpy(), convolve(layer, x, padding)
+    assert found.shape == expected.shape
+    error = np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected ** 2))
+    assert error < (4e-7 if has_avx512() else 1e-6), 'PyTorch: 2.2e-7 with AVX-512, else 6.1e-7'
+
+
+@pytest.mark.parametrize('on_cpu', [True, False])
+def test_local_means_by_either_way(on_cpu, monkeypatch):
+    monkeypatch.setattr(operators, '_by_onednn', lambda: on_cpu)
+    x = np.random.RandomState(0).randn(2, 128, 9, 14).astype(np.float32)
+    found = UniformFilter(128).as_convolution(jt.array(x)).numpy()
+    padded = np.pad(x.astype(np.float64), [(0, 0), (0, 0), (1, 1), (1, 1)])
+    expected = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3)).sum((1, 4, 5))[:, None] / 9
+    assert found.shape == expected.shape == (2, 1, 9, 14)
+    assert np.abs(found - expected).max() < 1e-6 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize('padding', [0, 1])
+def test_convolution_has_the_gradients_of_jittors(padding):
+    layer = Conv2d(32, 16, 3, padding=padding)
+    x = jt.array(np.random.RandomState(0).randn(2, 32, 13, 20).astype(np.float32))
+    own, jittors = layer(x), nn.conv2d(x, layer.weight, layer.bias, padding=padding)
+    slope = jt.array(np.random.RandomState(1).randn(*own.shape).astype(np.float32))
+    variables = [x, layer.weight, layer.bias]
+    found, expected = (jt.fetch_sync(jt.grad((y * slope).sum(), variables)) for y in (own, jittors))
+    for one, other in zip(found, expected):
+        assert one.shape == other.shape and np.abs(other).max() > 0
+        assert np.allclose(one, other, rtol=0, atol=1e-6 * np.abs(other).max())
+
+
+def test_gray_levels_are_divided_as_by_numpy():
+    levels = np.arange(256, dtype=np.float32)
+    found = to_unit_range(jt.array(levels)).numpy()
+    assert found.dtype == np.float32 and np.array_equal(found, levels / np.float32(255))

@@ -1,0 +1,872 @@
+"""Weights files: ours, PyTorch's and Jittor's, hostile and broken ones.
+
+In tests/reference, tiny_*.model are by PyTorch 2.13 and tiny_jittor.* by jt.save of Jittor 1.3.11.
+"""
+import argparse
+import ast
+import collections
+import contextlib
+import io
+import os
+import pathlib
+import pickle
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+import types
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import REFERENCE, REPOSITORY, full_disk
+
+from convert_checkpoint import convert
+from tools.errors import UserError
+from tools.weights.checkpoint import Weights, check_fits, load_state, load_weights, recognise, save_state, save_weights
+from tools.weights.torch_file import COUNT, LEGACY_MAGIC, read_torch, write_torch
+
+TINY_FILES = [REFERENCE / 'tiny_zip.model', REFERENCE / 'tiny_legacy.model']
+JITTOR_FILES = [REFERENCE / 'tiny_jittor.pth', REFERENCE / 'tiny_jittor.pkl']
+METADATA = {'kind': 'fusion', 'epoch': 3, 'lr': 1e-4, 'name': 'Läufer "7"',
+            'settings': {'paths': ['a', 'b'], 'cuda': False}}
+
+
+def state_dict(model):
+    """Random arrays with the names and shapes of the original's auto-encoder ('ae') or fusion network ('fuse')."""
+    generator = np.random.default_rng(5)
+    rows = [line.split('\t') for line in (REFERENCE / 'state_dict.tsv').read_text().splitlines()]
+    shapes = {name: ast.literal_eval(shape) for row_model, name, shape, _ in rows if row_model == model}
+    return {name: np.array(41, np.int64) if name.endswith('num_batches_tracked')
+            else generator.standard_normal(shape, np.float32) for name, shape in shapes.items()}
+
+
+def cnn_state_dict():
+    """The fusion network whose cross-attention is replaced by two convolutions."""
+    block = 'cross_atten_block.cross_atten_block.'
+    arrays = {name: array for name, array in state_dict('fuse').items() if not name.startswith(block)}
+    return {**arrays, block + 'conv1.weight': np.zeros((128, 256, 3, 3), np.float32)}
+
+
+@pytest.fixture(scope='module')
+def auto_encoder():
+    return state_dict('ae')
+
+
+@pytest.fixture(scope='module')
+def fusion():
+    return state_dict('fuse')
+
+
+def small_arrays(value=0):
+    return {'weight': np.full((2, 3), value, np.float32), 'adam.m': np.arange(4.) + value, 'step': np.array(value)}
+
+
+def assert_same(found, expected):
+    assert set(found) == set(expected)
+    for name, array in expected.items():
+        assert found[name].dtype == array.dtype and found[name].shape == array.shape, name
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+
+# ---- our own files
+
+def test_weights_come_back_exactly(tmp_path, fusion):
+    arrays = {**fusion, 'double': np.array([np.pi, np.inf, -0.0]), 'flags': np.array([True, False]),
+              'transposed': np.arange(6, dtype=np.float32).reshape(2, 3).T,
+              'empty': np.zeros((0, 3), np.float32)}
+    save_weights(tmp_path / 'new' / 'w.safetensors', arrays, METADATA)
+    loaded = load_weights(tmp_path / 'new' / 'w.safetensors')
+    assert_same(loaded.arrays, arrays)
+    assert loaded.metadata == METADATA
+    loaded.arrays['double'][0] = 1  # the arrays are the caller's own
+    assert [path.name for path in (tmp_path / 'new').iterdir()] == ['w.safetensors']
+
+
+def test_float16_comes_as_float32(tmp_path):
+    halves = np.float16([1, 1e-7, 65504])
+    save_weights(tmp_path / 'w.safetensors', {'half': halves}, {})
+    assert_same(load_weights(tmp_path / 'w.safetensors').arrays, {'half': halves.astype(np.float32)})
+
+
+def test_a_damaged_value_is_noticed(tmp_path, auto_encoder):
+    path = tmp_path / 'w.safetensors'
+    save_weights(path, auto_encoder, METADATA)
+    content = path.read_bytes()
+    start = 8 + int.from_bytes(content[:8], 'little')  # of the values
+    generator = np.random.default_rng(3)
+    for place in generator.integers(start, len(content), 20):
+        for damaged in (content[place] ^ 1 << int(generator.integers(8)), 0):  # a bit, or a byte that is lost
+            if damaged != content[place]:
+                path.write_bytes(content[:place] + bytes([damaged]) + content[place + 1:])
+                with pytest.raises(UserError, match='w.safetensors is damaged.*checksum'):
+                    load_weights(path)
+    path.write_bytes(content)
+    assert load_weights(path).metadata == METADATA
+
+
+def test_same_weights_give_the_same_file(tmp_path):
+    for name in 'ab':
+        save_weights(tmp_path / name, small_arrays(), METADATA)
+        write_torch(tmp_path / f'{name}.model', small_arrays())
+    assert (tmp_path / 'a').read_bytes() == (tmp_path / 'b').read_bytes()
+    assert (tmp_path / 'a.model').read_bytes() == (tmp_path / 'b.model').read_bytes()
+
+
+def test_any_safetensors_file_loads(tmp_path):
+    from safetensors.numpy import save_file
+    save_file(small_arrays(), tmp_path / 'stranger.bin')
+    assert_same(load_weights(tmp_path / 'stranger.bin').arrays, small_arrays())
+    assert load_weights(tmp_path / 'stranger.bin').metadata == {}
+
+
+@pytest.mark.parametrize('content, reason', [
+    (b'', 'is empty'),
+    (b'version https://git-lfs.github.com/spec/v1\n', 'is not a weights file, but a Git LFS pointer .`git lfs pull`'),
+    (b'<!DOCTYPE html>\n<html lang="en">', 'is not a weights file, but a saved HTML page .download'),
+    (b'\r\n <HTML><head>', 'is not a weights file, but a saved HTML page'),
+    (b'no <html>', 'is not a weights file: '),
+    (b'\x89PNG\r\n\x1a\n' + bytes(100), 'is not a weights file'),
+    (b'PK\x03\x04', 'damaged'),
+    (b'\x80\x02}.', 'holds no weights'),
+    (b'\x02\x00\x00\x00\x00\x00\x00\x00{}' + bytes(8), 'damaged'),
+    (b'\xff\xff\xff\xff\xff\xff\xff\x7f{}', 'damaged'),
+])
+def test_other_files_are_refused(tmp_path, content, reason):
+    (tmp_path / 'x.model').write_bytes(content)
+    with pytest.raises(UserError, match=f'x.model.* {reason}.*expected'):
+        load_weights(tmp_path / 'x.model')
+
+
+def test_unreadable_files_are_named(tmp_path):
+    with pytest.raises(UserError, match='cannot read .*missing.model: No such file'):
+        load_weights(tmp_path / 'missing.model')
+    with pytest.raises(UserError, match='cannot read .*: Is a directory'):
+        load_weights(tmp_path)
+
+
+def test_metadata_that_is_no_table_is_refused(tmp_path):
+    from safetensors.numpy import save_file
+    for text in ('[1, 2]', '{"epoch":', '[' * 100_000):
+        save_file(small_arrays(), tmp_path / 'x', {'crossfuse': text})
+        with pytest.raises(UserError, match='damaged'):
+            load_weights(tmp_path / 'x')
+
+
+# ---- which network, and whether it fits
+
+def test_networks_are_recognised_by_their_weights(auto_encoder, fusion):
+    of = lambda arrays, **metadata: recognise(Weights(arrays, metadata), 'f')
+    assert of(auto_encoder) == ('auto_encoder', 'standard')
+    assert of(fusion) == ('fusion', 'standard')
+    assert of(cnn_state_dict()) == ('fusion', 'cnn')
+    assert of(fusion, kind='fusion', variant='no_gradient_loss') == ('fusion', 'no_gradient_loss')  # the weights cannot tell
+    with pytest.raises(UserError, match='f holds weights of another network .features.0.weight'):
+        of({'features.0.weight': np.zeros(3)})
+    for variant in ('of_tomorrow', ['standard']):
+        with pytest.raises(UserError, match='f says that its network is .*; there are standard, cnn'):
+            of(fusion, kind='fusion', variant=variant)
+
+
+def test_fitting_weights_pass(fusion):
+    shapes = {name: array.shape for name, array in fusion.items()}
+    check_fits(fusion, shapes, 'f')
+    check_fits(fusion, {name: shape or (1,) for name, shape in shapes.items()}, 'f')
+
+
+def test_what_does_not_fit_is_listed():
+    expected = {'shape': (1, 2), 'scalar': (), **{f'missing{i}': (1,) for i in range(7)}}
+    arrays = {'shape': np.zeros((2, 1)), 'scalar': np.zeros(2), 'extra': np.zeros(1)}
+    with pytest.raises(UserError) as error:
+        check_fits(arrays, expected, 'some.model')
+    assert str(error.value) == (
+        'the weights in some.model do not fit the network: '
+        '7 missing (missing0, missing1, missing2, missing3, missing4, …); '
+        '1 unknown (extra); 2 of another shape (shape (2, 1) instead of (1, 2), scalar (2,) instead of ())')
+
+
+# ---- PyTorch's files
+
+@pytest.mark.parametrize('path', TINY_FILES, ids=lambda path: path.stem)
+def test_files_that_pytorch_wrote(path):
+    values = [0, 1, 3, 100]
+    loaded = load_weights(path)
+    assert loaded.metadata == {}
+    assert_same(loaded.arrays, {
+        'plain': np.arange(6, dtype=np.float32).reshape(2, 3) / 4,
+        'transposed': np.arange(12, dtype=np.float32).reshape(3, 4).T,  # this and the next two share a storage
+        'part': np.float32([[5, 6], [7, 8]]),
+        'expanded': np.full((2, 3), 2, np.float32),
+        'parameter': np.float32([0.1, -2.5]),
+        'scalar': np.array(2 ** 40 + 1),
+        'empty': np.zeros((0, 3), np.float32),
+        'as_bfloat16': np.float32(values), 'as_float16': np.float32(values),
+        'as_bool': np.array([False, True, True, True]),
+        **{f'as_{name}': np.array(values, name) for name in ('float64', 'int32', 'int16', 'int8', 'uint8')}})
+    assert all(array.flags.c_contiguous and array.flags.writeable for array in loaded.arrays.values())
+
+
+@pytest.mark.parametrize('path', JITTOR_FILES, ids=lambda path: path.suffix)
+def test_files_that_jittor_wrote(path):
+    values = [0, 1, 3, 100]
+    expected = {'matrix': np.arange(6, dtype=np.float32).reshape(2, 3) / 4, 'as_float16': np.float32(values), 'as_int32': np.int32(values),
+                'as_bool': np.array([False, True, True, True])}
+    if path.suffix == '.pkl':
+        transposed = np.arange(12, dtype=np.float32).reshape(3, 4).T
+        expected.update({'transposed': transposed, 'the_same': transposed, 'scalar': np.array(2.5), 'empty': np.zeros((0, 3), np.float32),
+                         'as_uint8': np.uint8(values), 'as_int64': np.int64(values)})
+    loaded = load_weights(path)
+    assert loaded.metadata == {}
+    assert_same(loaded.arrays, expected)
+    assert all(array.flags.c_contiguous and array.flags.writeable for array in loaded.arrays.values())
+
+
+def test_any_change_of_a_jittor_file_is_noticed():
+    data = JITTOR_FILES[1].read_bytes()
+    for place in range(len(data)):
+        with pytest.raises(UserError, match='^f '):
+            read_torch(data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1:], 'f')
+
+
+def test_pytorch_files_come_back_exactly(tmp_path, fusion):
+    write_torch(tmp_path / 'fuse.model', fusion)
+    assert_same(load_weights(tmp_path / 'fuse.model').arrays, fusion)
+    assert list(load_weights(tmp_path / 'fuse.model').arrays) == list(fusion)
+    transposed = {'t': np.arange(24, dtype='>f4').reshape(2, 3, 4).T}
+    write_torch(tmp_path / 't.pth', transposed)
+    np.testing.assert_array_equal(load_weights(tmp_path / 't.pth').arrays['t'], transposed['t'])
+
+
+def torch_calls(path):
+    """What the pickle in a PyTorch zip asks PyTorch to do, per weight; by Python's own unpickler, with stand-ins."""
+    class Reader(pickle.Unpickler):
+        def find_class(self, module, name):
+            if name == 'OrderedDict':
+                return collections.OrderedDict
+            return lambda *arguments: (f'{module}.{name}', *arguments)
+
+        def persistent_load(self, identifier):
+            kind, storage_type, key, device, count = identifier
+            return kind, storage_type(), device, count, archive.read(f'{folder}/data/{key}')
+
+    with zipfile.ZipFile(path) as archive:
+        folder = archive.namelist()[0].split('/')[0]
+        assert (archive.read(f'{folder}/version'), archive.read(f'{folder}/byteorder')) == (b'3\n', b'little')
+        return Reader(io.BytesIO(archive.read(f'{folder}/data.pkl'))).load()
+
+
+def test_our_pytorch_file_asks_for_what_pytorchs_own_does(tmp_path):
+    names = ['plain', 'scalar', 'as_float64', 'as_float16', 'as_int32', 'as_int16', 'as_int8', 'as_uint8', 'as_bool']
+    arrays = read_torch(TINY_FILES[0].read_bytes(), TINY_FILES[0])
+    write_torch(tmp_path / 'ours.model', {name: arrays[name] for name in names})
+    ours, theirs = torch_calls(tmp_path / 'ours.model'), torch_calls(TINY_FILES[0])
+    assert type(ours) is type(theirs) is collections.OrderedDict
+    assert ours == {name: theirs[name] for name in names}
+
+
+def test_a_type_that_pytorch_lacks_is_refused(tmp_path):
+    with pytest.raises(UserError, match='x.model: name is uint32'):
+        write_torch(tmp_path / 'x.model', {'name': np.zeros(1, np.uint32)})
+    assert not list(tmp_path.iterdir())
+
+
+# ---- pickles of other shapes: made by Python's own pickler, with stand-ins that have the names of PyTorch's functions
+
+def stand_ins(module, *names):
+    namespace = types.ModuleType(module)
+    for name in names:
+        setattr(namespace, name, type(name, (), {'__module__': module, '__init__': lambda self, *arguments: None}))
+    return namespace
+
+
+TORCH = stand_ins('torch', 'FloatStorage', 'HalfStorage', 'BFloat16Storage', 'Size', 'float32', 'device')
+UTILS = stand_ins('torch._utils', '_rebuild_tensor', '_rebuild_tensor_v2', '_rebuild_parameter')
+
+
+class Storage:
+    """Pickled as the persistent id of a storage."""
+
+    def __init__(self, key, count, *view, kind='FloatStorage'):
+        self.identifier = ('storage', getattr(TORCH, kind), key, 'cpu', count, *view)
+
+
+class Call:
+    """Pickled as the call of a function, followed by the setting of attributes if there is a state."""
+
+    def __init__(self, function, *arguments, state=None):
+        self.reduced = (function, arguments, state)
+
+    def __reduce__(self):
+        return self.reduced
+
+
+def tensor(storage, offset=0, shape=(2,), strides=(1,)):
+    return Call(UTILS._rebuild_tensor_v2, storage, offset, shape, strides, False, collections.OrderedDict())
+
+
+def pickled(value, protocol=2):
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, value):
+            return value.identifier if isinstance(value, Storage) else None
+
+    buffer = io.BytesIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, 'torch', TORCH)
+        patch.setitem(sys.modules, 'torch._utils', UTILS)
+        Pickler(buffer, protocol).dump(value)
+    return buffer.getvalue()
+
+
+def zip_file(pickle_bytes, storages):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, 'w') as archive:
+        archive.writestr('archive/data.pkl', pickle_bytes)
+        for key, content in storages.items():
+            archive.writestr(f'archive/data/{key}', content)
+    return buffer.getvalue()
+
+
+def legacy_file(pickle_bytes, storages, little_endian=True):
+    head = pickled(LEGACY_MAGIC) + pickled(1001) + pickled({'protocol_version': 1001, 'little_endian': little_endian})
+    tail = b''.join(COUNT.pack(len(content) // 4) + content for content in storages.values())
+    return head + pickle_bytes + pickled(list(storages)) + tail
+
+
+def plain_file(pickle_bytes, storages):
+    return pickle_bytes if pickle_bytes.startswith(pickle.PROTO) else pickle.PROTO + b'\x02' + pickle_bytes
+
+
+FORMATS = pytest.mark.parametrize('file', [zip_file, legacy_file])
+FOUR = np.float32([1, 2, 3, 4])
+STORAGES = {'0': FOUR.tobytes()}
+
+
+@FORMATS
+@pytest.mark.parametrize('protocol', [2, 3, 4])
+@pytest.mark.parametrize('content', [
+    {'a': tensor(Storage('0', 4), 1)},
+    {'module.a': tensor(Storage('0', 4), 1)},
+    {'_orig_mod.module.a': tensor(Storage('0', 4), 1)},
+    {'model_state_dict': {'a': tensor(Storage('0', 4), 1)}, 'epoch': 7},
+    {'net': {'module._orig_mod.a': tensor(Storage('0', 4), 1)}},
+    {'params': {'a': tensor(Storage('0', 4), 1)}},
+    [{'a': tensor(Storage('0', 4), 1)}],
+    (7, {'a': tensor(Storage('0', 4), 1)}, 'note'),
+    {'loss': np.float64(0.5), 'step': np.int64(3), 'name': np.str_('x'), 'state_dict': {'a': tensor(Storage('0', 4), 1)},
+     'args': argparse.Namespace(lr=0.1, folder=pathlib.PosixPath('x'), device=Call(TORCH.device, 'cuda')),
+     'scheduler': {'milestones': collections.Counter([3, 4])}},
+    {'epoch': 7, 'best': 0.5, 'note': None, 'state_dict': {'a': tensor(Storage('0', 4), 1)},
+     'optimizer': {'state': {0: {'step': 3}}, 'param_groups': [{'betas': (0.9, 0.999, 1, 2), 'dtype': TORCH.float32}]}},
+    {'model': {'module.a': tensor(Storage('0', 4), 1)}},
+    {'a': Call(UTILS._rebuild_parameter, tensor(Storage('0', 4), 1), True, collections.OrderedDict())},
+    {'a': Call(UTILS._rebuild_tensor, Storage('0', 4), 1, Call(TORCH.Size, (2,)), (1,))},
+    Call(collections.OrderedDict, state={'_metadata': {'': {'version': 1}}}),
+], ids=['plain', 'data parallel', 'compiled', 'model_state_dict', 'net', 'params', 'list', 'tuple', 'beside', 'checkpoint',
+        'model', 'parameter', 'first version', 'attributes'])
+def test_what_pytorch_may_write(file, protocol, content):
+    if isinstance(content, Call):  # an ordered dict cannot both be filled and given attributes by `Call`
+        content = {'state_dict': {'a': tensor(Storage('0', 4), 1)}, 'other': content}
+    assert_same(read_torch(file(pickled(content, protocol), STORAGES), 'f'), {'a': FOUR[1:3]})
+
+
+def test_view_of_a_legacy_file():
+    content = {'a': tensor(Storage('0', 4, ('view', 1, 3)), 1)}
+    assert_same(read_torch(legacy_file(pickled(content), STORAGES), 'f'), {'a': FOUR[2:4]})
+
+
+def test_bfloat16_is_the_upper_half_of_float32():
+    values = np.float32([np.pi, -1e-30, np.inf, 0])
+    storages = {'0': (values.view(np.uint32) >> 16).astype(np.uint16).tobytes()}
+    content = {'a': tensor(Storage('0', 4, kind='BFloat16Storage'), 0, (4,))}
+    loaded = read_torch(zip_file(pickled(content), storages), 'f')['a']
+    np.testing.assert_array_equal(loaded.view(np.uint32), values.view(np.uint32) & 0xFFFF0000)
+
+
+def test_float16_of_pytorch(tmp_path):
+    halves = np.float16([1, 1e-7, 65504, -2])
+    path, place = tmp_path / 'half.pth', tensor(Storage('0', 4, kind='HalfStorage'), 1, (3,))
+    path.write_bytes(zip_file(pickled({'a': place}), {'0': halves.tobytes()}))
+    assert_same(read_torch(path.read_bytes(), path), {'a': halves[1:]})
+    assert_same(load_weights(path).arrays, {'a': halves[1:].astype(np.float32)})
+    for count, offset in ((4, 1), (4, 2 ** 63), (2, 0), (8, 0)):
+        content = pickled({'a': tensor(Storage('0', count, kind='HalfStorage'), offset, (4,))})
+        path.write_bytes(zip_file(content, {'0': halves.tobytes()}))
+        with pytest.raises(UserError, match='half.pth is damaged'):
+            load_weights(path)
+
+
+@FORMATS
+@pytest.mark.parametrize('content, reason', [
+    ({}, 'holds no weights'),
+    ([tensor(Storage('0', 4))], 'holds no weights'),
+    (tensor(Storage('0', 4)), 'holds no weights'),
+    ({'state_dict': {}}, 'holds no weights'),
+    ({'a': tensor(Storage('0', 4)), 'b': 3}, "'b' is not a named tensor"),
+    ({'a': tensor(Storage('0', 4)), 'b': np.float64(3)}, "'b' is not a named tensor"),
+    ({'a\x1b[31m': tensor(Storage('0', 4))}, r"'a.x1b.31m' is not a named tensor"),
+    ({'a\ud800': tensor(Storage('0', 4))}, r"'a.ud800' is not a named tensor"),
+    ({'net': {'a': tensor(Storage('0', 4))}, 'model': {'a': tensor(Storage('0', 4), 1)}}, '2 tables'),
+    ([{'a': tensor(Storage('0', 4))}, {'a': tensor(Storage('0', 4), 1)}], '2 tables'),
+    ({'net': {'state': {}, 'a': tensor(Storage('0', 4))}}, "'state' is not a named tensor"),
+    ({3: tensor(Storage('0', 4))}, '3 is not a named tensor'),
+    ({'a': Storage('0', 4)}, "'a' is not a named tensor"),
+    ({'a': tensor(Storage('0', 4), 3)}, 'damaged'),  # reaches behind the storage
+    ({'a': tensor(Storage('0', 4), -1)}, 'damaged'),
+    ({'a': tensor(Storage('0', 4), 0, (2,), (-1,))}, 'damaged'),
+    ({'a': tensor(Storage('0', 4), 0, (2,), (4,))}, 'damaged'),
+    ({'a': tensor(Storage('0', 4), 0, (2, 2))}, 'damaged'),
+    ({'a': tensor(Storage('0', 4), 0, (-2,))}, 'damaged'),
+    ({'a': tensor(Storage('0', 4), 0, (2 ** 62, 2 ** 62), (0, 0))}, 'damaged'),
+    ({'a': tensor(Storage('0', 4), 0, (5,), (2 ** 60,))}, 'damaged'),  # 2⁶⁴ bytes further: 0 for a machine
+    ({'a': tensor(Storage('0', 4), 0, (2, 2), (1,))}, 'damaged'),
+    ({'a': tensor(Storage('0', 4), 0, (2 ** 33,), (0,))}, 'much larger than the file'),
+    ({f'a{i}': tensor(Storage('0', 4), 0, (2 ** 12,), (0,)) for i in range(9)}, 'much larger than the file'),
+    ({'a': tensor(Storage('0', 4), 0, ('text' * 2 ** 10,) * 2 ** 10, ('text' * 2 ** 10,) * 2 ** 10)}, 'damaged'),
+    ({'a': tensor(Storage('0', 'four'))}, 'damaged'),
+    ({'a': tensor(Storage('0', 4, ('view', 'one', 3)))}, 'damaged'),
+    ({'a': tensor(Storage('0', 4, ('view', -1, 3)), 1)}, 'damaged'),
+    ({'a': tensor(Storage('0', 4), 0.5)}, 'damaged'),
+    ({'a': tensor(Storage('0', 4), 0, 'ab')}, 'damaged'),
+    ({'a': tensor(Storage('0', 5))}, 'damaged'),  # larger than the file says
+    ({'a': tensor(Storage('1', 4))}, 'damaged'),  # not in the file
+    ({'a': tensor(Storage(7, 4))}, 'damaged'),
+    ({'a': tensor('0')}, 'damaged'),
+    ({'a': tensor(TORCH.FloatStorage)}, 'damaged'),
+    ({'a': Call(UTILS._rebuild_tensor_v2)}, 'damaged'),
+    ({'a': Call(UTILS._rebuild_tensor_v2, Storage('0', 4))}, 'damaged'),
+    ({'a': Call(UTILS._rebuild_parameter, 'no tensor')}, 'damaged'),
+    ({'a': Call(TORCH.Size, 5)}, 'damaged'),
+    ({'a': Call(TORCH.FloatStorage, 2 ** 50)}, 'damaged'),
+    ({'a': Call(collections.OrderedDict, [('b', 1)])}, 'damaged'),
+    ({'a': Call(UTILS._rebuild_tensor, Storage('0', 4), 0, (2,), (1,), state={'offset': 9})}, 'damaged'),
+    ({(1, 2): tensor(Storage('0', 4))}, 'damaged'),  # a tuple as a key
+])
+def test_what_makes_no_sense_is_refused(file, content, reason):
+    with pytest.raises(UserError, match=f'some.pth .*{reason}.*expected'):
+        read_torch(file(pickled(content), STORAGES), 'some.pth')
+
+
+def numpy_array(state):
+    return Call(np.core.multiarray._reconstruct, np.ndarray, (0,), b'b', state=state)
+
+
+@pytest.mark.parametrize('array, reason', [
+    (numpy_array((1, (2,), np.dtype('f4'), False, bytes(9))), 'damaged'),
+    (numpy_array((1, (3,), np.dtype('f4'), False, bytes(8))), 'damaged'),
+    (numpy_array((1, (-2,), np.dtype('f4'), False, bytes(8))), 'damaged'),
+    (numpy_array((1, (2 ** 62, 4), np.dtype('f4'), False, b'')), 'damaged'),
+    (numpy_array((1, (1,) * 70, np.dtype('f4'), False, bytes(4))), 'damaged'),
+    (numpy_array((1, 'ab', np.dtype('f4'), False, bytes(8))), 'damaged'),
+    (numpy_array((1, (2,), np.dtype('f4'), False, 'text')), 'damaged'),
+    (numpy_array((1, (2,), 'f4', False, bytes(8))), 'damaged'),
+    (numpy_array((1, (2,), Call(np.dtype, 'f4', False, True, state=3), False, bytes(8))), 'damaged'),
+    (numpy_array((1, (2,))), 'damaged'),
+    (numpy_array(None), 'damaged'),
+    (np.array(['text']), 'damaged.*plain numbers'),
+    (np.array([{}]), 'damaged.*plain numbers'),
+    (np.zeros(2, 'f4,i4'), 'damaged.*plain numbers'),
+    (np.zeros(2, complex), 'damaged.*plain numbers'),
+    (np.zeros(2, '>f4'), 'damaged.*big-endian'),
+    (np.float32(2), "'a' is not a named tensor"),
+    (Call(np.dtype, 'f4'), "'a' is not a named tensor"),
+])
+def test_numpy_arrays_that_make_no_sense(array, reason):
+    assert_same(read_torch(pickled({'a': numpy_array((1, (2,), np.dtype('f4'), False, FOUR[:2].tobytes()))}, 4), 'f'), {'a': FOUR[:2]})
+    with pytest.raises(UserError, match=f'some.pkl .*{reason}.*expected'):
+        read_torch(pickled({'a': array}, 4), 'some.pkl')
+
+
+def test_shared_numpy_arrays_cannot_fill_the_memory():
+    shared = np.zeros(64, np.float32)
+    assert len(read_torch(pickled({f'a{i}': shared for i in range(4)}, 4), 'f')) == 4
+    with pytest.raises(UserError, match='much larger than the file'):
+        read_torch(pickled({f'a{i}': shared for i in range(400)}, 4), 'f')
+
+
+def test_a_pickle_that_promises_storages_but_has_none():
+    with pytest.raises(UserError, match='^f is damaged'):
+        read_torch(pickled({'a': tensor(Storage('0', 4))}), 'f')
+
+
+def test_numpy_arrays_beside_pytorchs():
+    content = {'state_dict': {'a': tensor(Storage('0', 4), 1)}, 'losses': np.arange(3.), 'names': np.array(['x'])}
+    for protocol in (2, 3, 4):
+        assert_same(read_torch(zip_file(pickled(content, protocol), STORAGES), 'f'), {'a': FOUR[1:3]})
+
+
+def test_big_endian_numbers_are_refused():
+    content = pickled({'a': tensor(Storage('0', 4))})
+    data = io.BytesIO(zip_file(content, STORAGES))
+    with zipfile.ZipFile(data, 'a') as archive:
+        archive.writestr('archive/byteorder', 'big')
+    for file in (data.getvalue(), legacy_file(content, STORAGES, little_endian=False)):
+        with pytest.raises(UserError, match='big-endian'):
+            read_torch(file, 'f')
+
+
+@pytest.mark.parametrize('keys', [[7], [['0']], ['0', '1'], [], 3, b'\x80\x02](' + b')' + b'\x85' * 300_000 + b'e.'])
+def test_keys_of_a_legacy_file_that_make_no_sense(keys):
+    if not isinstance(keys, bytes):
+        keys = pickled(keys)
+    content = pickled({'a': tensor(Storage('0', 4), 1)})
+    whole = legacy_file(content, STORAGES)
+    data = whole.replace(pickled(['0']), keys)
+    assert data != whole
+    with pytest.raises(UserError, match='^f is damaged'):
+        read_torch(data, 'f')
+
+
+def test_a_zip_of_something_else_is_named(tmp_path):
+    np.savez_compressed(tmp_path / 'x.npz', a=FOUR)
+    with zipfile.ZipFile(tmp_path / 'y.model', 'w') as archive:
+        archive.write(TINY_FILES[0], 'weights.model')
+    for name in ('x.npz', 'y.model'):
+        with pytest.raises(UserError, match=f'{name} is a zip archive, but none of PyTorch.*expected.*unpack it'):
+            load_weights(tmp_path / name)
+
+
+def test_a_zip_whose_entries_overlap_is_refused():
+    data = bytearray(zip_file(pickled({'a': tensor(Storage('0', 4))}), STORAGES))
+    place = data.rindex(b'PK\x01\x02') + 20  # in the directory: both sizes of the last entry, as if it went on to the end
+    data[place:place + 8] = (len(data)).to_bytes(4, 'little') * 2
+    with pytest.raises(UserError, match='^f is damaged.*overlap'):
+        read_torch(bytes(data), 'f')
+
+
+# ---- files that would run code
+
+def run(text):
+    return Call(os.system, text)
+
+
+def run_by_pickle(content):
+    """Load with Python's own pickle, which may fail after an attack has run."""
+    class Unpickler(pickle.Unpickler):
+        def persistent_load(self, identifier):
+            return identifier
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(TypeError, AttributeError):
+        patch.setitem(sys.modules, 'torch', TORCH)
+        patch.setitem(sys.modules, 'torch._utils', UTILS)
+        Unpickler(io.BytesIO(content)).load()
+
+
+@pytest.mark.parametrize('file', [zip_file, legacy_file, plain_file])
+@pytest.mark.parametrize('attack', [
+    lambda touch: run(touch),
+    lambda touch: {'a': run(touch)},
+    lambda touch: {'a': [({'b': run(touch)},)]},
+    lambda touch: {'a': tensor(Storage('0', 4)), 'b': run(touch)},
+    lambda touch: {'a': tensor(run(touch))},
+    lambda touch: {'a': tensor(Storage('0', 4), run(touch))},
+    lambda touch: {'a': tensor(Storage(run(touch), 4))},
+    lambda touch: {'a': Call(collections.OrderedDict, [('b', run(touch))])},
+    lambda touch: {'a': Call(collections.OrderedDict, state={'b': run(touch)})},
+    lambda touch: Call(eval, f'__import__("os").system({touch!r})'),
+    lambda touch: Call(exec, f'__import__("os").system({touch!r})'),
+    lambda touch: Call(sum, Call(map, os.system, [touch])),
+    lambda touch: Call(subprocess.check_call, touch.split()),
+    lambda touch: b'cos\nsystem\n(S' + repr(touch).encode() + b'\ntR.',  # the instructions of protocol 0
+    lambda touch: b'(S' + repr(touch).encode() + b'\nios\nsystem\n.',  # INST calls without naming first
+    lambda touch: b'\x80\x02(cos\nsystem\nX' + len(touch).to_bytes(4, 'little') + touch.encode() + b'o.',  # OBJ
+    lambda touch: b'\x80\x04\x8c\x02os\x8c\x06system\x93\x8c' + bytes([len(touch)]) + touch.encode() + b'\x85R.',
+    lambda touch: {'a': np.array([run(touch)])},
+    lambda touch: {'a': numpy_array((1, (2,), np.dtype('f4'), False, run(touch)))},
+    lambda touch: {'a': numpy_array((1, (2,), Call(np.dtype, run(touch)), False, bytes(8)))},
+    lambda touch: {'a': Call(np.core.multiarray._reconstruct, run(touch), (0,), b'b')},
+], ids=range(21))
+def test_a_file_that_would_run_code_runs_nothing(tmp_path, file, attack):
+    marker, path = tmp_path / 'marker', tmp_path / 'evil.model'
+    attack = attack(f'touch {marker}')
+    content = attack if isinstance(attack, bytes) else pickled(attack)
+    run_by_pickle(content)
+    marker.unlink()  # which shows that the attack is one
+    path.write_bytes(file(content, STORAGES))
+    with pytest.raises(UserError, match='evil.model is refused, because loading it would run code .*expected'):
+        load_weights(path)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize('name', ['torch._utils._rebuild_sparse_tensor', 'numpy.core.multiarray.fromfile',
+                                  'collections.OrderedDict.update', 'builtins.list', 'torch.load'])
+def test_only_tensors_and_containers_may_be_named(name):
+    module, _, last = name.rpartition('.')
+    with pytest.raises(UserError, match=f'would run code .{name};'):
+        read_torch(zip_file(f'c{module}\n{last}\n.'.encode(), {}), 'f')
+
+
+# ---- files that would fill the memory, take for ever, or crash the interpreter
+
+MEMORY_ALLOWED = 200 * 1024  # kB, with Python and numpy
+LOAD_ALL = """
+import re, resource, sys
+from tools.weights.checkpoint import load_weights
+from tools.errors import UserError
+resource.setrlimit(resource.RLIMIT_AS, (4 * 2 ** 30, 4 * 2 ** 30))
+for path in sys.argv[1:]:
+    try:
+        load_weights(path)
+    except UserError as error:
+        print(error, flush=True)
+print(re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read()).group(1))  # the most memory that it had
+"""
+
+
+def pairs(levels):
+    """The instructions for a tuple of twice the same tuple of twice the same …: 2^levels parts in a few bytes."""
+    return b')' + b''.join(b'q%ch%c\x86' % (level, level) for level in range(levels))
+
+
+def sizes_of(value):
+    """The instructions for a list of many calls of torch.Size with the same value."""
+    return b'](' + value + b'q\x00ctorch\nSize\nq\x01' + b'h\x01h\x00\x85R' * 10_000 + b'e.'
+
+
+DEEP = b')' + b'\x85' * 300_000  # a tuple in a tuple in a tuple …
+BOMBS = [(b'\x80\x04' + instructions, reason) for instructions, reason in [
+    (b'}r\xff\xff\xff\x7f.', 'holds no weights'),  # to remember something at place 2³¹
+    (b'}' + DEEP + b'Ns.', 'a key'),
+    (b'}(' + DEEP + b'Nu.', 'a key'),
+    (b'}' + pairs(60) + b'Ns.', 'a key'),
+    (b'}\x8c\x01a' + pairs(60) + b's.', "'a' is not a named tensor"),
+    (pairs(60) + b'Q.', 'damaged'),  # as a storage, and as what belongs to one
+    (b'(\x8c\x07storage' + DEEP + b'NNNtQ.', 'damaged'),
+    (b'(\x8c\x07storagectorch\nFloatStorage\n' + DEEP + b'NNtQ.', 'damaged'),
+    (DEEP + b'\x8c\x01a\x93.', 'damaged'),  # as a name
+    (b'(' * 300_000 + b'.', 'damaged'),
+    (b']' * 300_000 + b'a' * 299_999 + b'.', 'holds no weights'),
+    (b'X\xff\xff\xff\xff.', 'damaged'),  # lengths that the file does not have
+    (b'B\xff\xff\xff\xff.', 'damaged'),
+    (b'\x95\xff\xff\xff\xff\xff\xff\xff\x7f.', 'damaged'),
+    (b'\x96\x00\x00\x00\x00\x02\x00\x00\x00.', 'is refused'),
+    (b'\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.', 'is refused'),
+    (b'\x8b\xff\xff\xff\x7f.', 'is refused'),
+    (b'I' + b'9' * 1_000_000 + b'\n.', 'is refused'),  # takes long to read
+    (sizes_of(b'](' + b'N' * 100_000 + b'e'), 'damaged'),  # each of which would be a copy
+    (sizes_of(b'X\xa0\x86\x01\x00' + b'a' * 100_000), 'damaged'),
+]]
+
+
+def test_small_files_cannot_fill_the_memory_or_hang(tmp_path):
+    paths = [tmp_path / f'{number}.model' for number in range(len(BOMBS))]
+    for path, (content, _) in zip(paths, BOMBS):
+        path.write_bytes(zip_file(content, STORAGES))
+    done = subprocess.run([sys.executable, '-c', LOAD_ALL, *map(str, paths)], cwd=REPOSITORY, capture_output=True, text=True,
+                          timeout=120, env={**os.environ, 'OPENBLAS_NUM_THREADS': '1'})
+    *errors, memory = done.stdout.splitlines()
+    assert (done.returncode, done.stderr, len(errors)) == (0, '', len(BOMBS))
+    for path, (_, reason), error in zip(paths, BOMBS, errors):
+        assert re.match(f'{path} .*{reason}', error), error
+    assert int(memory) < MEMORY_ALLOWED
+
+
+# ---- damage
+
+@pytest.mark.parametrize('path', TINY_FILES, ids=lambda path: path.stem)
+def test_a_file_cut_off_anywhere_is_refused(path):
+    data = path.read_bytes()
+    for size in range(1, len(data)):
+        with pytest.raises(UserError, match='^f '):
+            read_torch(data[:size], 'f')
+
+
+@pytest.mark.parametrize('path', TINY_FILES, ids=lambda path: path.stem)
+def test_a_changed_file_gives_weights_or_a_clear_error(path):
+    data, generator = path.read_bytes(), random.Random(3)
+    refused = 0
+    for _ in range(4000):
+        changed = bytearray(data)
+        changed[generator.randrange(len(data))] ^= 1 << generator.randrange(8)
+        try:
+            read_torch(bytes(changed), 'f')
+        except UserError:
+            refused += 1
+    assert refused > 1000
+
+
+def test_our_file_cut_off_anywhere_is_refused(tmp_path):
+    save_weights(tmp_path / 'w', small_arrays(), METADATA)
+    data = (tmp_path / 'w').read_bytes()
+    for size in range(len(data)):
+        (tmp_path / 'w').write_bytes(data[:size])
+        with pytest.raises(UserError, match=r'/w is (damaged|empty|not a weights file).*expected'):
+            load_weights(tmp_path / 'w')
+
+
+@pytest.mark.parametrize('save', [lambda path, arrays: save_weights(path, arrays, {}), write_torch],
+                         ids=['ours', 'pytorch'])
+def test_full_disk_leaves_the_old_weights(tmp_path, save):
+    path = tmp_path / 'w.model'
+    save(path, {'a': FOUR})
+    with full_disk(), pytest.raises(UserError, match='cannot write .*w.model'):
+        save(path, {'a': np.zeros(10_000)})
+    assert_same(load_weights(path).arrays, {'a': FOUR})
+    assert [path.name for path in tmp_path.iterdir()] == ['w.model']
+
+
+# ---- the state of a run
+
+def save_steps(folder, steps):
+    for step in range(1, steps + 1):
+        save_state(folder, small_arrays(step), {'step': step})
+
+
+def assert_state(folder, step):
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        state = load_state(folder)
+    assert state.metadata == {'step': step}
+    assert_same(state.arrays, small_arrays(step))
+
+
+def test_the_newest_state_is_loaded_and_two_are_kept(tmp_path):
+    save_steps(tmp_path / 'run', 12)
+    assert_state(tmp_path / 'run', 12)
+    assert sorted(path.name for path in (tmp_path / 'run').iterdir()) == ['state_11.bin', 'state_12.bin']
+
+
+def test_state_keeps_random_state_exactly(tmp_path):
+    generator = np.random.default_rng(1)
+    save_state(tmp_path, {}, {'random': generator.bit_generator.state})
+    other = np.random.default_rng()
+    other.bit_generator.state = load_state(tmp_path).metadata['random']
+    assert generator.random() == other.random()
+
+
+def test_a_damaged_state_is_named_and_the_one_before_used(tmp_path):
+    save_steps(tmp_path, 2)
+    newest = tmp_path / 'state_2.bin'
+    whole = newest.read_bytes()
+    broken = [whole[:size] for size in range(len(whole))]
+    broken += [whole[:i] + bytes([whole[i] ^ 1 << i % 8]) + whole[i + 1:] for i in range(len(whole))]
+    for data in broken:
+        newest.write_bytes(data)
+        with pytest.warns(UserWarning, match='state_2.bin is damaged') as record:
+            assert load_state(tmp_path).metadata == {'step': 1}
+        assert len(record) == 1
+    save_state(tmp_path, small_arrays(3), {'step': 3})  # the run goes on
+    assert_state(tmp_path, 3)
+
+
+def test_without_a_whole_state_nothing_is_loaded(tmp_path):
+    for folder in (tmp_path, tmp_path / 'missing'):
+        with pytest.raises(UserError, match='has no whole state'):
+            load_state(folder)
+    save_steps(tmp_path, 2)
+    for path in tmp_path.iterdir():
+        path.write_bytes(b'')
+    with pytest.warns(UserWarning) as record, pytest.raises(UserError, match='has no whole state'):
+        load_state(tmp_path)
+    assert ['state_2.bin' in str(record[0].message), 'state_1.bin' in str(record[1].message)] == [True, True]
+
+
+def test_full_disk_leaves_the_old_state(tmp_path):
+    save_steps(tmp_path, 3)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with full_disk(), pytest.raises(UserError, match='cannot write .*state_4.bin'):
+        save_state(tmp_path, {'a': np.zeros(10_000)}, {'step': 4})
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert_state(tmp_path, 3)
+
+
+KILLED_WHILE_SAVING = """
+import itertools, sys
+import numpy as np
+from tools.weights.checkpoint import save_state
+for step in itertools.count(1):
+    save_state(sys.argv[1], {'a': np.full(1_000_000, step), 'b': np.full(3, -step)}, {'step': step})
+    print(step, flush=True)
+"""
+
+
+def test_kill_at_any_moment_leaves_a_whole_state(tmp_path):
+    generator = random.Random(8)
+    for attempt in range(8):
+        folder = tmp_path / str(attempt)
+        process = subprocess.Popen([sys.executable, '-c', KILLED_WHILE_SAVING, str(folder)], cwd=REPOSITORY,
+                                   stdout=subprocess.PIPE, text=True)
+        process.stdout.readline()  # the first state is there
+        time.sleep(generator.uniform(0, 0.2))
+        process.kill()
+        printed = process.communicate()[0].split()
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')
+            state = load_state(folder)
+        step = state.metadata['step']
+        assert step >= int((['1'] + printed)[-1])
+        assert_same(state.arrays, {'a': np.full(1_000_000, step), 'b': np.full(3, -step)})
+
+
+@pytest.mark.parametrize('moment', ['replace', 'fsync'])
+def test_what_a_kill_left_behind_is_removed(tmp_path, moment):
+    save_steps(tmp_path, 1)
+    program = f"""
+import os, signal, sys
+from tools.weights.checkpoint import save_state
+os.{moment} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+save_state(sys.argv[1], {{}}, {{'step': 2}})
+"""
+    assert subprocess.run([sys.executable, '-c', program, str(tmp_path)], cwd=REPOSITORY).returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 2  # the first state, and a piece of the second
+    assert_state(tmp_path, 1)
+    save_state(tmp_path, small_arrays(2), {'step': 2})
+    assert_state(tmp_path, 2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['state_1.bin', 'state_2.bin']
+
+
+# ---- convert_checkpoint.py
+
+@pytest.mark.parametrize('arrays, kind, variant', [(state_dict('ae'), 'auto_encoder', 'standard'),
+                                                   (state_dict('fuse'), 'fusion', 'standard'),
+                                                   (cnn_state_dict(), 'fusion', 'cnn')], ids=['ae', 'fuse', 'cnn'])
+def test_conversion_both_ways(tmp_path, capsys, arrays, kind, variant):
+    original, ours, back = (tmp_path / name for name in ('epoch_4.model', 'weights.safetensors', 'back.pth'))
+    write_torch(original, arrays)
+    convert(original, ours)
+    assert load_weights(ours).metadata == {'converted_from': 'epoch_4.model', 'kind': kind, 'variant': variant}
+    assert f'weights.safetensors: {kind}, {variant}, {len(arrays)} arrays' in capsys.readouterr().out
+    convert(ours, back)
+    assert zipfile.is_zipfile(back)
+    for path in (ours, back):
+        assert_same(load_weights(path).arrays, arrays)
+
+
+def test_conversion_to_ours_keeps_settings_and_gives_pytorch_its_counters(tmp_path, fusion):
+    """Jittor has no scalars: a network of ours saves its batch norms' counters as int32 of shape (1,)."""
+    ours = {name: array.astype(np.int32).reshape(1) if array.shape == () else array for name, array in fusion.items()}
+    save_weights(tmp_path / 'a.safetensors', ours, {'epoch': 3, 'settings': {'lr': 0.001}})
+    convert(tmp_path / 'a.safetensors', tmp_path / 'b.safetensors')
+    assert load_weights(tmp_path / 'b.safetensors').metadata == {
+        'epoch': 3, 'settings': {'lr': 0.001}, 'kind': 'fusion', 'variant': 'standard'}
+    convert(tmp_path / 'b.safetensors', tmp_path / 'c.model')
+    assert_same(load_weights(tmp_path / 'c.model').arrays, fusion)
+
+
+def test_conversion_refuses_what_it_cannot_do(tmp_path, auto_encoder):
+    source = tmp_path / 'w.safetensors'
+    save_weights(source, auto_encoder, {})
+    before = source.read_bytes()
+    with pytest.raises(UserError, match='format of .*x.npz: its name must end in .safetensors, .model, .pth'):
+        convert(source, tmp_path / 'x.npz')
+    with pytest.raises(UserError, match='exists: choose another name, or give --overwrite'):
+        convert(source, source)
+    with pytest.raises(UserError, match='tiny_zip.model holds weights of another network'):
+        convert(TINY_FILES[0], tmp_path / 'x.safetensors')
+    assert source.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_conversion_on_the_command_line(tmp_path, auto_encoder):
+    source, target = tmp_path / 'w.safetensors', tmp_path / 'w.model'
+    save_weights(source, auto_encoder, {})
+    target.write_text('old')
+    command = [sys.executable, 'convert_checkpoint.py', str(source), str(target)]
+    refused = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert (refused.returncode, refused.stdout, target.read_text()) == (1, '', 'old')
+    assert refused.stderr == f'error: {target} exists: choose another name, or give --overwrite\n'
+    done = subprocess.run([*command, '--overwrite'], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, '')
+    assert done.stdout == f'{target}: auto_encoder, standard, 26 arrays, 1,254,529 values\n'
+    assert_same(load_weights(target).arrays, auto_encoder)

@@ -1,0 +1,180 @@
+"""Scoring of fused image files against their sources, and of one fused folder against another, in parallel."""
+import multiprocessing
+import os
+import re
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path
+from typing import Dict, List, NamedTuple
+
+import cv2
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from tools import fusion_metrics
+from tools.data.pairing import FUSED_PREFIX, match_fused
+from tools.errors import UserError
+from tools.evaluation.protocols import DEFAULT_PROTOCOL, PROTOCOLS
+from tools.images import SIXTEEN_TO_EIGHT_BIT, list_images, read_gray, read_image
+
+
+class Scores(NamedTuple):
+    """What was scored, and the scores."""
+    table: pd.DataFrame  # a row per `method` and `image`, the index; a column per metric; NaN where an image was left out
+    metrics: List[fusion_metrics.Metric]  # of the columns, which tell the protocol too unless it is the default
+    protocol: str
+    channels: bool       # scored per colour channel and averaged, instead of on luma
+    problems: List[str]  # what was left out, and why
+
+
+class Fidelity(NamedTuple):
+    """How far one fused image is from another of the same scene."""
+    name: str
+    psnr: float       # dB, infinite if they are equal
+    ssim: float       # mean over colour channels
+    largest: float    # largest difference in gray levels of 0…255
+    identical: float  # share of pixels that are the same
+
+
+def select_metrics(protocol, names):
+    """The metrics of a protocol by their names (`all`: all of them), in the protocol's order -> list of Metric.
+
+    Case does not matter, nor `-` or `_`. Raises UserError for a name that the protocol does not have.
+    """
+    plain = lambda name: name.casefold().replace('_', '-')
+    available = {plain(metric.name): metric for metric in PROTOCOLS[protocol]}
+    wanted = {plain(name) for name in names}
+    if 'all' in wanted:
+        return list(PROTOCOLS[protocol])
+    unknown = [name for name in names if plain(name) not in available]
+    if unknown or not wanted:
+        raise UserError(f'metrics: {", ".join(unknown) or "none"} chosen; protocol {protocol} has: '
+                        f'{" ".join(metric.name for metric in PROTOCOLS[protocol])} (or all)')
+    return [metric for key, metric in available.items() if key in wanted]
+
+
+def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels=False, workers=0):
+    """Score the fused images in some folders, one per method, against their sources -> Scores.
+
+    folders: a method's name -> its folder. pairing: from `tools.data.pairing.pair_folders`. metrics: from `select_metrics`.
+    workers: processes, 0 for one per core.
+    Files that cannot be scored are left out and named in Scores.problems.
+    Raises UserError if a folder holds no image of any pair, or two of one.
+    """
+    labels = [metric.name if protocol == DEFAULT_PROTOCOL else f'{metric.name} ({protocol})' for metric in metrics]
+    index = pd.MultiIndex.from_product([folders, [pair.name for pair in pairing.pairs]], names=['method', 'image'])
+    table = pd.DataFrame(np.nan, index, labels)
+    problems = [f'{path}: no partner' for path in pairing.unpaired]
+    tasks = {}
+    for method, folder in folders.items():
+        match = match_fused(pairing.pairs, folder)
+        problems += [f'{folder}: no fused image of {pair.ir.name}' for pair in match.missing]
+        problems += [f'{path}: no source images for it' for path in match.unmatched]
+        for pair in pairing.pairs:
+            if pair.name in match.paths:
+                tasks[method, pair.name] = match.paths[pair.name], pair.ir, pair.vis
+    # By name: the metrics themselves cannot be sent to another process.
+    score = partial(score_image, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels)
+    for row, (values, complaints) in zip(tasks, _in_parallel(score, list(tasks.values()), workers)):
+        table.loc[row, :] = values
+        problems += complaints
+    return Scores(table, metrics, protocol, channels, problems)
+
+
+def score_image(paths, protocol, metrics, channels):
+    """Score one fused image -> (one value per metric, NaN where there is none; what went wrong, as texts).
+
+    paths: of the fused, the infrared and the visible image. metrics: names in the protocol.
+    """
+    values, problems = [np.nan] * len(metrics), []
+    try:
+        planes = _read_planes(paths, channels)
+    except UserError as error:
+        return values, [str(error)]
+    for index, metric in enumerate(select_metrics(protocol, metrics)):
+        try:
+            values[index] = float(np.mean([metric.compute(*plane) for plane in planes]))
+        except ValueError as error:
+            problems.append(f'{paths[0]}: no {metric.name}: {error}')
+    return values, problems
+
+
+def compare_folders(folder, other, workers=0):
+    """Compare the images of two folders that have the same name, but for the prefix results_METHOD_.
+
+    Returns (DataFrame with a Fidelity in each row, problems): files without a counterpart, unreadable or of different
+    sizes are problems.
+    Raises UserError if no names agree.
+    """
+    ours, theirs = _by_plain_name(folder), _by_plain_name(other)
+    common = [name for name in ours if name in theirs]
+    if not common:
+        raise UserError(f'no image in {folder} has the name of one in {other}')
+    problems = [f'{path}: no counterpart in {other}' for name, path in ours.items() if name not in theirs]
+    problems += [f'{path}: no counterpart in {folder}' for name, path in theirs.items() if name not in ours]
+    found = list(_in_parallel(compare_images, [(ours[name], theirs[name]) for name in common], workers))
+    problems += [complaint for _, complaint in found if complaint]
+    return pd.DataFrame([result for result, _ in found if result], columns=Fidelity._fields), problems
+
+
+def compare_images(paths):
+    """Compare two image files -> (Fidelity, None), or (None, what is wrong with them)."""
+    try:
+        planes = _read_planes(paths, channels=True)
+        ssim = float(np.mean([fusion_metrics.ssim(ours, theirs, theirs) for ours, theirs in planes]))
+    except (UserError, ValueError) as error:
+        return None, f'{paths[0]}: {error}' if isinstance(error, ValueError) else str(error)
+    ours, theirs = (np.hstack(channels) for channels in zip(*planes))
+    differences = np.max([np.abs(np.subtract(*plane, dtype=float)) for plane in planes], axis=0)
+    psnr = fusion_metrics.psnr(ours, theirs, theirs)
+    return Fidelity(paths[0].name, psnr, ssim, float(differences.max()), float(np.mean(differences == 0))), None
+
+
+def _by_plain_name(folder):
+    named = {}
+    for path in list_images(folder):
+        name = re.sub(f'^{FUSED_PREFIX}', '', path.stem.casefold())
+        if name in named:
+            raise UserError(f'{named[name]} and {path} have the same name, but for prefix and extension; remove one')
+        named[name] = path
+    return named
+
+
+def _read_planes(paths, channels):
+    """Read images as tuples of H×W planes on 0…255: their luma, or each of the three colour channels.
+
+    A gray image beside a colour one stands for all three. Raises UserError if unreadable or of different sizes.
+    """
+    images = [read_image(path) if channels else read_gray(path) for path in paths]
+    if len({image.shape[:2] for image in images}) > 1:
+        sizes = ', '.join(f'{path} {image.shape[1]}×{image.shape[0]}' for path, image in zip(paths, images))
+        raise UserError(f'the images differ in size: {sizes}')
+    images = [image / SIXTEEN_TO_EIGHT_BIT if image.dtype == np.uint16 else image for image in images]
+    if all(image.ndim == 2 for image in images):
+        return [tuple(images)]
+    return [tuple(image if image.ndim == 2 else image[:, :, channel] for image in images) for channel in range(3)]
+
+
+def _in_parallel(function, tasks, workers):
+    """Yield function(task) in the tasks' order, computed by worker processes, or here if one is enough."""
+    workers = min(workers or os.cpu_count(), len(tasks))
+    progress = partial(tqdm, total=len(tasks), unit='image', disable=None)
+    try:
+        if workers == 1:
+            yield from progress(map(function, tasks))
+        else:
+            # New processes, not forks of this one: a fork hangs in OpenCV if OpenCV has run threads before it.
+            with ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), _prepare_worker) as pool:
+                # Not pool.map: after Ctrl-C it cancels tasks, which fails loudly when the workers have ended, too.
+                futures = [pool.submit(function, task) for task in tasks]
+                yield from progress(future.result() for future in futures)
+    except (BrokenProcessPool, MemoryError) as error:
+        raise UserError('most likely the memory did not suffice: use fewer processes (--workers 1)') from error
+
+
+def _prepare_worker():
+    cv2.setNumThreads(1)  # the processes would compete with each other's threads
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once and without a word; the parent speaks

@@ -1,0 +1,207 @@
+"""Fusing folders of image files: which test sets there are, where results go, what to do with those that fail."""
+import json
+import sys
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Tuple
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from tools.data.fused_folders import SOURCES_FILE
+from tools.data.pairing import Pair, pair_folders, source_folders
+from tools.errors import UserError
+from tools.files import whole_file
+from tools.fuser import Fuser, is_constant, size_text
+from tools.fusing.pictures import Row, feature_mosaic, write_contact_sheets
+from tools.images import read_gray, read_image, write_image
+
+ALL_SETS = 'all'
+LOSSLESS = ('.png', '.bmp', '.tif', '.tiff')
+FEATURES = {'ir_self': 'irself_', 'vi_self': 'viself_', 'cross': 'cross_'}  # CAM's map: how its pictures' names begin
+PAIRS_AHEAD = 2  # read before they are fused, and fused before they are written; bounds the memory
+
+
+class TestSet(NamedTuple):
+    """A name for the results, and two folders of images, or two files."""
+    name: str
+    ir: Path
+    vis: Path
+
+
+class Options(NamedTuple):
+    """How test sets are fused.
+
+    prefix: of the fused files' names. color: keep the visible images' colour; otherwise both are read as gray.
+    resize: make an infrared image fit the visible one. overwrite: make results anew that are there already.
+    features: write feature pictures, too. contact_sheet: write infrared | visible | fused as one picture.
+    """
+    prefix: str
+    color: bool = False
+    resize: bool = False
+    overwrite: bool = False
+    features: bool = False
+    contact_sheet: bool = False
+
+
+def find_test_sets(names, images, ir=None, vis=None) -> List[TestSet]:
+    """The test sets to fuse: `ir` and `vis` (two folders or two files) if given, else those called `names` in `images`.
+
+    A test set is a folder with ir/ and vi/ in it; 'all' means all of them. Raises UserError if one does not exist.
+    """
+    if ir or vis:
+        if not (ir and vis):
+            raise UserError('give both ir and vi, or neither')
+        ir, vis = Path(ir), Path(vis)
+        return [TestSet(_name_of(ir, vis), ir, vis)]
+    sets = {path.name: source_folders(path) for path in sorted(Path(images).glob('*'))}
+    found = {name: TestSet(name, *folders) for name, folders in sets.items() if folders}
+    if ALL_SETS in names and found:
+        return list(found.values())
+    for name in names:
+        if name not in found:
+            raise UserError(f'test set {name} is not in {images} (there: {", ".join(found) or "none"}): put its images '
+                            f'into {Path(images, name, "ir")} and {Path(images, name, "vi")}, or give ir and vi')
+    return [found[name] for name in names]
+
+
+def _name_of(ir, vis):
+    """For SET/ir and SET/vi: SET; for others the name of the infrared folder or file."""
+    ir, vis = ir.resolve(), vis.resolve()
+    if ir.is_dir():
+        return ir.parent.name if ir != vis and ir.parent == vis.parent and ir.parent.name else ir.name
+    return ir.stem
+
+
+def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options: Options) -> int:
+    """Fuse test sets, each into a folder `output`/crossfuse_test/SET_MODEL, or one into the folder `out` if given.
+
+    Prints what is done, and what was left out or is doubtful. Returns the exit code: 1 if there was any of that.
+    Raises UserError if results cannot be written.
+    """
+    if out is not None and len(test_sets) > 1:
+        raise UserError('out is for one test set; with several, output is the folder for all their results')
+    problems = []
+    for test_set in test_sets:
+        # Evaluation expects one fused image for each pair in a folder, so colour results have a folder of their own.
+        name = f'{test_set.name}_{fuser.model.name}' + ('_color' if options.color else '')
+        folder = Path(out) if out is not None else Path(output, 'crossfuse_test', name)
+        try:
+            pairing = pair_folders(test_set.ir, test_set.vis)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        print(f'{test_set.name}: {pairing.describe()}')
+        _note_sources(folder, test_set, fuser, options)
+        problems += fuse_pairs(fuser, pairing.pairs, folder, options)
+    if problems:
+        print('\n  '.join([f'\nproblems ({len(problems)}):'] + problems), file=sys.stderr)
+    return 1 if problems else 0
+
+
+def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) -> List[str]:
+    """Fuse pairs of files into `folder`, and return what went wrong, a line each; the other pairs are done anyway.
+
+    Reading, fusing and writing overlap. Raises UserError if a result cannot be written.
+    """
+    files = {pair: result_files(pair, folder, options) for pair in pairs}
+    remaining = [pair for pair in pairs if options.overwrite or not all(path.exists() for path in files[pair].values())]
+    if len(remaining) < len(pairs):
+        print(f'{len(pairs) - len(remaining)} are there already and stay as they are (--overwrite makes them anew)')
+    problems, seconds, started = [], [], time.perf_counter()
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        reading = deque(reader.submit(read_pair, pair, options) for pair in remaining[:PAIRS_AHEAD])
+        writing = deque()
+        for number, pair in enumerate(tqdm(remaining, desc=folder.name, unit='image')):
+            if number + PAIRS_AHEAD < len(remaining):
+                reading.append(reader.submit(read_pair, remaining[number + PAIRS_AHEAD], options))
+            try:
+                ir, vis, doubts = reading.popleft().result()
+                problems += doubts
+                began = time.perf_counter()
+                fused = fuser.fuse(ir, vis)
+                seconds.append(time.perf_counter() - began)
+            except UserError as error:
+                problems.append(f'{pair.name} left out: {error}')
+                continue
+            if fused.doubt:
+                problems.append(f'{pair.name} is doubtful: {fused.doubt}')
+            pictures = {'out': fused.image}
+            if options.features:
+                pictures.update({name: feature_mosaic(maps) for name, maps in fused.maps.items()})
+            writing.append(writer.submit(write_results, pictures, files[pair], options.overwrite))
+            if len(writing) > PAIRS_AHEAD:
+                writing.popleft().result()
+        for future in writing:
+            future.result()
+    if seconds:
+        print(_summary(seconds, time.perf_counter() - started, folder))
+    if options.contact_sheet:
+        rows = [Row(pair.ir, pair.vis, files[pair]['out']) for pair in pairs if files[pair]['out'].exists()]
+        for path in write_contact_sheets(folder / 'contact_sheet', rows):
+            print(f'contact sheet: {path}')
+    return problems
+
+
+def result_files(pair: Pair, folder: Path, options: Options) -> Dict[str, Path]:
+    """Where the results of a pair go: {'out': fused image}, with features also 'ir_self', 'vi_self' and 'cross'."""
+    # A lossy format would add its own errors to the fused values.
+    extension = pair.ir.suffix if pair.ir.suffix.lower() in LOSSLESS else '.png'
+    name = pair.ir.stem + extension
+    files = {'out': folder / f'{options.prefix}{name}'}
+    if options.features:
+        files.update({key: folder / 'features' / f'{beginning}{name}' for key, beginning in FEATURES.items()})
+    return files
+
+
+def read_pair(pair: Pair, options: Options) -> Tuple[np.ndarray, np.ndarray, List[str]]:
+    """The infrared and visible image of a pair, and what is doubtful about them. UserError if they cannot be fused."""
+    ir, vis = _read(pair.ir, color=False), _read(pair.vis, options.color)
+    if ir.shape[:2] != vis.shape[:2]:
+        if not options.resize:
+            raise UserError(f'{pair.ir} is {size_text(ir)}, {pair.vis} is {size_text(vis)} '
+                            '(--resize makes the infrared image fit the visible one)')
+        shrinks = ir.size > vis.shape[0] * vis.shape[1]
+        ir = cv2.resize(ir, vis.shape[1::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    doubts = [f'{path} is {"all black" if image.max() == 0 else "of a single value"}; fused nevertheless'
+              for path, image in ((pair.ir, ir), (pair.vis, vis)) if is_constant(image)]
+    return ir, vis, doubts
+
+
+def write_results(pictures: Dict[str, np.ndarray], files: Dict[str, Path], overwrite: bool):
+    """Write each picture to its file; where one exists, only if `overwrite`."""
+    for name, picture in pictures.items():
+        if overwrite or not files[name].exists():
+            write_image(files[name], picture)
+
+
+def _read(path, color):
+    """An image with its colour if `color`, else gray as the original reads it, but with all 16 bits where there are."""
+    image = read_image(path)
+    return image if color or image.dtype == np.uint16 and image.ndim == 2 else read_gray(path)
+
+
+def _note_sources(folder: Path, test_set: TestSet, fuser: Fuser, options: Options):
+    """Write down what `folder` is made from, for evaluation. UserError if it holds results of something else."""
+    content = {'ir': str(test_set.ir), 'vi': str(test_set.vis), 'model': fuser.model.name, 'color': options.color}
+    path = folder / SOURCES_FILE
+    if path.exists():
+        try:
+            same = json.loads(path.read_text(encoding='utf-8')) == content
+        except (OSError, ValueError):
+            same = False
+        if not same:
+            raise UserError(f'{folder} holds results of other images or settings, says {path}: '
+                            'choose another folder, or delete it')
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+
+
+def _summary(seconds, elapsed, folder):
+    mean = np.mean(seconds[1:] or seconds)
+    note = ' without the first, for which Jittor may compile' if len(seconds) > 1 else ''
+    return (f'{len(seconds)} fused into {folder}: {elapsed / len(seconds):.2f} s per image with reading and writing, '
+            f'the network alone {mean:.2f} s{note}')

@@ -1,0 +1,238 @@
+"""A training run: its folder, its log, its saved states, and how it stops and goes on.
+
+    models/autoencoder/ir_20261122_101500/
+        settings.json                       what it was started with
+        train.log, losses.csv               the losses, for people and for programs
+        auto_encoder_epoch_1_ir.safetensors the weights after each epoch
+        samples/epoch_1.png                 sources and results of a few images
+        state_7.bin                         what `--resume` goes on from
+        summary.txt
+"""
+import atexit
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tools.errors import INTERRUPTED, UserError
+from tools.files import whole_file
+from tools.images import write_image
+from tools.runtime import jt
+from tools.training.loss_log import LossLog
+from tools.training.run_folder import LOCK, SAMPLE, SUMMARY, save_settings
+from tools.weights.checkpoint import load_state, save_state, save_weights
+from tools.weights.networks import weights_of
+
+SAMPLES = 4  # images of a batch in a sample picture
+STDERR = 2
+STOPPING = b'\nstopping after this step (Ctrl-C again: at once, back to the last saved state)\n'
+
+
+def learning_rate(lr, epoch, full_rate_epochs=2):
+    """Full for the first epochs, two in the original, a tenth afterwards (epoch counts from 0).
+
+    Once, as the original's code does it; the earlier port's README speaks of a tenth every epoch.
+    """
+    return lr if epoch < full_rate_epochs else lr / 10
+
+
+class TrainingRun:
+    """One run of a training script: use it as a context, around the loop over epochs and batches.
+
+        with TrainingRun(folder, model, optimizer, batches, settings, weights_file, metadata) as run:
+            for epoch in range(run.epoch, settings.epochs):
+                for batch in run.batches_of(epoch):
+                    …one step…
+                    run.after_step(losses, batch)
+                run.after_epoch(samples)
+            run.finish()
+
+    folder: of the run; if it exists, model and optimizer take its newest state and the run goes on from there.
+    settings: the script's dataclass. weights_file: its name, with `{epoch}` in it. metadata: goes into the weights files.
+
+    A first Ctrl-C ends the loop after the step in progress, with the state saved; a second one ends at once.
+
+    A resumed run gives bit for bit the losses and weights of an uninterrupted one, on one machine's CPU with the same
+    number of threads. Nothing random happens after the initial weights but the order of the data (and what `augment`
+    does), which follows from seed, epoch and place in it. So the state is the weights, the optimiser's moments and the
+    place in the data; the losses so far are in the CSV file, which resuming cuts off where the state was saved.
+    """
+
+    def __init__(self, folder, model, optimizer, batches, settings, weights_file, metadata):
+        self.folder, self.model, self.optimizer, self.batches = Path(folder), model, optimizer, batches
+        self.settings, self.weights_file, self.metadata = settings, weights_file, metadata
+        self.epoch, self.step = 0, 0  # the next step to do: its epoch, and its number within it
+        self.paths = []  # of the batch of the last step
+        self.last_weights = self.feed = None
+        self.stopping = False
+        self.log = LossLog(self.folder, len(batches), batches.batch_size, settings.epochs)
+        resume = self.folder.is_dir()
+        self._lock_folder()
+        if resume:
+            self._restore()
+        self.log.start(self.epoch, self.step, settings.tensorboard)
+        save_settings(settings, self.folder)  # of a resumed run with what was given beside --resume
+        if not resume:
+            self.save_state()  # so that there is something to go on from, and a full disk shows now
+
+    def _lock_folder(self):
+        """UserError if another process trains in this folder. The lock ends with the process, however that ends."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.lock = open(self.folder / LOCK, 'w')
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f'{self.folder} is in use: another process trains there') from None
+        except OSError as error:
+            raise UserError(f'cannot write {self.folder}: {error.strerror}') from error
+
+    def __enter__(self):
+        if self.epoch < self.settings.epochs:
+            print(f'training on the {"GPU" if jt.flags.use_cuda else "CPU"}: {len(self.batches)} steps per epoch, from '
+                  f'epoch {self.epoch + 1} step {self.step + 1}; all goes to {self.folder}; the first step ever takes '
+                  'minutes, while Jittor compiles', flush=True)
+        else:
+            print(f'{self.folder} is finished: {self.epoch} epochs are done; to train on, give a larger number: '
+                  f'--epochs {self.epoch + 1}')
+        _end_compile_workers()
+        self.previous_handler = signal.signal(signal.SIGINT, self._interrupt)
+        self.saved_at = time.monotonic()
+        return self
+
+    def __exit__(self, kind, error, trace):
+        signal.signal(signal.SIGINT, self.previous_handler)
+        # The feed ends its threads here, not when the garbage collector finds it: that may be in the middle of starting a
+        # thread, which then waits for itself.
+        for open_one in (self.feed, self.log, self.lock):
+            if open_one is not None:
+                open_one.close()
+        if self.stopping and isinstance(error, RuntimeError):
+            # In a terminal, Ctrl-C ends the compiler too that Jittor may be waiting for, which it takes for an error.
+            raise KeyboardInterrupt from error
+
+    def _interrupt(self, number, frame):
+        if self.stopping:
+            raise KeyboardInterrupt
+        self.stopping = True
+        os.write(STDERR, STOPPING)  # not print, which this may have interrupted
+
+    def batches_of(self, epoch):
+        """The batches of an epoch that are still to do, with a progress bar on a terminal."""
+        self.feed = self.batches.epoch(epoch, self.step)
+        yield from self.log.progress(self.feed, epoch, self.step)
+
+    def after_step(self, losses, batch):
+        """Note the losses of a step, {name: Var of one element}; write them, save the state and stop when it is time to.
+
+        UserError if losses or weights are not finite.
+        """
+        self.log.add(losses, batch.paths)
+        self.paths = batch.paths
+        self.step += 1
+        if self.step % self.settings.step == 0 or self.stopping:
+            self._flush()
+        due = time.monotonic() - self.saved_at > 60 * self.settings.save_minutes
+        if self.step < len(self.batches) and (due or self.stopping):  # at the end of an epoch, after_epoch does both
+            self.save_state()
+            self._stop_if_asked()
+
+    def after_epoch(self, samples):
+        """Save weights, state and a sample picture: some of the `samples`, each (N, 1, H, W), side by side."""
+        self._flush()
+        weights = weights_of(self.model)
+        self._check_finite(weights)
+        self.epoch, self.step = self.epoch + 1, 0
+        self.last_weights = self.folder / self.weights_file.format(epoch=self.epoch)
+        save_weights(self.last_weights, weights,
+                     {**self.metadata, 'epoch': self.epoch, 'run': self.folder.name, 'settings': vars(self.settings)})
+        columns = [np.concatenate(list(np.asarray(images)[:SAMPLES, 0])) for images in samples]
+        picture = np.concatenate(columns, axis=1).clip(0, 255).astype(np.uint8)
+        write_image(self.folder / SAMPLE.format(epoch=self.epoch), picture)
+        self.save_state()
+        if self.epoch < self.settings.epochs:
+            self._stop_if_asked()
+
+    def _stop_if_asked(self):
+        if self.stopping:
+            print(f'stopped; go on with: python {Path(sys.argv[0]).name} --resume {self.folder}')
+            sys.exit(INTERRUPTED)
+
+    def finish(self):
+        """Write and print the summary."""
+        lines = [f'{self.folder}: {self.epoch} epochs of {len(self.batches)} steps',
+                 f'time: {self.log.seconds / 60:.1f} minutes, {self.log.images / max(self.log.seconds, 1e-9):.2f} images/s',
+                 f'losses of the last step: {self.log.last}',
+                 f'weights: {self.last_weights}',
+                 f'images left out since they could not be read: {len(self.batches.broken)}',
+                 *(f'    {reason}' for reason in self.batches.broken.values())]
+        with whole_file(self.folder / SUMMARY) as temporary:
+            temporary.write_text('\n'.join(lines) + '\n', encoding='utf-8')
+        print('\n'.join(lines))
+
+    def _flush(self):
+        bad = self.log.flush(self.epoch, self.step, self.optimizer.lr)
+        if bad:
+            step, losses, paths = bad
+            self._refuse(f'the loss is {losses}', step, paths)
+
+    def _check_finite(self, arrays):
+        bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+        if bad:
+            self._refuse(f'{len(bad)} weights are not finite ({bad[0]}, …)', self.step, self.paths)
+
+    def _refuse(self, what, step, paths):
+        files = ', '.join(str(path) for item in paths for path in item)
+        raise UserError(f'training has gone bad in epoch {self.epoch + 1}, step {step}: {what}. '
+                        f'Images of that batch: {files}. '
+                        f'Last good weights: {self.last_weights or "none, this was the first epoch"}. '
+                        'Nothing was saved since; a smaller lr may help')
+
+    def save_state(self):
+        """Save everything that resuming needs; the losses so far are checked and written first."""
+        self._flush()
+        arrays = {f'model/{name}': array for name, array in weights_of(self.model).items()}
+        arrays.update(self.optimizer.state())
+        self._check_finite(arrays)
+        save_state(self.folder, arrays, {
+            'epoch': self.epoch, 'step': self.step, 'log': self.log.state(), 'data': self._data_digest(),
+            'last_weights': self.last_weights and self.last_weights.name,
+            'broken': {str(path): reason for path, reason in self.batches.broken.items()}})
+        self.saved_at = time.monotonic()
+
+    def _restore(self):
+        arrays, place = load_state(self.folder)
+        if place['data'] != self._data_digest():
+            raise UserError(f'{self.folder} cannot go on: the training images found are not those that it was started '
+                            'with (put them back as they were, or start a new run)')
+        self.model.load_state_dict({name[len('model/'):]: array for name, array in arrays.items()
+                                    if name.startswith('model/')})
+        self.optimizer.load_state(arrays)
+        jt.sync_all()  # as after a step
+        self.epoch, self.step = place['epoch'], place['step']
+        self.log.restore(place['log'])
+        self.last_weights = place['last_weights'] and self.folder / place['last_weights']
+        self.batches.broken.update((Path(path), reason) for path, reason in place['broken'].items())
+
+    def _data_digest(self):
+        items = [[str(path) for path in item] for item in self.batches.items]
+        order = [self.batches.seed, self.batches.batch_size, items]
+        return hashlib.sha256(json.dumps(order).encode()).hexdigest()
+
+
+def _end_compile_workers():
+    """End the processes that Jittor starts at its import, for compiling itself, and keeps.
+
+    A Ctrl-C in the terminal reaches them too. They die of it holding a lock, for which Jittor waits forever when the
+    program ends.
+    """
+    import jittor_utils  # here, since tools.runtime has to prepare for it
+    if jittor_utils.pool_size:
+        jittor_utils.pool_cleanup()
+        atexit.unregister(jittor_utils.pool_cleanup)
+        jittor_utils.pool_size = 0  # should it need them again, it starts new ones

@@ -1,0 +1,90 @@
+"""Starting a training run or going on with one: its folder, what is in it, and its settings. No Jittor here."""
+import importlib.util
+import json
+import time
+from pathlib import Path
+
+from tools.errors import UserError
+from tools.files import whole_file
+from tools.settings import may_change, parse_settings
+from tools.weights.names import STATE
+
+NEWEST = 'newest'
+# What a run folder holds, beside weights (tools.weights.names).
+SETTINGS, LOG, CSV, SUMMARY, LOCK = 'settings.json', 'train.log', 'losses.csv', 'summary.txt', '.lock'
+SAMPLE = 'samples/epoch_{epoch}.png'  # sources and results of a few images
+
+
+def read_settings(cls, description, runs):
+    """The checked settings of a training script, and the folder of the run that it goes on with, None for a new one.
+
+    cls: the script's dataclass. runs: the name of the setting that says where runs are.
+    With --resume, settings that are not given are those that the run was started with. UserError if one is given that
+    would make it another run.
+    """
+    settings, folder = parse_settings(cls, description), None
+    if settings.resume is not None:
+        folder = find_run(getattr(settings, runs), settings.resume)
+        saved = saved_settings(folder)
+        settings = parse_settings(cls, description, defaults=saved)
+        changed = [name for name in saved if name not in may_change(cls) and getattr(settings, name) != saved[name]]
+        if changed:
+            raise UserError(f'--resume {folder}: {", ".join(changed)} cannot change within a run, only '
+                            f'{", ".join(may_change(cls))} can: leave it out, or start a new run')
+    _check(settings)
+    return settings, folder
+
+
+def save_settings(settings, folder):
+    """Write the settings into a folder, to be known when a run is resumed."""
+    values = {name: value for name, value in vars(settings).items() if name != 'resume'}
+    with whole_file(Path(folder) / SETTINGS) as temporary:
+        temporary.write_text(json.dumps(values, indent=2) + '\n', encoding='utf-8')
+
+
+def new_run_folder(parent, prefix):
+    """`parent/prefix_DATE_TIME`, a folder that does not exist yet."""
+    folder = first = Path(parent) / time.strftime(f'{prefix}_%Y%m%d_%H%M%S')
+    number = 2
+    while folder.exists():
+        folder = first.with_name(f'{first.name}-{number}')
+        number += 1
+    return folder
+
+
+def find_run(runs, which):
+    """The run folder `which`, or with 'newest' the one below `runs` whose state was saved last.
+
+    UserError if there is none.
+    """
+    if which != NEWEST:
+        if not (Path(which) / SETTINGS).is_file():
+            raise UserError(f'--resume {which} is not the folder of a training run (it has no {SETTINGS})')
+        return Path(which)
+    states = sorted(Path(runs).glob(f'*/{STATE.format(number="*")}'), key=lambda path: path.stat().st_mtime_ns)
+    if not states:
+        raise UserError(f'--resume: no run under {runs} has a saved state')
+    return states[-1].parent
+
+
+def saved_settings(folder):
+    """{name: value} that `save_settings` wrote into a folder. UserError if it cannot be read."""
+    path = Path(folder) / SETTINGS
+    try:
+        saved = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError) as error:
+        raise UserError(f'cannot read {path}: {error}') from error
+    if not isinstance(saved, dict):
+        raise UserError(f'{path} is damaged: it does not hold settings')
+    return saved
+
+
+def _check(settings):
+    """UserError for values that are each possible, but not in training."""
+    for folder in settings.path:
+        if not Path(folder).is_dir():
+            raise UserError(f'setting path: there is no folder {folder}')
+    if settings.augment and getattr(settings, 'cache_features', None):
+        raise UserError('cache_features and augment exclude each other: a cropped image has other features each time')
+    if settings.tensorboard and importlib.util.find_spec('tensorboardX') is None:
+        raise UserError('tensorboard = True needs a package: pip install tensorboardX')

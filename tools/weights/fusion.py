@@ -1,0 +1,149 @@
+"""A fusion network with its encoders: finding the files, loading them, noticing what does not belong together."""
+import re
+from pathlib import Path
+from typing import Dict, NamedTuple, Optional
+
+from network.strips import Networks
+from tools.errors import UserError
+from tools.weights.checkpoint import Weights, load_weights
+from tools.weights.encoders import MODALITIES, Encoder, load_encoder
+from tools.weights.names import ENCODER, FUSION, numbered
+from tools.weights.networks import restore
+
+RUNS = 'models/transfuse'  # where training puts its runs
+SHIPPED = Path(__file__).resolve().parents[2] / 'results' / 'models'  # the weights that come with the repository
+EPOCH = re.compile(r'epoch_(\d+)')  # in the name of a file, also of the original's
+HOW_TO_GET_WEIGHTS = (
+    'Get some: `make demo-train` trains small ones; train_autoencoder.py (ir and vi) and train_conv_trans.py '
+    "train your own; or give the PyTorch original's files: --model FUSION.model --auto_ir IR.model --auto_vi VI.model")
+
+
+class Files(NamedTuple):
+    """The three weights files that fusing needs."""
+    fusion: Path
+    ir: Path
+    vi: Path
+
+
+class FusionModel(NamedTuple):
+    """Loaded networks in eval mode, for images of any size, and what is known about them."""
+    networks: Networks
+    files: Files
+    variant: str   # one of network.variants.VARIANTS
+    epoch: str     # a number, or 'unknown'
+    run: str       # the run that trained it, else the name of its file
+    checked: bool  # whether the fusion weights say which encoders they belong to (they are these, then)
+    as_stored: bool  # whether the deep features are weighed as the weights file says
+
+    @property
+    def deep_shares(self):
+        """How the deep features are weighed, one of network.net_conv_trans.DEEP_SHARES."""
+        return self.networks.fusion.decoder_fusion.weight.deep_shares
+
+    @property
+    def name(self):
+        """For folders: VARIANT_epochK_RUN, and the deep shares if they are not those of the weights file."""
+        shares = '' if self.as_stored else f'_{self.deep_shares}'
+        return re.sub(r'[^\w.-]+', '-', f'{self.variant}_epoch{self.epoch}_{self.run}') + shares  # they may come from a stranger
+
+    def describe(self):
+        text = (f'fusion network: {self.variant}, epoch {self.epoch} of {self.run} ({self.files.fusion}), '
+                f'deep shares {self.deep_shares}')
+        if not self.checked:
+            text += ('\nits file does not say which encoders it was trained with; make sure that they are '
+                     f'{self.files.ir} and {self.files.vi}')
+        return text
+
+
+def load_fusion_model(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=RUNS, deep_shares=None) -> FusionModel:
+    """Find, load and check a fusion network and its encoders.
+
+    model: a run folder of train_conv_trans.py, or a fusion network's weights file, ours or the PyTorch original's;
+    None: the newest run in the folder `runs`, else the weights that come with the repository.
+    auto_ir, auto_vi: the encoders' files; None: those beside the fusion network. epoch: of a run; None: the last.
+    deep_shares: how the deep features are weighed, one of network.net_conv_trans.DEEP_SHARES; None: as the weights file says.
+    Raises UserError if something is missing, damaged, of the wrong kind, or does not belong together.
+    """
+    files = find_files(model, auto_ir, auto_vi, epoch, runs)
+    weights = load_weights(files.fusion)
+    encoders = {modality: load_encoder(path, modality, train_flag=False)
+                for path, modality in ((files.ir, 'ir'), (files.vi, 'vi'))}
+    _check_encoders(weights, files, encoders)
+    fusion = restore(weights, files.fusion, 'fusion', train_flag=False)
+    shares = fusion.decoder_fusion.weight
+    stored_shares = shares.deep_shares
+    shares.deep_shares = deep_shares or stored_shares
+    fusion.eval()
+    epoch_in_name = EPOCH.search(files.fusion.stem)
+    return FusionModel(
+        Networks(encoders['ir'].model, encoders['vi'].model, fusion), files, fusion.variant,
+        epoch=str(weights.metadata.get('epoch', epoch_in_name.group(1) if epoch_in_name else 'unknown')),
+        run=str(weights.metadata.get('run', files.fusion.stem)), checked='encoders' in weights.metadata,
+        as_stored=shares.deep_shares == stored_shares)
+
+
+def find_files(model, auto_ir, auto_vi, epoch, runs) -> Files:
+    """The weights files that these settings mean, as for `load_fusion_model`. All exist."""
+    if model is None:
+        if auto_ir or auto_vi:
+            raise UserError('auto_ir and auto_vi are given without model: give the fusion network that they belong to')
+        model = _default_model(runs)
+    model = Path(model)
+    if model.is_dir():
+        fusion = _epoch_file(model, epoch)
+    elif not model.is_file():
+        raise UserError(f'model {model} does not exist: give a run folder or a weights file')
+    elif epoch is not None:
+        raise UserError(f'epoch is for run folders, and {model} is a file')
+    else:
+        fusion = model
+    encoders = {}
+    for modality, given in (('ir', auto_ir), ('vi', auto_vi)):
+        path = Path(given) if given else fusion.parent / ENCODER.format(modality=modality)
+        if not path.is_file():
+            raise UserError(f'auto_{modality} {path} does not exist' if given else
+                            f'{path}, the encoder of {modality} beside the fusion network, does not exist: '
+                            f'give its file as auto_{modality}')
+        encoders[modality] = path
+    return Files(fusion, encoders['ir'], encoders['vi'])
+
+
+def _default_model(runs) -> Path:
+    """The run folder with the newest weights, else the weights that come with the repository."""
+    epochs = [path for folder in Path(runs).glob('*/') for path in numbered(folder, FUSION).values()]
+    if epochs:
+        return max(epochs, key=lambda path: path.stat().st_mtime).parent
+    if numbered(SHIPPED, FUSION):
+        return SHIPPED
+    raise UserError(f'no trained weights found in {runs}, and none come with the repository. {HOW_TO_GET_WEIGHTS}')
+
+
+def _epoch_file(folder, epoch: Optional[int]) -> Path:
+    files = numbered(folder, FUSION)
+    if not files:
+        raise UserError(f'{folder} holds no weights of a fusion network ({FUSION.format(epoch=1)}, …). '
+                        f'{HOW_TO_GET_WEIGHTS}')
+    if epoch is None:
+        epoch = max(files)
+    if epoch not in files:
+        raise UserError(f'{folder} holds no weights of epoch {epoch}, only of {", ".join(map(str, sorted(files)))}')
+    return files[epoch]
+
+
+def _check_encoders(weights: Weights, files: Files, encoders: Dict[str, Encoder]):
+    """Notice encoders that are swapped, or that the fusion network was not trained with."""
+    for modality, encoder in encoders.items():
+        # The original's files do not say their modality, but their names do: auto_encoder_epoch_4_ir.model.
+        named = [one for one in MODALITIES if one in re.split('[^a-z]+', encoder.path.stem.lower())]
+        if 'modality' not in encoder.weights.metadata and len(named) == 1 and named[0] != modality:
+            raise UserError(f'auto_{modality} is {encoder.path}, which by its name is the encoder of {named[0]}: '
+                            'are the two swapped?')
+    trained_with = weights.metadata.get('encoders')
+    if trained_with is None:
+        if encoders['ir'].fingerprint == encoders['vi'].fingerprint:
+            raise UserError(f'{files.ir} and {files.vi} hold the same weights: each modality has an encoder of its own')
+        return
+    for modality, encoder in encoders.items():
+        if not isinstance(trained_with, dict) or trained_with.get(modality) != encoder.fingerprint:
+            raise UserError(f'{files.fusion} was trained with another encoder of {modality} than {encoder.path}: '
+                            'use the ones that its run folder holds')

@@ -1,0 +1,86 @@
+"""Building the networks, with new weights or given ones."""
+import inspect
+from pydoc import locate
+
+import numpy as np
+
+from network.layers import dispensable
+from network.net_autoencoder import Auto_Encoder_single
+from network.variants import VARIANTS
+from tools.errors import UserError
+from tools.weights.checkpoint import Weights, check_fits, load_weights, recognise
+
+# Options that do not change what given weights compute. The others are kept with the weights (`model.options`).
+OF_TRAINING = ('train_flag', 'loss_weights', 'ssim_val_range', 'gradient_loss_weight', 'deep_start')
+
+
+def build_auto_encoder(arrays=None, path='', **options):
+    """An auto-encoder with PyTorch's default initialisation, or with weights: `arrays` (name → array), read from `path`.
+
+    options: as Auto_Encoder_single takes them; `model.options` is what the weights have to be saved with. Raises UserError if the
+    weights do not fit. Those that fusing does not need (`network.layers.dispensable`) may be missing.
+    """
+    return _build(Auto_Encoder_single, arrays, path, options)
+
+
+def build_fusion(variant='standard', arrays=None, path='', **options):
+    """The fusion network of one of VARIANTS, with new weights or `arrays`, as build_auto_encoder. options: as Trans_FuseNet's."""
+    return _build(locate(VARIANTS[variant].network), arrays, path, options)
+
+
+def load_fusion(path, variant, **options):
+    """A fusion network of the variant, which begins with the weights in a file, built as they were but for `options`.
+
+    UserError as from `restore`.
+    """
+    return restore(load_weights(path), path, 'fusion', variant, **options)
+
+
+def restore(weights: Weights, path, kind, variant=None, **options):
+    """The network that weights of a file were saved from, built with the options that they were saved with; it has a `variant`.
+
+    kind: which one is expected, 'auto_encoder' or 'fusion'. variant, options: in place of the saved ones. UserError if it is of the
+    other kind, or no such network can be built or takes these weights.
+    """
+    found, saved_variant = recognise(weights, path)
+    variant = variant or saved_variant
+    if found != kind:
+        names = {'auto_encoder': 'an auto-encoder', 'fusion': 'a fusion network'}
+        raise UserError(f'{path} holds {names[found]}; {names[kind]} is needed')
+    # Files of others have no options, and fit the defaults; the first of ours had none but this.
+    saved = weights.metadata.get('options', {name: value for name, value in weights.metadata.items() if name == 'deep_shares'})
+    network = locate(VARIANTS[variant].network) if kind == 'fusion' else Auto_Encoder_single
+    defaults = _defaults(network)
+    if not isinstance(saved, dict) or any(name in defaults and type(value) not in (type(defaults[name]), int, float)
+                                          for name, value in saved.items()):
+        raise UserError(f'{path} is damaged: the options of its network have other types than they should')
+    try:
+        model = _build(network, weights.arrays, path, {**saved, **options})
+    except (TypeError, ValueError, ZeroDivisionError) as error:  # an option that this version does not have, or a value out of range
+        raise UserError(f'{path}: a network cannot be built with the options that it was saved with: {error}') from error
+    model.variant = variant
+    return model
+
+
+def weights_of(model):
+    """The weights and buffers of a network, name → numpy array."""
+    return {name: value.numpy() for name, value in model.state_dict().items()}
+
+
+def _defaults(network):
+    """The options of a network's class, and their defaults."""
+    parameters = inspect.signature(network).parameters.values()
+    return {one.name: one.default for one in parameters if one.kind is not one.VAR_KEYWORD}
+
+
+def _build(network, arrays, path, options):
+    model = network(**options)
+    model.options = {name: value for name, value in {**_defaults(network), **options}.items() if name not in OF_TRAINING}
+    if arrays is not None:
+        missing_allowed = dispensable(model)
+        expected = {name: tuple(value.shape) for name, value in model.state_dict().items()
+                    if name in arrays or name not in missing_allowed}
+        check_fits(arrays, expected, path)
+        # PyTorch's counters are scalars, which Jittor does not have.
+        model.load_state_dict({name: np.reshape(array, expected[name]) for name, array in arrays.items()})
+    return model
