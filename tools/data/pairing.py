@@ -55,7 +55,7 @@ class FusedMatch(NamedTuple):
 
 
 def source_folders(test_set):
-    """The folders of infrared and of visible images in a test set, TEST_SET/ir and TEST_SET/vi, or vis as in TNO; None if there are none."""
+    """The folders of infrared and of visible images in a test set, SET/ir and SET/vi, or vis as in TNO; None if there are none."""
     ir, visible = Path(test_set, 'ir'), [Path(test_set, name) for name in VISIBLE_FOLDERS]
     vis = next((folder for folder in visible if folder.is_dir()), None)
     return (ir, vis) if vis and ir.is_dir() else None
