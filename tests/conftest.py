@@ -25,3 +25,10 @@ def full_disk(size=1024):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say what was not tested for lack of real images."""
+    names = sorted(name for name, module in sys.modules.items() if name.startswith('test_') and hasattr(module, 'SHARED_DATA'))
+    if SHARED_DATA is None and names:
+        terminalreporter.write_line(f'{_shared} is not there: the parts with real images were left out of {", ".join(names)}')
