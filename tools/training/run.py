@@ -207,6 +207,8 @@ class TrainingRun:
 
     def _restore(self):
         arrays, place = load_state(self.folder)
+        if 'log' not in place:
+            raise UserError(f'the state in {self.folder} is of an older version: start a new run')
         if place['data'] != self._data_digest():
             raise UserError(f'{self.folder} cannot go on: the training images found are not those that it was started '
                             'with (put them back as they were, or start a new run)')
