@@ -61,3 +61,17 @@ def test_gray_levels_are_divided_as_by_numpy():
     levels = np.arange(256, dtype=np.float32)
     found = to_unit_range(jt.array(levels)).numpy()
     assert found.dtype == np.float32 and np.array_equal(found, levels / np.float32(255))
+
+
+@pytest.mark.parametrize('by_onednn', [True, False])
+def test_batched_products_and_their_gradients(by_onednn, monkeypatch):
+    if not by_onednn:  # as on a GPU
+        monkeypatch.setattr(operators, '_by_onednn', lambda: False)
+    random = np.random.RandomState(0)
+    a, b, slope = (random.randn(2, 3, *shape).astype(np.float32) for shape in ((5, 7), (7, 11), (5, 11)))
+    variables = jt.array(a), jt.array(b)
+    product = operators.batched_matmul(*variables)
+    found = [product.numpy(), *jt.fetch_sync(jt.grad((product * jt.array(slope)).sum(), list(variables)))]
+    expected = a @ b, slope @ b.swapaxes(2, 3), a.swapaxes(2, 3) @ slope
+    for one, other in zip(found, expected):
+        assert one.shape == other.shape and np.abs(one - other).max() < 1e-6 * np.abs(other).max()
