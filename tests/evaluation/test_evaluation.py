@@ -312,8 +312,8 @@ def test_damaged_sources_file(data, content):
 @pytest.mark.parametrize('arguments, message', [
     ([], 'no fused images under output: fuse some'),
     (['--test_set', 'nothing'], 'no fused images of the test set nothing'),
-    (['--fused', 'a'], 'give their folders as --ir and --vis'),
-    (['--fused', 'a', '--ir', 'b'], 'give both --ir and --vis'),
+    (['--fused', 'a'], 'give their folders as --ir and --vi'),
+    (['--fused', 'a', '--ir', 'b'], 'give both --ir and --vi'),
     ([*SOURCES, '--fused', 'a', 'a'], 'the methods need different names: a a'),
     ([*SOURCES, '--fused', 'a', 'b', '--names', 'x'], '1 names for 2 fused folders'),
     ([*SOURCES, '--fused', 'missing'], 'cannot read the folder missing'),

@@ -20,6 +20,7 @@ from tools.errors import UserError
 from tools.fuser import load_fuser
 from tools.images import luma, rgb_to_ycrcb
 from tools.runtime import nn
+from tools.weights import fusion as fusion_files
 from tools.weights.checkpoint import load_weights, save_weights
 from tools.weights.fusion import find_files, load_fusion_model
 from tools.weights.networks import build_fusion
@@ -350,7 +351,7 @@ def test_the_last_epoch_or_the_one_asked_for(run, tmp_path):
 def test_without_settings_the_newest_run_else_what_is_shipped(run, tmp_path, monkeypatch):
     files = sorted(run.iterdir())
     shipped = link(tmp_path / 'weights', *files)
-    monkeypatch.setattr(fusion_weights, 'SHIPPED', shipped)
+    monkeypatch.setattr(fusion_files, 'SHIPPED', shipped)
     runs = tmp_path / 'models'
     assert find_files(None, None, None, None, runs).fusion.parent == shipped
     for name, age in (('fuse_b', 100), ('fuse_c', 200)):
@@ -370,7 +371,7 @@ def write_bytes_of(files, folder):
 
 
 def test_no_weights_anywhere_says_how_to_get_some(tmp_path, monkeypatch):
-    monkeypatch.setattr(fusion_weights, 'SHIPPED', tmp_path / 'weights')
+    monkeypatch.setattr(fusion_files, 'SHIPPED', tmp_path / 'weights')
     with pytest.raises(UserError, match='make demo-train.*train_conv_trans.py.*--auto_ir'):
         load_fuser(runs=tmp_path)
     with pytest.raises(UserError, match='no weights of a fusion network'):

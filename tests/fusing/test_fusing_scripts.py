@@ -18,7 +18,7 @@ from tools.fuser import load_fuser
 from tools.fusing.pictures import feature_mosaic
 from tools.images import list_images, luma, read_gray, read_image, write_image
 from tools.scenes.places import make_scene
-from tools.weights import fusion as fusion_weights
+from tools.weights import fusion as fusion_files
 
 RUN = 'fuse_20261122_101500'
 
@@ -272,7 +272,7 @@ def test_results_that_cannot_be_written(fuse, tmp_path):
 
 
 def test_without_weights(fuse, tmp_path, monkeypatch):
-    monkeypatch.setattr(fusion_weights, 'SHIPPED', tmp_path / 'weights')
+    monkeypatch.setattr(fusion_files, 'SHIPPED', tmp_path / 'weights')
     write_set(tmp_path / 'images' / 'some', sizes=((24, 32),))
     with pytest.raises(UserError, match='no trained weights .*make demo'):
         fuse(test_conv_trans, '--test_set', 'some', '--models', tmp_path / 'none')

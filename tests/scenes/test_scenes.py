@@ -56,7 +56,7 @@ def test_same_seed_gives_the_same_scene_and_other_seeds_others(scenes):
 def test_a_processor_without_vector_instructions_draws_the_same():
     environment = dict(os.environ, NPY_DISABLE_CPU_FEATURES='SSE42 AVX F16C FMA3 AVX2 AVX512F',
                        OPENCV_CPU_DISABLE='SSE4.1,SSE4.2,AVX,FP16,AVX2,FMA3',
-                       PYTHONPATH=os.pathsep.join([str(REPOSITORY), str(REPOSITORY / 'tests')]))
+                       PYTHONPATH=os.pathsep.join([str(REPOSITORY), str(REPOSITORY / 'tests' / 'scenes'), str(REPOSITORY / 'tests')]))
     command = [sys.executable, '-c', 'import test_scenes; print(test_scenes.digest(range(12)))']
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert result.stdout.strip() == digest(range(12)), result.stderr

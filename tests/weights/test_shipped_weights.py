@@ -31,7 +31,7 @@ def test_shipped_files_are_small_and_fuse_alike(tmp_path):
     assert_checksums(tmp_path / 'shipped')
     for path in (tmp_path / 'shipped').glob('*.safetensors'):
         assert path.stat().st_size < 0.5 * (run / path.name).stat().st_size
-        assert load_weights(path).metadata.keys() - load_weights(run / path.name).metadata.keys() == {'only_for_fusing'}
+        assert load_weights(path).metadata.keys() - load_weights(run / path.name).metadata.keys() == {'only_for_fusing', 'options'}
     fuser, small = load_fuser(run), load_fuser(tmp_path / 'shipped')
     assert small.model.checked and small.model.name == fuser.model.name
     pair = pair_of(72, 96)
