@@ -19,6 +19,24 @@ class SceneArgs:
 
 
 @dataclass
+class CurveArgs:
+    """plot_loss_curves.py"""
+    ir: List[str] = setting([], 'runs that trained the infrared autoencoder')
+    vi: List[str] = setting([], 'runs that trained the visible autoencoder')
+    fusion: List[str] = setting([], 'runs that trained the fusion network')
+    runs: List[str] = setting([], 'any runs, for one figure of all their losses')
+    names: List[str] = setting([], 'what to call the runs, in the order of each list')
+    figure: str = setting('loss_curves', 'file name of the figure of --runs, without extension')
+    models: str = setting('./models', 'where to look for the newest runs if none are named')
+    output: str = setting('./results/loss curves', 'the folder to write the figures into, as PNG and SVG')
+    per: str = setting('step', 'a point per step, smoothed, the values themselves faint; or the mean of each epoch',
+                       choices=['step', 'epoch'])
+    scale: str = setting('log', 'the axis of the losses', choices=['log', 'linear'])
+    smooth: int = setting(0, 'steps that a point of a smoothed curve averages; 0 for a fiftieth of the run', minimum=0)
+    list: bool = setting(False, 'print a table of the mean losses per epoch instead of plotting')
+
+
+@dataclass
 class CostArgs:
     """measure_cost.py"""
     sizes: List[str] = setting(['256x256', '640x480', '1024x768'], 'width x height of the images')

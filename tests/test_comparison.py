@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 from conftest import REPOSITORY
 
-from compare_with_pytorch import Settings, check_resume, stages_of
+from args_compare import Args
+from compare_with_pytorch import check_resume, stages_of
 from comparison import curves, forward, inputs, results, sides, speed, training
 from comparison.report import conditions, percent, write_part
 from comparison.sides import FLOOR, JITTOR, PYTORCH, Answer, Setup, SideError, check_original, open_sides
@@ -412,7 +413,7 @@ def test_all_sides_train_at_once(fake, tmp_path):
 
 
 def test_stage_2_is_trained_with_the_settings_given():
-    stages = stages_of(Settings(lr_2=0.02, weight_decay_2=1000.0))
+    stages = stages_of(Args(lr_2=0.02, weight_decay_2=1000.0))
     asked = []
 
     class Recording:
@@ -423,11 +424,11 @@ def test_stage_2_is_trained_with_the_settings_given():
     for stage in stages.values():
         training.start_stage(Recording, stage, dict.fromkeys(inputs.NETWORKS, 'weights'))
     assert asked == [('start_autoencoder', 1e-4, 0.9)] * 2 + [('start_fusion', 0.02, 1000)]
-    assert stages_of(Settings()) == training.STAGES
+    assert stages_of(Args()) == training.STAGES
 
 
 def test_training_goes_on_only_with_the_same_settings(tmp_path):
-    settings = Settings(original='a', work=str(tmp_path), parts=['training'])
+    settings = Args(original='a', work=str(tmp_path), parts=['training'])
     with pytest.raises(UserError, match='cannot read'):
         check_resume(settings)
     save_settings(settings, tmp_path)
