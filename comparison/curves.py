@@ -2,7 +2,6 @@
 from typing import NamedTuple, Optional
 
 import numpy as np
-import seaborn
 from matplotlib.figure import Figure
 
 from comparison.report import percent, write_part
@@ -136,6 +135,7 @@ def describe(rows, runs, note):
 
 def differences_figure(runs):
     """The difference in total loss at each step, with the floor and the bound, of what `write_curves` has read."""
+    import seaborn  # here, since it takes a second to load, which --help need not wait for
     colours = seaborn.color_palette('colorblind')
     with figure_style('paper'):
         figure = Figure(figsize=(8.5, 2.8), layout='constrained')

@@ -3,7 +3,6 @@ import warnings
 from pathlib import Path
 
 import matplotlib
-import seaborn
 from matplotlib.font_manager import FontProperties, findfont, get_font, get_font_names
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
@@ -22,6 +21,7 @@ EAST_ASIAN_FONTS = (
 def figure_style(size):
     """A context to make figures in. size: of text and lines, a seaborn context such as 'paper' or 'notebook'."""
     installed = set(get_font_names())
+    import seaborn  # here, since it takes a second to load, which --help need not wait for
     return matplotlib.rc_context({
         **seaborn.axes_style('whitegrid'), **seaborn.plotting_context(size),
         'font.family': ['sans-serif', *(font for font in EAST_ASIAN_FONTS if font in installed)],

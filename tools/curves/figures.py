@@ -3,7 +3,6 @@ from typing import List, NamedTuple, Optional
 
 import numpy as np
 import pandas as pd
-import seaborn
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
@@ -42,6 +41,8 @@ def loss_panels(runs: List[Run]) -> List[Panel]:
 
 def loss_figure(title: str, panels: List[Panel], style: Style) -> Figure:
     """Panels as one figure, with a legend of the runs below them."""
+    import seaborn  # here, since it takes a second to load, which --help need not wait for
+
     names = list(dict.fromkeys(run.name for panel in panels for run in panel.runs))
     colours = dict(zip(names, seaborn.color_palette('colorblind' if len(names) <= 10 else 'husl', len(names))))
     columns = min(len(panels), PANELS_PER_ROW)
