@@ -1,7 +1,7 @@
 # make demo        set up, then make scenes, fuse them with the weights that come with the repository, evaluate and plot, in ./demo
 # make demo-train  the same with networks trained on drawn scenes: about a quarter of an hour on two cores
 # make test        set up, then check style and types, and run the tests
-# make setup       only set up: a virtual environment in .venv with the requirements, and Jittor's first compilation
+# make setup       only set up: a virtual environment in .venv with the requirements, and Jittor's compilation of itself and of fusing
 #
 # PYTHON: any Python from 3.8 to 3.12, for example: make PYTHON=python3.9 demo
 
@@ -13,8 +13,8 @@ DEMO := demo
 .PHONY: setup demo demo-train test clean
 
 setup: $(VENV)/ready
-	@echo "== Jittor: its first start compiles for two to six minutes, later ones take seconds"
-	@$(RUN) -c "from tools.runtime import jt; print('Jittor', jt.__version__, 'works')"
+	@echo "== Jittor: its first start compiles for some minutes, itself and what fusing needs; later ones take seconds"
+	@$(RUN) -m tools.warm_up
 
 $(VENV)/ready: requirements.txt
 	@$(PYTHON) -m tools.jittor_setup

@@ -283,6 +283,21 @@ print(json.dumps({'loaded': loaded, 'memory': memory}))
     assert memory[-1] - memory[2] < 0.15 * GIB
 
 
+def test_warming_up_compiles_all_that_fusing_needs(run):
+    before, after = in_new_process(run, '''
+from network.strips import fuse_pair
+from tools import warm_up
+warm_up.main()
+before = libraries()
+ir, vi = pair_of(200, 90)
+for fits in (200 * 90, 64 * 90):
+    fuse_pair(fuser.model.networks, ir, vi, fits)
+fuser(ir, vi)
+print(json.dumps([before, libraries()]))
+''')
+    assert before == after > 20
+
+
 def test_memory_at_1024x768(run):
     assert in_new_process(run, '''
 fuser(*pair_of(768, 1024))
