@@ -287,8 +287,10 @@ def test_warming_up_compiles_all_that_fusing_needs(run):
     before, after = in_new_process(run, '''
 from network.strips import fuse_pair
 from tools import warm_up
+from tools.weights.fusion import SHIPPED
 warm_up.main()
 before = libraries()
+fuser = load_fuser(SHIPPED)
 ir, vi = pair_of(200, 90)
 for fits in (200 * 90, 64 * 90):
     fuse_pair(fuser.model.networks, ir, vi, fits)
