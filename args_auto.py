@@ -24,6 +24,8 @@ class Args:
     cache: bool = setting(False, 'keep decoded images in memory (64 KB each)', may_change=True)
     augment: bool = setting(False, 'random crop and flip, for those with few images')
 
+    resume_model_auto: Optional[str] = setting(None, 'weights file of an auto-encoder to begin with; none: random weights')
+
     # Training
     epochs: int = setting(4, 'how often to go through the images', minimum=1, may_change=True)
     batch: int = setting(2, 'images per step', minimum=1)

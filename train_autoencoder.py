@@ -2,6 +2,7 @@
 
     python train_autoencoder.py --type_flag ir --path ./database
     python train_autoencoder.py --type_flag vi --path ./database
+    python train_autoencoder.py --type_flag ir --resume_model_auto FILE
     python train_autoencoder.py --resume
 
 Settings: args_auto.py. What a run writes: tools/training/run.py.
@@ -26,9 +27,9 @@ def main():
     from tools.optimizer import Adam
     from tools.runtime import jt, set_seed, use_device
     from tools.training.run import TrainingRun, learning_rate
-    from tools.weights.networks import build_auto_encoder
+    from tools.weights.checkpoint import load_weights
+    from tools.weights.networks import build_auto_encoder, restore
 
-    folder = resumed or new_run_folder(settings.save_auto_model, settings.type_flag)
     print(describe(settings))
 
     listing = list_images_of(settings.path, settings.type_flag, settings.train_num, settings.train_num_from)
@@ -39,10 +40,12 @@ def main():
     device = use_device(settings.cuda)
     use_mixed_precision(settings.mixed_precision, device)
     set_seed(settings.seed)
-    model = build_auto_encoder()
+    given = None if resumed else settings.resume_model_auto
+    model = restore(load_weights(given), given, 'auto_encoder') if given else build_auto_encoder()
     optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
     metadata = {'kind': 'auto_encoder', 'modality': settings.type_flag, 'options': model.options}
     weights_file = AUTO_ENCODER.replace('{modality}', settings.type_flag)
+    folder = resumed or new_run_folder(settings.save_auto_model, settings.type_flag)
 
     with TrainingRun(folder, model, optimizer, batches, settings, weights_file, metadata) as run:
         for epoch in range(run.epoch, settings.epochs):

@@ -31,10 +31,10 @@ def main():
     from tools.optimizer import Adam
     from tools.runtime import jt, set_seed, use_device
     from tools.training.run import TrainingRun, learning_rate
+    from tools.weights.checkpoint import load_weights
     from tools.weights.encoders import find_encoders, load_encoders, save_encoders
-    from tools.weights.networks import build_fusion, load_fusion
+    from tools.weights.networks import build_fusion, restore
 
-    folder = resumed or new_run_folder(settings.save_fusion_model, 'fuse')
     encoder_files = find_encoders(settings.resume_model_auto_ir, settings.resume_model_auto_vi,
                                   settings.save_auto_model, run_folder=resumed)
     print(describe(settings))
@@ -51,15 +51,16 @@ def main():
     encoders = load_encoders(encoder_files)
     encoder_ir, encoder_vi = (encoder.model for encoder in encoders)
     caches = open_caches(settings.cache_features, encoders, listing.items, SIZE)
-    options = part_of(settings, 'network')
-    if settings.resume_model_trans and not resumed:
-        model = load_fusion(settings.resume_model_trans, settings.variant, **options)
+    given, options = None if resumed else settings.resume_model_trans, part_of(settings, 'network')
+    if given:
+        model = restore(load_weights(given), given, 'fusion', settings.variant, **options)
     else:
         model = build_fusion(settings.variant, **options)
     loss_weights = {**part_of(settings, 'losses'), **VARIANTS[settings.variant].loss_weights}
     optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
     metadata = {'kind': 'fusion', 'variant': settings.variant, 'options': model.options,
                 'encoders': {'ir': encoders[0].fingerprint, 'vi': encoders[1].fingerprint}}
+    folder = resumed or new_run_folder(settings.save_fusion_model, 'fuse')
 
     with TrainingRun(folder, model, optimizer, batches, settings, FUSION, metadata) as run:
         save_encoders(encoders, folder)

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -89,11 +90,11 @@ def tiny_run(folder, items, hook=None, **changes):
     return settings
 
 
-def ctrl_c_in(*steps):
-    """A hook: Ctrl-C during these steps, counted from 0 over the whole run."""
+def ctrl_c_in(*steps, number=signal.SIGINT):
+    """A hook: Ctrl-C, or another signal, during these steps, counted from 0 over the whole run."""
     def hook(run, outputs):
         if run.epoch * STEPS + run.step in steps:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
     return hook
 
 
@@ -141,6 +142,22 @@ def test_interrupted_anywhere_it_goes_on_as_if_it_had_not_been(tmp_path, items, 
     assert len(rows(folder)) == 1 + step + 1  # the step in progress was ended
     tiny_run(folder, items, augment=augment)
     assert_same_run(folder, tmp_path / 'whole')
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP])
+def test_a_queue_or_a_closed_terminal_interrupts_it_too(tmp_path, items, whole, number):
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        interrupted(tmp_path / 'run', items, ctrl_c_in(1, number=number))
+        assert signal.getsignal(number) == signal.SIG_DFL
+        tiny_run(tmp_path / 'run', items)
+        assert_same_run(tmp_path / 'run', whole)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup
+        tiny_run(tmp_path / 'other', items, ctrl_c_in(1, number=signal.SIGHUP))
+        assert_same_run(tmp_path / 'other', whole)
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.signal(number, before)
 
 
 def test_interrupted_after_every_step(tmp_path, items, whole):
@@ -608,12 +625,13 @@ def test_the_newest_run_is_the_one_that_saved_last(tmp_path):
 
 def test_new_runs_get_folders_of_their_own(tmp_path, monkeypatch):
     monkeypatch.setattr(time, 'strftime', lambda text: text.replace('%Y%m%d_%H%M%S', '20261122_101500'))
-    names = []
-    for _ in range(3):
-        folder = new_run_folder(tmp_path / 'my-models', 'ir')
-        folder.mkdir(parents=True)
-        names.append(folder.name)
-    assert names == ['ir_20261122_101500', 'ir_20261122_101500-2', 'ir_20261122_101500-3']
+    with ThreadPoolExecutor(8) as pool:  # at the same moment
+        folders = list(pool.map(lambda _: new_run_folder(tmp_path / 'my-models', 'ir'), range(8)))
+    assert {folder.name for folder in folders} == {'ir_20261122_101500', *(f'ir_20261122_101500-{n}' for n in range(2, 9))}
+    assert all(folder.is_dir() for folder in folders)
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(UserError, match='cannot make .*file'):
+        new_run_folder(tmp_path / 'file', 'ir')
 
 
 # ---- the scripts, on small scenes
@@ -782,6 +800,23 @@ def test_stage_2_interrupted_and_resumed_in_another_process(tmp_path, database, 
     assert (metadata['kind'], metadata['variant'], set(metadata['encoders'])) == ('fusion', 'standard', {'ir', 'vi'})
     copies = {path.name for path in folder.glob('auto_encoder*')}
     assert copies == {'auto_encoder_ir.safetensors', 'auto_encoder_vi.safetensors'}
+
+
+def test_both_stages_begin_with_given_weights(tmp_path, database, encoders, monkeypatch):
+    arrays = weights_of(build_fusion())
+    save_weights(tmp_path / 'fusion.safetensors', arrays, {})
+    still = '--path', database, '--batch', 1, '--train_num', 1, '--epochs', 1, '--lr', 1e-12
+    for script, given, stage, name in (
+            (train_autoencoder, ['--resume_model_auto', encoders[1]], 'save_auto_model', 'auto_encoder_epoch_1_ir'),
+            (train_conv_trans, [*encoders, '--resume_model_trans', tmp_path / 'fusion.safetensors'], 'save_fusion_model',
+             'fusetrans_epoch_1')):
+        expected = load_weights(given[-1]).arrays
+        main(monkeypatch, script, *still, *given, f'--{stage}', tmp_path / stage)
+        found = load_weights(the_run(tmp_path / stage) / f'{name}.safetensors').arrays
+        trained = [key for key in expected if not re.search('running_|num_batches', key)]
+        assert all(np.allclose(found[key], expected[key], rtol=0, atol=1e-9) for key in trained) and trained
+    with pytest.raises(UserError, match='holds an auto-encoder; a fusion network is needed'):
+        main(monkeypatch, train_conv_trans, *still, *encoders, '--resume_model_trans', encoders[1])
 
 
 def test_stage_2_with_features_that_are_kept_is_the_same_run(tmp_path, database, encoders, monkeypatch, capsys):

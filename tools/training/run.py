@@ -9,6 +9,7 @@
         summary.txt
 """
 import atexit
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -25,12 +26,13 @@ from tools.files import whole_file
 from tools.images import write_image
 from tools.runtime import jt
 from tools.training.loss_log import LossLog
-from tools.training.run_folder import LOCK, SAMPLE, SUMMARY, save_settings
+from tools.training.run_folder import LOCK, SAMPLE, SETTINGS, SUMMARY, save_settings
 from tools.weights.checkpoint import load_state, save_state, save_weights
 from tools.weights.networks import weights_of
 
 SAMPLES = 4  # images of a batch in a sample picture
 STDERR = 2
+STOP_SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 STOPPING = b'\nstopping after this step (Ctrl-C again: at once, back to the last saved state)\n'
 
 
@@ -53,10 +55,11 @@ class TrainingRun:
                 run.after_epoch(samples)
             run.finish()
 
-    folder: of the run; if it exists, model and optimizer take its newest state and the run goes on from there.
+    folder: of the run; if it holds one, model and optimizer take its newest state and the run goes on from there.
     settings: the script's dataclass. weights_file: its name, with `{epoch}` in it. metadata: goes into the weights files.
 
-    A first Ctrl-C ends the loop after the step in progress, with the state saved; a second one ends at once.
+    A first Ctrl-C (or SIGTERM, as batch systems send it, or SIGHUP, of a closed terminal) ends the loop after the step in progress, with
+    the state saved; a second one ends at once.
 
     A resumed run gives bit for bit the losses and weights of an uninterrupted one, on one machine's CPU with the same
     number of threads. Nothing random happens after the initial weights but the order of the data (and what `augment`
@@ -72,8 +75,8 @@ class TrainingRun:
         self.last_weights = self.feed = None
         self.stopping = False
         self.log = LossLog(self.folder, len(batches), batches.batch_size, settings.epochs)
-        resume = self.folder.is_dir()
         self._lock_folder()
+        resume = (self.folder / SETTINGS).exists()
         if resume:
             self._restore()
         self.log.start(self.epoch, self.step, settings.tensorboard)
@@ -101,12 +104,14 @@ class TrainingRun:
             print(f'{self.folder} is finished: {self.epoch} epochs are done; to train on, give a larger number: '
                   f'--epochs {self.epoch + 1}')
         _end_compile_workers()
-        self.previous_handler = signal.signal(signal.SIGINT, self._interrupt)
+        heeded = [number for number in STOP_SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]  # nohup
+        self.previous_handlers = {number: signal.signal(number, self._interrupt) for number in heeded}
         self.saved_at = time.monotonic()
         return self
 
     def __exit__(self, kind, error, trace):
-        signal.signal(signal.SIGINT, self.previous_handler)
+        for number, handler in self.previous_handlers.items():
+            signal.signal(number, handler)
         # The feed ends its threads here, not when the garbage collector finds it: that may be in the middle of starting a
         # thread, which then waits for itself.
         for open_one in (self.feed, self.log, self.lock):
@@ -120,7 +125,8 @@ class TrainingRun:
         if self.stopping:
             raise KeyboardInterrupt
         self.stopping = True
-        os.write(STDERR, STOPPING)  # not print, which this may have interrupted
+        with contextlib.suppress(OSError):  # of a terminal that was closed
+            os.write(STDERR, STOPPING)  # not print, which this may have interrupted
 
     def batches_of(self, epoch):
         """The batches of an epoch that are still to do, with a progress bar on a terminal."""

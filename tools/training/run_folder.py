@@ -1,5 +1,6 @@
 """Starting a training run or going on with one: its folder, what is in it, and its settings. No Jittor here."""
 import importlib.util
+import itertools
 import json
 import time
 from pathlib import Path
@@ -43,13 +44,18 @@ def save_settings(settings, folder):
 
 
 def new_run_folder(parent, prefix):
-    """`parent/prefix_DATE_TIME`, a folder that does not exist yet."""
+    """Make `parent/prefix_DATE_TIME`, or the same with -2, -3, … if there is such a folder. UserError if it cannot be made."""
     folder = first = Path(parent) / time.strftime(f'{prefix}_%Y%m%d_%H%M%S')
-    number = 2
-    while folder.exists():
-        folder = first.with_name(f'{first.name}-{number}')
-        number += 1
-    return folder
+    for number in itertools.count(2):
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:  # perhaps made by another process in this very second
+            if not folder.is_dir():
+                raise UserError(f'cannot make {folder}: {parent} is no folder') from None
+            folder = first.with_name(f'{first.name}-{number}')
+        except OSError as error:
+            raise UserError(f'cannot make {folder}: {error.strerror}') from error
 
 
 def find_run(runs, which):

@@ -8,7 +8,7 @@ from network.layers import dispensable
 from network.net_autoencoder import Auto_Encoder_single
 from network.variants import VARIANTS
 from tools.errors import UserError
-from tools.weights.checkpoint import Weights, check_fits, load_weights, recognise
+from tools.weights.checkpoint import Weights, check_fits, recognise
 
 # Options that do not change what given weights compute. The others are kept with the weights (`model.options`).
 OF_TRAINING = ('train_flag', 'loss_weights', 'ssim_val_range', 'gradient_loss_weight', 'deep_start')
@@ -26,14 +26,6 @@ def build_auto_encoder(arrays=None, path='', **options):
 def build_fusion(variant='standard', arrays=None, path='', **options):
     """The fusion network of one of VARIANTS, with new weights or `arrays`, as build_auto_encoder. options: as Trans_FuseNet's."""
     return _build(locate(VARIANTS[variant].network), arrays, path, options)
-
-
-def load_fusion(path, variant, **options):
-    """A fusion network of the variant, which begins with the weights in a file, built as they were but for `options`.
-
-    UserError as from `restore`.
-    """
-    return restore(load_weights(path), path, 'fusion', variant, **options)
 
 
 def restore(weights: Weights, path, kind, variant=None, **options):
