@@ -42,7 +42,7 @@ def label_log_axis(axes):
 def warn_of_missing_glyphs(texts):
     """Give a warning, one for all, of the characters that no font of figures has: boxes will stand for them."""
     with figure_style('paper'):
-        fonts = [get_font(findfont(FontProperties([family]))) for family in matplotlib.rcParams['font.family']]
+        fonts = [get_font(findfont(FontProperties(family=[family]))) for family in matplotlib.rcParams['font.family']]
     drawable = set().union(*(font.get_charmap() for font in fonts))
     missing = sorted({character for text in texts for character in text if ord(character) not in drawable})
     if missing:
