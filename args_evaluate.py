@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import List, Optional
 
-from tools.evaluation.protocols import DEFAULT_PROTOCOL, FIRST_METRICS, PROTOCOLS
+from tools.evaluation.protocols import ALL_PROTOCOLS, DEFAULT_PROTOCOL, FIRST_METRICS, PROTOCOLS
 from tools.settings import setting
 
 
@@ -16,8 +16,8 @@ class Args:
     check_against: Optional[str] = setting(None, 'only compare the fused folder with this one, image by image')
 
     metrics: List[str] = setting(list(FIRST_METRICS), 'metrics to compute, or all')
-    protocol: str = setting(DEFAULT_PROTOCOL, "whose definitions: ours, or a toolbox's with its mistakes",
-                            choices=list(PROTOCOLS))
+    protocol: str = setting(DEFAULT_PROTOCOL, "whose definitions: ours, a toolbox's with its mistakes, or all side by side",
+                            choices=[*PROTOCOLS, ALL_PROTOCOLS])
     channels: bool = setting(False, 'score each colour channel and average, instead of the luma')
 
     images: str = setting('images', 'folder of the test sets, each with ir/ and vi/ (or vis/)')

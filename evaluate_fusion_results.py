@@ -3,6 +3,7 @@
 python evaluate_fusion_results.py                                                  the newest folder under output/
 python evaluate_fusion_results.py --test_set 21_pairs_tno --metrics all            all folders fused from a test set
 python evaluate_fusion_results.py --ir DIR --vi DIR --fused DIR DIR --names A B   any folders, one for each method
+python evaluate_fusion_results.py --protocol all …                                 every toolbox's numbers beside ours
 python evaluate_fusion_results.py --fused DIR --check_against DIR                  how far two results are apart
 """
 import sys
@@ -13,8 +14,10 @@ from args_evaluate import Args
 from tools.data.fused_folders import METRICS_FOLDER, Sources, find_fused_folders, set_of_folder, sources_of
 from tools.data.pairing import pair_folders
 from tools.errors import UserError, run_script
+from tools.evaluation.protocols import ALL_PROTOCOLS
 from tools.evaluation.report import fidelity_table, terminal_summary, write_tables
 from tools.evaluation.scoring import compare_folders, score_methods, select_metrics
+from tools.evaluation.side_by_side import terminal_tables, write_metric_tables
 from tools.settings import parse_settings
 from tools.tables import write_csv
 
@@ -52,6 +55,10 @@ def evaluate(settings, folders):
 
     several = len(folders) > 1
     out = results_folder(settings, f'{len(folders)}_methods' if several else folders[0].name)
+    if settings.protocol == ALL_PROTOCOLS:
+        write_metric_tables(scores, out)
+        print(f'\n{terminal_tables(scores)}\n\ntables: {out}')
+        return exit_code(scores.problems)
     write_tables(scores, out)
     if several:
         from tools.evaluation.figures import draw_figures  # imported when needed: over a second

@@ -20,6 +20,7 @@ from tools import fusion_metrics as m
 from tools.data.pairing import pair_folders
 from tools.errors import UserError
 from tools.evaluation.figures import box_plot, means_chart
+from tools.evaluation.protocols import definitions, how_it_differs
 from tools.evaluation.scoring import score_methods, select_metrics
 from tools.images import read_gray, read_image, write_image
 
@@ -133,6 +134,37 @@ def test_protocol_is_named(data, capsys, protocol, metrics):
     assert f'{name} ↑' in (data / 'out/summary.md').read_text(encoding='utf-8')
     assert rf'{name} $\uparrow$' in (data / 'out/summary.tex').read_text(encoding='utf-8')
     assert f'{name} ↑' in capsys.readouterr().out
+
+
+def test_all_protocols_side_by_side(data, capsys):
+    assert main([*SOURCES, '--fused', 'a', 'b', '--protocol', 'all', '--metrics', 'EN', 'SD', 'MI', 'CE']) == 0
+    rows = {(row['metric'], row['method']): row for row in table('out/protocols.csv')}
+    assert list(rows) == [(metric, method) for metric in ('EN', 'SD', 'MI', 'CE') for method in 'ab']
+    means = lambda metric: np.mean([metric(*triple(i)) for i in range(1, 7)])
+    for metric, protocol, expected in [
+            ('SD', 'default', means(lambda f, *_: m.sd(f))), ('SD', 'vifb', means(lambda f, *_: m.sd(f))),
+            ('SD', 'hli', means(lambda f, *_: m.sd(f) * f.size ** 0.5 / 255)), ('MI', 'default', means(m.mi)),
+            ('MI', 'hli', means(lambda f, *_: 2 * m.en(f))), ('MI', 'cddfuse', means(m.mi) * np.log(2)),
+            ('MI', 'vifb', means(m.mi) * np.log(2))]:
+        assert float(rows[metric, 'a'][protocol]) == pytest.approx(expected, rel=1e-7), (metric, protocol)
+    assert rows['CE', 'a']['default'] == '' and float(rows['CE', 'a']['vifb']) > 0
+    assert rows['EN', 'a']['note'] == 'The same in every protocol that has it.'
+    assert rows['MI', 'b']['note'] == (
+        'hli: What is called MI there: its joint entropies come out as 0 and what remains is EN(F) for each source. '
+        'tang: MI whose joint histograms count the gray levels 254 and 255 as one, those of a single image as two. '
+        'cddfuse, vifb: In nats instead of bits: 0.693 of it.')
+    assert list(table('out/scores.csv')[0])[4:] == ['EN', 'SD', 'SD (hli)', 'MI', 'MI (hli)', 'MI (tang)', 'MI (cddfuse, vifb)',
+                                                    'CE (vifb)']
+    markdown, printed = (data / 'out/protocols.md').read_text(encoding='utf-8'), capsys.readouterr().out
+    for text in (markdown, printed):
+        assert rows['MI', 'b']['note'] in text and 'protocol: all' in text.lower()
+    sd = markdown.split('## SD')[1].split('##')[0]
+    assert '| method | default | hli | tang | cddfuse | vifb |' in sd and f'{means(lambda f, *_: m.sd(f)):#.5g}' in sd
+
+
+def test_every_definition_that_is_not_ours_says_how_it_differs():
+    for metric, protocols in definitions().items():
+        assert 'default' in protocols or how_it_differs(metric).endswith('.'), metric
 
 
 def test_several_methods(data, capsys):
@@ -323,7 +355,8 @@ def test_damaged_sources_file(data, content):
     ([*SOURCES, '--fused', 'a', '--metrics', 'EN', 'XY'], 'XY chosen; protocol default has: EN SD MI'),
     ([*SOURCES, '--fused', 'a', '--metrics'], 'none chosen'),
     ([*SOURCES, '--fused', 'a', '--protocol', 'cddfuse', '--metrics', 'FMI_w'], 'FMI_w chosen; protocol cddfuse has'),
-    ([*SOURCES, '--fused', 'a', '--protocol', 'matlab'], 'protocol must be one of default, hli, tang, cddfuse, vifb'),
+    ([*SOURCES, '--fused', 'a', '--protocol', 'matlab'], 'protocol must be one of default, hli, tang, cddfuse, vifb, all'),
+    ([*SOURCES, '--fused', 'a', '--protocol', 'all', '--metrics', 'XY'], 'protocol all has: EN SD MI SF .* CE EI RMSE'),
     (['--fused', 'a', 'b', '--check_against', 'c'], 'compares one folder'),
 ])
 def test_bad_settings(data, arguments, message):

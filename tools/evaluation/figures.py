@@ -5,6 +5,7 @@ import numpy as np
 import seaborn
 from matplotlib.figure import Figure
 
+from tools.evaluation.protocols import base_name
 from tools.figures import figure_style, save_figure, warn_of_missing_glyphs
 
 PALETTE = 'husl'
@@ -17,7 +18,7 @@ def draw_figures(scores, folder):
     with figure_style('notebook'):
         for metric, label in zip(scores.metrics, scores.table):
             if np.isfinite(scores.table[label]).any():
-                name = metric.name.replace('/', '_')
+                name = base_name(metric).replace('/', '_')
                 save_figure(box_plot(scores.table[label], metric), Path(folder, f'box_{name}'), ['png'])
         save_figure(means_chart(scores.table, scores.metrics), Path(folder, 'means'), ['png'])
 

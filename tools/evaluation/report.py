@@ -32,13 +32,13 @@ def scored_on(scores):
     return 'colour channels, averaged' if scores.channels else 'luma'
 
 
-def describe(scores):
+def describe(scores, numbers='mean ± standard deviation'):
     """One line on how the numbers came about, for under a table."""
     counts = scores.table.notna().any(axis=1).groupby('method').sum()
     images = f'{counts.max()} image' + ('' if counts.max() == 1 else 's')
     if counts.min() < counts.max():
         images = f'{counts.min()} to {images}'
-    return f'mean ± standard deviation over {images}; protocol: {scores.protocol}; scored on: {scored_on(scores)}'
+    return f'{numbers} over {images}; protocol: {scores.protocol}; scored on: {scored_on(scores)}'
 
 
 def summary(scores):
@@ -98,7 +98,7 @@ def markdown(scores, tests):
                            for test in tests if test.metric == label] for label in scores.table]
         text += (f'\nWilcoxon signed-rank test against {tests[0].against}: p-value (median difference)\n\n'
                  + markdown_table(['metric', *table['method'][1:]], rows))
-    return text + ('\n' + '  \n'.join(f'Left out: {problem}' for problem in scores.problems) + '\n' if scores.problems else '')
+    return text + left_out(scores)
 
 
 def latex(scores):
@@ -118,9 +118,8 @@ def latex(scores):
 def write_tables(scores, folder):
     """Write scores.csv (per image), summary.csv, .md and .tex, and for several methods tests.csv."""
     folder = Path(folder)
-    for name, table in (('scores', scores.table), ('summary', summary(scores))):
-        how = pd.DataFrame({'protocol': scores.protocol, 'scored on': scored_on(scores)}, table.index)
-        write_csv(folder / f'{name}.csv', how.join(table).reset_index())
+    write_with_origin(folder / 'scores.csv', scores.table, scores)
+    write_with_origin(folder / 'summary.csv', summary(scores), scores)
     tests = paired_tests(scores)
     if tests:
         write_csv(folder / 'tests.csv', pd.DataFrame(tests))
@@ -134,6 +133,17 @@ def fidelity_table(results):
     table.loc['worst'] = table.agg({'psnr': 'min', 'ssim': 'min', 'largest': 'max', 'identical': 'min'})
     table['identical'] *= 100
     return terminal_table(table.set_axis(['PSNR (dB)', 'SSIM', 'max. difference', 'same pixels (%)'], axis=1))
+
+
+def write_with_origin(path, table, scores):
+    """Write a CSV file whose rows say how the scores came about."""
+    how = pd.DataFrame({'protocol': scores.protocol, 'scored on': scored_on(scores)}, table.index)
+    write_csv(path, how.join(table).reset_index())
+
+
+def left_out(scores):
+    """What could not be scored, as Markdown, for below the tables."""
+    return '\n' + '  \n'.join(f'Left out: {problem}' for problem in scores.problems) + '\n' if scores.problems else ''
 
 
 def _escaped(text):

@@ -17,14 +17,14 @@ from tqdm import tqdm
 from tools import fusion_metrics
 from tools.data.pairing import FUSED_PREFIX, match_fused
 from tools.errors import UserError
-from tools.evaluation.protocols import DEFAULT_PROTOCOL, PROTOCOLS
+from tools.evaluation.protocols import base_name, metrics_of
 from tools.images import SIXTEEN_TO_EIGHT_BIT, list_images, read_gray, read_image
 
 
 class Scores(NamedTuple):
     """What was scored, and the scores."""
     table: pd.DataFrame  # a row per `method` and `image`, the index; a column per metric; NaN where an image was left out
-    metrics: List[fusion_metrics.Metric]  # of the columns, which tell the protocol too unless it is the default
+    metrics: List[fusion_metrics.Metric]  # of the columns, with their names
     protocol: str
     channels: bool       # scored per colour channel and averaged, instead of on luma
     problems: List[str]  # what was left out, and why
@@ -42,18 +42,19 @@ class Fidelity(NamedTuple):
 def select_metrics(protocol, names):
     """The metrics of a protocol by their names (`all`: all of them), in the protocol's order -> list of Metric.
 
-    Case does not matter, nor `-` or `_`. Raises UserError for a name that the protocol does not have.
+    protocol: one of PROTOCOLS, or `all`. Case does not matter in a name, nor `-` or `_`.
+    Raises UserError for a name that the protocol does not have.
     """
     plain = lambda name: name.casefold().replace('_', '-')
-    available = {plain(metric.name): metric for metric in PROTOCOLS[protocol]}
+    metrics = metrics_of(protocol)
+    available = list(dict.fromkeys(map(base_name, metrics)))
     wanted = {plain(name) for name in names}
     if 'all' in wanted:
-        return list(PROTOCOLS[protocol])
-    unknown = [name for name in names if plain(name) not in available]
+        return metrics
+    unknown = [name for name in names if plain(name) not in map(plain, available)]
     if unknown or not wanted:
-        raise UserError(f'metrics: {", ".join(unknown) or "none"} chosen; protocol {protocol} has: '
-                        f'{" ".join(metric.name for metric in PROTOCOLS[protocol])} (or all)')
-    return [metric for key, metric in available.items() if key in wanted]
+        raise UserError(f'metrics: {", ".join(unknown) or "none"} chosen; protocol {protocol} has: {" ".join(available)} (or all)')
+    return [metric for metric in metrics if plain(base_name(metric)) in wanted]
 
 
 def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels=False, workers=0):
@@ -64,9 +65,8 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
     Files that cannot be scored are left out and named in Scores.problems.
     Raises UserError if a folder holds no image of any pair, or two of one.
     """
-    labels = [metric.name if protocol == DEFAULT_PROTOCOL else f'{metric.name} ({protocol})' for metric in metrics]
     index = pd.MultiIndex.from_product([folders, [pair.name for pair in pairing.pairs]], names=['method', 'image'])
-    table = pd.DataFrame(np.nan, index, labels)
+    table = pd.DataFrame(np.nan, index, [metric.name for metric in metrics])
     problems = [f'{path}: no partner' for path in pairing.unpaired]
     tasks = {}
     for method, folder in folders.items():
@@ -87,14 +87,15 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
 def score_image(paths, protocol, metrics, channels):
     """Score one fused image -> (one value per metric, NaN where there is none; what went wrong, as texts).
 
-    paths: of the fused, the infrared and the visible image. metrics: names in the protocol.
+    paths: of the fused, the infrared and the visible image. metrics: their names, as `metrics_of` the protocol has them.
     """
     values, problems = [np.nan] * len(metrics), []
     try:
         planes = _read_planes(paths, channels)
     except UserError as error:
         return values, [str(error)]
-    for index, metric in enumerate(select_metrics(protocol, metrics)):
+    named = {metric.name: metric for metric in metrics_of(protocol)}
+    for index, metric in enumerate(map(named.get, metrics)):
         try:
             values[index] = float(np.mean([metric.compute(*plane) for plane in planes]))
         except ValueError as error:
