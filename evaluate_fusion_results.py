@@ -15,7 +15,8 @@ from tools.data.fused_folders import METRICS_FOLDER, Sources, find_fused_folders
 from tools.data.pairing import pair_folders
 from tools.errors import UserError, run_script
 from tools.evaluation.protocols import ALL_PROTOCOLS
-from tools.evaluation.report import fidelity_table, terminal_summary, write_tables
+from tools.evaluation.ranking import terminal_ranking, write_ranking
+from tools.evaluation.report import fidelity_table, paired_tests, terminal_summary, write_tables
 from tools.evaluation.scoring import compare_folders, score_methods, select_metrics
 from tools.evaluation.side_by_side import terminal_tables, write_metric_tables
 from tools.settings import parse_settings
@@ -59,11 +60,15 @@ def evaluate(settings, folders):
         write_metric_tables(scores, out)
         print(f'\n{terminal_tables(scores)}\n\ntables: {out}')
         return exit_code(scores.problems)
-    write_tables(scores, out)
+    tests = paired_tests(scores)
+    write_tables(scores, tests, out)
+    text = terminal_summary(scores)
     if several:
+        write_ranking(scores, tests, out)
+        text += '\n\n' + terminal_ranking(scores, tests)
         from tools.evaluation.figures import draw_figures  # imported when needed: over a second
         draw_figures(scores, out)
-    print(f'\n{terminal_summary(scores)}\n\n{"tables, tests and figures" if several else "tables"}: {out}')
+    print(f'\n{text}\n\n{"tables, tests and figures" if several else "tables"}: {out}')
     return exit_code(scores.problems)
 
 

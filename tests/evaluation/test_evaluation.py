@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import REPOSITORY, SHARED_DATA
 from scipy.stats import wilcoxon
@@ -21,7 +22,9 @@ from tools.data.pairing import pair_folders
 from tools.errors import UserError
 from tools.evaluation.figures import box_plot, means_chart
 from tools.evaluation.protocols import definitions, how_it_differs
-from tools.evaluation.scoring import score_methods, select_metrics
+from tools.evaluation.ranking import ranking
+from tools.evaluation.report import holm, paired_tests
+from tools.evaluation.scoring import Scores, score_methods, select_metrics
 from tools.images import read_gray, read_image, write_image
 
 SET = '21_pairs_tno'
@@ -199,6 +202,67 @@ def test_several_methods(data, capsys):
     for name in ('box_SD', 'box_MSE', 'box_CC', 'means'):
         image = read_image(data / f'out/{name}.png')
         assert min(image.shape[:2]) > 100 and image.std() > 10
+
+
+def test_ranking(data):
+    """The places by SD and MSE counted by hand: c has the highest SD of all images, b the lowest MSE."""
+    assert main([*SOURCES, '--fused', 'a', 'b', 'c', '--names', 'one', 'two', 'three_3', '--metrics', 'SD', 'MSE']) == 0
+    rows = {row['method']: row for row in table('out/ranking.csv')}
+    scores = {(row['image'], row['method']): (-float(row['SD']), float(row['MSE'])) for row in table('out/scores.csv')}
+    images = [f'IR{i}.png' for i in range(1, 7)]
+    place = {(image, method, k): 1 + sum(scores[image, other][k] < scores[image, method][k] for other in rows)
+             for image in images for method in rows for k in range(2)}
+    for method, row in rows.items():
+        places = [place[image, method, k] for k in range(2) for image in images]
+        assert float(row['mean rank']) == pytest.approx(np.mean(places))
+        assert [float(row['SD']), float(row['MSE'])] == pytest.approx([np.mean(places[:6]), np.mean(places[6:])])
+        assert [row['best'], row['second']] == [str(places.count(1)), str(places.count(2))]
+        assert [row['images'], row['missing']] == ['6', '0']
+    assert list(rows) == sorted(rows, key=lambda method: float(rows[method]['mean rank']))
+    for name, method in (('md', 'three_3'), ('tex', r'three\_3')):
+        text = (data / 'out' / f'ranking.{name}').read_text(encoding='utf-8')
+        assert method in text and 'the 6 images that all methods have' in text and '†' not in text and 'dag' not in text
+
+
+def test_a_method_that_lacks_images_is_ranked_on_the_common_ones(data, capsys):
+    (data / 'b/IR2.png').unlink()
+    write_image(data / 'c/IR4.bmp', picture(1)[:-1])
+    assert main([*SOURCES, '--fused', 'a', 'b', 'c', '--metrics', 'SD']) == 1
+    rows = {row['method']: row for row in table('out/ranking.csv')}
+    assert {row['images'] for row in rows.values()} == {'4'} and sum(int(row['best']) for row in rows.values()) == 4
+    values = {(row['method'], row['image']): float(row['SD']) for row in table('out/scores.csv') if row['SD']}
+    of_c = [1 + sum(values[other, f'IR{i}.png'] > values['c', f'IR{i}.png'] for other in 'ab') for i in (1, 3, 5, 6)]
+    assert float(rows['c']['mean rank']) == np.mean(of_c)
+    assert {method: row['missing'] for method, row in rows.items()} == {'a': '0', 'b': '1', 'c': '1'}
+    markdown, printed = (data / 'out/ranking.md').read_text(encoding='utf-8'), capsys.readouterr().out
+    for text in (markdown, printed):
+        assert 'b †' in text and 'a †' not in text and 'the 4 images' in text and '† Lacks images: ' in text
+    assert r'b \dag{}' in (data / 'out/ranking.tex').read_text(encoding='utf-8')
+
+
+def test_equal_scores_share_a_place(data):
+    assert main([*SOURCES, '--fused', 'a', 'a', 'b', '--names', 'x', 'y', 'z', '--metrics', 'SD']) == 0
+    rows = {row['method']: row for row in table('out/ranking.csv')}
+    assert (rows['x']['mean rank'], rows['x']['best'], rows['x']['second']) == ('1.5', '6', '0') and rows['z']['second'] == '0'
+    assert rows['y']['better'] == rows['y']['worse'] == '0'
+
+
+def test_holm():
+    assert holm([0.01, 0.04, np.nan, 0.03, 0.005]) == pytest.approx([0.03, 0.06, np.nan, 0.06, 0.02], nan_ok=True)
+    assert holm([0.6, 0.9]) == [1, 1] and holm([]) == [] and holm([0.2]) == [0.2]
+
+
+def test_significant_differences_are_counted(data):
+    """Enough images for the test: b is below a in SD and, being lower, better in MSE, in each of them."""
+    names = [f'I{i}' for i in range(12)]
+    index = pd.MultiIndex.from_product([['a', 'b'], names], names=['method', 'image'])
+    values = np.arange(1.0, 13.0)
+    columns = {'SD': np.r_[values + 20, values * 1.01], 'MSE': np.r_[2 * values, values], 'CC': np.r_[values, values]}
+    scores = Scores(pd.DataFrame(columns, index), select_metrics('default', columns), 'default', False, [])
+    scores = scores._replace(table=scores.table[[metric.name for metric in scores.metrics]])
+    tests = paired_tests(scores)
+    assert [test.p_holm for test in tests if test.metric != 'CC'] == pytest.approx([3 / 2048] * 2)
+    assert ranking(scores, tests).loc['b', ['better', 'worse']].tolist() == [1, 1]
 
 
 def test_figures_show_the_scores(data):
