@@ -14,6 +14,7 @@ class Args:
     names: List[str] = setting([], 'names of the methods, if not those of their folders')
     test_set: Optional[str] = setting(None, 'a folder in `images`: score all under `output` that was fused from it')
     check_against: Optional[str] = setting(None, 'only compare the fused folder with this one, image by image')
+    explain: List[str] = setting([], "only tell which definition or known mistake gives a printed number, such as SD=73.47")
 
     metrics: List[str] = setting(list(FIRST_METRICS), 'metrics to compute, or all')
     protocol: str = setting(DEFAULT_PROTOCOL, "whose definitions: ours, a toolbox's with its mistakes, or all side by side",

@@ -4,6 +4,7 @@ python evaluate_fusion_results.py                                               
 python evaluate_fusion_results.py --test_set 21_pairs_tno --metrics all            all folders fused from a test set
 python evaluate_fusion_results.py --ir DIR --vi DIR --fused DIR DIR --names A B   any folders, one for each method
 python evaluate_fusion_results.py --protocol all …                                 every toolbox's numbers beside ours
+python evaluate_fusion_results.py --explain SD=73.47 …                             what gives this number on these images
 python evaluate_fusion_results.py --fused DIR --check_against DIR                  how far two results are apart
 """
 import sys
@@ -14,6 +15,7 @@ from args_evaluate import Args
 from tools.data.fused_folders import METRICS_FOLDER, Sources, find_fused_folders, set_of_folder, sources_of
 from tools.data.pairing import pair_folders
 from tools.errors import UserError, run_script
+from tools.evaluation.explaining import answer_text, explain, parse_question
 from tools.evaluation.protocols import ALL_PROTOCOLS
 from tools.evaluation.ranking import terminal_ranking, write_ranking
 from tools.evaluation.report import fidelity_table, paired_tests, terminal_summary, write_tables
@@ -26,7 +28,9 @@ from tools.tables import write_csv
 def main(arguments=None):
     settings = parse_settings(Args, __doc__, arguments)
     folders = find_folders(settings)
-    return check(settings, folders) if settings.check_against else evaluate(settings, folders)
+    if settings.check_against:
+        return check(settings, folders)
+    return explain_numbers(settings, folders) if settings.explain else evaluate(settings, folders)
 
 
 def find_folders(settings):
@@ -70,6 +74,20 @@ def evaluate(settings, folders):
         draw_figures(scores, out)
     print(f'\n{text}\n\n{"tables, tests and figures" if several else "tables"}: {out}')
     return exit_code(scores.problems)
+
+
+def explain_numbers(settings, folders):
+    """Say what gives the printed numbers on the images of the folders. Returns the exit code."""
+    questions = [parse_question(text) for text in settings.explain]
+    methods, sources = name_methods(settings, folders), find_sources(settings, folders)
+    pairing = pair_folders(sources.ir, sources.vis)
+    print(pairing.describe())
+    problems = []
+    for question in questions:
+        answer = explain(question, methods, pairing, settings.workers)
+        problems += [problem for problem in answer.problems if problem not in problems]
+        print(f'\n{answer_text(question, answer)}')
+    return exit_code(problems)
 
 
 def name_methods(settings, folders):

@@ -67,8 +67,21 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
     """
     index = pd.MultiIndex.from_product([folders, [pair.name for pair in pairing.pairs]], names=['method', 'image'])
     table = pd.DataFrame(np.nan, index, [metric.name for metric in metrics])
-    problems = [f'{path}: no partner' for path in pairing.unpaired]
-    tasks = {}
+    tasks, problems = match_methods(folders, pairing)
+    # By name: the metrics themselves cannot be sent to another process.
+    score = partial(score_image, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels)
+    for row, (values, complaints) in zip(tasks, run_in_parallel(score, list(tasks.values()), workers)):
+        table.loc[row, :] = values
+        problems += complaints
+    return Scores(table, metrics, protocol, channels, problems)
+
+
+def match_methods(folders, pairing):
+    """Which files belong together -> ({(method, name of the pair): paths of the fused, the infrared and the visible image}, problems).
+
+    The arguments are those of `score_methods`. problems: files without a counterpart, as texts. Raises UserError as it does.
+    """
+    tasks, problems = {}, [f'{path}: no partner' for path in pairing.unpaired]
     for method, folder in folders.items():
         match = match_fused(pairing.pairs, folder)
         problems += [f'{folder}: no fused image of {pair.ir.name}' for pair in match.missing]
@@ -76,12 +89,7 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
         for pair in pairing.pairs:
             if pair.name in match.paths:
                 tasks[method, pair.name] = match.paths[pair.name], pair.ir, pair.vis
-    # By name: the metrics themselves cannot be sent to another process.
-    score = partial(score_image, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels)
-    for row, (values, complaints) in zip(tasks, _in_parallel(score, list(tasks.values()), workers)):
-        table.loc[row, :] = values
-        problems += complaints
-    return Scores(table, metrics, protocol, channels, problems)
+    return tasks, problems
 
 
 def score_image(paths, protocol, metrics, channels):
@@ -91,7 +99,7 @@ def score_image(paths, protocol, metrics, channels):
     """
     values, problems = [np.nan] * len(metrics), []
     try:
-        planes = _read_planes(paths, channels)
+        planes = read_planes(paths, channels)
     except UserError as error:
         return values, [str(error)]
     named = {metric.name: metric for metric in metrics_of(protocol)}
@@ -116,7 +124,7 @@ def compare_folders(folder, other, workers=0):
         raise UserError(f'no image in {folder} has the name of one in {other}')
     problems = [f'{path}: no counterpart in {other}' for name, path in ours.items() if name not in theirs]
     problems += [f'{path}: no counterpart in {folder}' for name, path in theirs.items() if name not in ours]
-    found = list(_in_parallel(compare_images, [(ours[name], theirs[name]) for name in common], workers))
+    found = list(run_in_parallel(compare_images, [(ours[name], theirs[name]) for name in common], workers))
     problems += [complaint for _, complaint in found if complaint]
     return pd.DataFrame([result for result, _ in found if result], columns=Fidelity._fields), problems
 
@@ -124,7 +132,7 @@ def compare_folders(folder, other, workers=0):
 def compare_images(paths):
     """Compare two image files -> (Fidelity, None), or (None, what is wrong with them)."""
     try:
-        planes = _read_planes(paths, channels=True)
+        planes = read_planes(paths, channels=True)
         ssim = float(np.mean([fusion_metrics.ssim(ours, theirs, theirs) for ours, theirs in planes]))
     except (UserError, ValueError) as error:
         return None, f'{paths[0]}: {error}' if isinstance(error, ValueError) else str(error)
@@ -144,7 +152,7 @@ def _by_plain_name(folder):
     return named
 
 
-def _read_planes(paths, channels):
+def read_planes(paths, channels):
     """Read images as tuples of H×W planes on 0…255: their luma, or each of the three colour channels.
 
     A gray image beside a colour one stands for all three. Raises UserError if unreadable or of different sizes.
@@ -159,7 +167,7 @@ def _read_planes(paths, channels):
     return [tuple(image if image.ndim == 2 else image[:, :, channel] for image in images) for channel in range(3)]
 
 
-def _in_parallel(function, tasks, workers):
+def run_in_parallel(function, tasks, workers):
     """Yield function(task) in the tasks' order, computed by worker processes, or here if one is enough."""
     workers = min(workers or os.cpu_count(), len(tasks))
     progress = partial(tqdm, total=len(tasks), unit='image', disable=None)
