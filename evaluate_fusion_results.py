@@ -19,7 +19,7 @@ from tools.evaluation.explaining import answer_text, explain, parse_question
 from tools.evaluation.protocols import ALL_PROTOCOLS
 from tools.evaluation.ranking import terminal_ranking, write_ranking
 from tools.evaluation.report import fidelity_table, paired_tests, terminal_summary, write_tables
-from tools.evaluation.scoring import compare_folders, score_methods, select_metrics
+from tools.evaluation.scoring import compare_folders, name_methods, score_methods, select_metrics
 from tools.evaluation.side_by_side import terminal_tables, write_metric_tables
 from tools.settings import parse_settings
 from tools.tables import write_csv
@@ -50,7 +50,7 @@ def find_folders(settings):
 def evaluate(settings, folders):
     """Score the folders, write and show the tables. Returns the exit code."""
     metrics = select_metrics(settings.protocol, settings.metrics)
-    methods = name_methods(settings, folders)
+    methods = name_methods(folders, settings.names)
     sources = find_sources(settings, folders)
     pairing = pair_folders(sources.ir, sources.vis)
     print(f'{pairing.describe()}\nscoring {", ".join(methods)} by {" ".join(metric.name for metric in metrics)}')
@@ -79,7 +79,7 @@ def evaluate(settings, folders):
 def explain_numbers(settings, folders):
     """Say what gives the printed numbers on the images of the folders. Returns the exit code."""
     questions = [parse_question(text) for text in settings.explain]
-    methods, sources = name_methods(settings, folders), find_sources(settings, folders)
+    methods, sources = name_methods(folders, settings.names), find_sources(settings, folders)
     pairing = pair_folders(sources.ir, sources.vis)
     print(pairing.describe())
     problems = []
@@ -88,16 +88,6 @@ def explain_numbers(settings, folders):
         problems += [problem for problem in answer.problems if problem not in problems]
         print(f'\n{answer_text(question, answer)}')
     return exit_code(problems)
-
-
-def name_methods(settings, folders):
-    """{name of the method: folder}, the names being --names or those of the folders."""
-    names = settings.names or [folder.resolve().name for folder in folders]
-    if len(names) != len(folders):
-        raise UserError(f'{len(names)} names for {len(folders)} fused folders: --names takes one for each')
-    if len(set(names)) < len(names):
-        raise UserError(f'the methods need different names: {" ".join(names)}; set them with --names')
-    return dict(zip(names, folders))
 
 
 def find_sources(settings, folders):

@@ -57,6 +57,16 @@ def select_metrics(protocol, names):
     return [metric for metric in metrics if plain(base_name(metric)) in wanted]
 
 
+def name_methods(folders: List[Path], names: List[str]) -> Dict[str, Path]:
+    """{name of the method: folder}, the names being those given or those of the folders. Raises UserError if they do not fit."""
+    names = names or [folder.resolve().name for folder in folders]
+    if len(names) != len(folders):
+        raise UserError(f'{len(names)} names for {len(folders)} fused folders: --names takes one for each')
+    if len(set(names)) < len(names):
+        raise UserError(f'the methods need different names: {" ".join(names)}; set them with --names')
+    return dict(zip(names, folders))
+
+
 def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels=False, workers=0):
     """Score the fused images in some folders, one per method, against their sources -> Scores.
 
