@@ -24,4 +24,5 @@ class Args:
     images: str = setting('images', 'folder of the test sets, each with ir/ and vi/ (or vis/)')
     output: str = setting('output', 'folder below which fused folders are looked for')
     out: Optional[str] = setting(None, 'folder for the results; by default a new one in `output`/metrics')
+    html: bool = setting(False, 'write a page with all images to flip through, to open in a browser')
     workers: int = setting(0, 'processes that score images; 0: one for each core', minimum=0)

@@ -19,7 +19,7 @@ from tools.evaluation.explaining import answer_text, explain, parse_question
 from tools.evaluation.protocols import ALL_PROTOCOLS
 from tools.evaluation.ranking import terminal_ranking, write_ranking
 from tools.evaluation.report import fidelity_table, paired_tests, terminal_summary, write_tables
-from tools.evaluation.scoring import compare_folders, name_methods, score_methods, select_metrics
+from tools.evaluation.scoring import compare_folders, match_methods, name_methods, score_methods, select_metrics
 from tools.evaluation.side_by_side import terminal_tables, write_metric_tables
 from tools.settings import parse_settings
 from tools.tables import write_csv
@@ -49,6 +49,8 @@ def find_folders(settings):
 
 def evaluate(settings, folders):
     """Score the folders, write and show the tables. Returns the exit code."""
+    if settings.html and settings.protocol == ALL_PROTOCOLS:
+        raise UserError('--html shows one protocol: name one instead of all')
     metrics = select_metrics(settings.protocol, settings.metrics)
     methods = name_methods(folders, settings.names)
     sources = find_sources(settings, folders)
@@ -72,6 +74,9 @@ def evaluate(settings, folders):
         text += '\n\n' + terminal_ranking(scores, tests)
         from tools.evaluation.figures import draw_figures  # imported when needed: over a second
         draw_figures(scores, out)
+    if settings.html:
+        from tools.evaluation.page import write_page
+        write_page(out / 'page.html', scores, tests, list(methods), pairing, match_methods(methods, pairing)[0])
     print(f'\n{text}\n\n{"tables, tests and figures" if several else "tables"}: {out}')
     return exit_code(scores.problems)
 

@@ -421,6 +421,7 @@ def test_damaged_sources_file(data, content):
     ([*SOURCES, '--fused', 'a', '--protocol', 'cddfuse', '--metrics', 'FMI_w'], 'FMI_w chosen; protocol cddfuse has'),
     ([*SOURCES, '--fused', 'a', '--protocol', 'matlab'], 'protocol must be one of default, hli, tang, cddfuse, vifb, all'),
     ([*SOURCES, '--fused', 'a', '--protocol', 'all', '--metrics', 'XY'], 'protocol all has: EN SD MI SF .* CE EI RMSE'),
+    ([*SOURCES, '--fused', 'a', '--protocol', 'all', '--html'], '--html shows one protocol'),
     (['--fused', 'a', 'b', '--check_against', 'c'], 'compares one folder'),
 ])
 def test_bad_settings(data, arguments, message):

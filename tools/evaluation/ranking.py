@@ -43,7 +43,7 @@ def ranking(scores, tests):
 def write_ranking(scores, tests, folder):
     """Write ranking.csv, ranking.md and ranking.tex of several methods. tests: from tools.evaluation.report.paired_tests."""
     table = ranking(scores, tests)
-    texts, note = ranking_texts(table, scores, tests)
+    texts, note = ranking_texts(table, scores, tests), describe_ranking(table, scores, tests)
     write_csv(Path(folder, 'ranking.csv'), table.reset_index())
     write_text(Path(folder, 'ranking.md'), f'{markdown_table(["method", *texts], texts.reset_index().values)}\n{note}\n')
     write_text(Path(folder, 'ranking.tex'), latex_table(texts, note))
@@ -51,12 +51,12 @@ def write_ranking(scores, tests, folder):
 
 def terminal_ranking(scores, tests):
     """The ranking without the columns of single metrics, as aligned text."""
-    texts, note = ranking_texts(ranking(scores, tests), scores, tests)
-    return f'{terminal_table(texts.iloc[:, :4])}\n\n{note}'
+    table = ranking(scores, tests)
+    return f'{terminal_table(ranking_texts(table, scores, tests).iloc[:, :4])}\n\n{describe_ranking(table, scores, tests)}'
 
 
 def ranking_texts(table, scores, tests):
-    """(A ranking as texts, a method that lacks images marked; what the columns are, as a sentence for below it)."""
+    """A ranking as texts, a method that lacks images marked."""
     first = tests[0].against
     texts = pd.DataFrame(index=table.index.where(table['missing'] == 0, table.index + f' {INCOMPLETE}'))
     texts['mean rank'] = _two_decimals(table['mean rank'])
@@ -65,13 +65,18 @@ def ranking_texts(table, scores, tests):
                                              in zip(table.index, table['better'], table['worse'])]
     for metric in scores.metrics:
         texts[metric.name] = _two_decimals(table[metric.name])
+    return texts.astype(str)
+
+
+def describe_ranking(table, scores, tests):
+    """What the columns of a ranking are, for below it."""
     note = (f'Mean rank over {", ".join(metric.name for metric in scores.metrics)} '
             f'and the {table["images"].iloc[0]} images that all methods have (1 is best); '
-            f'first and second places; number of metrics in which a method is better and worse than {first} by '
+            f'first and second places; number of metrics in which a method is better and worse than {tests[0].against} by '
             f'Wilcoxon signed-rank tests (5 %, corrected after Holm for {sum(test.images > 0 for test in tests)} comparisons); '
             f'mean rank by metric. Protocol: {scores.protocol}; scored on: {scored_on(scores)}.')
     missing = ', '.join(f'{method} {number}' for method, number in table['missing'].items() if number)
-    return texts.astype(str), f'{note} {INCOMPLETE} Lacks images: {missing}.' if missing else note
+    return f'{note} {INCOMPLETE} Lacks images: {missing}.' if missing else note
 
 
 def _two_decimals(ranks):
