@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import List, Optional
 
-from tools.evaluation.protocols import DEFAULT_PROTOCOL, FIRST_METRICS, PROTOCOLS
+from tools.evaluation.protocols import ALL_PROTOCOLS, DEFAULT_PROTOCOL, FIRST_METRICS, PROTOCOLS
 from tools.settings import setting
 
 
@@ -14,13 +14,15 @@ class Args:
     names: List[str] = setting([], 'names of the methods, if not those of their folders')
     test_set: Optional[str] = setting(None, 'a folder in `images`: score all under `output` that was fused from it')
     check_against: Optional[str] = setting(None, 'only compare the fused folder with this one, image by image')
+    explain: List[str] = setting([], "only tell which definition or known mistake gives a printed number, such as SD=73.47")
 
     metrics: List[str] = setting(list(FIRST_METRICS), 'metrics to compute, or all')
-    protocol: str = setting(DEFAULT_PROTOCOL, "whose definitions: ours, or a toolbox's with its mistakes",
-                            choices=list(PROTOCOLS))
+    protocol: str = setting(DEFAULT_PROTOCOL, "whose definitions: ours, a toolbox's with its mistakes, or all side by side",
+                            choices=[*PROTOCOLS, ALL_PROTOCOLS])
     channels: bool = setting(False, 'score each colour channel and average, instead of the luma')
 
     images: str = setting('images', 'folder of the test sets, each with ir/ and vi/ (or vis/)')
     output: str = setting('output', 'folder below which fused folders are looked for')
     out: Optional[str] = setting(None, 'folder for the results; by default a new one in `output`/metrics')
+    html: bool = setting(False, 'write a page with all images to flip through, to open in a browser')
     workers: int = setting(0, 'processes that score images; 0: one for each core', minimum=0)

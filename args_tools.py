@@ -59,3 +59,11 @@ class ConvertArgs:
     source: str = setting('', 'the weights file to read, in any of the formats', positional=True)
     target: str = setting('', 'the file to write; its extension tells its format: .safetensors, .model, .pth', positional=True)
     overwrite: bool = setting(False, 'replace the target if it exists')
+
+
+@dataclass
+class CalibrationArgs:
+    """calibrate_metrics.py"""
+    reference: str = setting('./tests/reference/metrics.json', "the toolboxes' values, and the images they are of")
+    folder: str = setting('../shared', 'the folder that the paths of these images start from')
+    out: str = setting('./results/calibration', 'the folder for the page and the table')

@@ -3,6 +3,8 @@
 python evaluate_fusion_results.py                                                  the newest folder under output/
 python evaluate_fusion_results.py --test_set 21_pairs_tno --metrics all            all folders fused from a test set
 python evaluate_fusion_results.py --ir DIR --vi DIR --fused DIR DIR --names A B   any folders, one for each method
+python evaluate_fusion_results.py --protocol all …                                 every toolbox's numbers beside ours
+python evaluate_fusion_results.py --explain SD=73.47 …                             what gives this number on these images
 python evaluate_fusion_results.py --fused DIR --check_against DIR                  how far two results are apart
 """
 import sys
@@ -13,8 +15,12 @@ from args_evaluate import Args
 from tools.data.fused_folders import METRICS_FOLDER, Sources, find_fused_folders, set_of_folder, sources_of
 from tools.data.pairing import pair_folders
 from tools.errors import UserError, run_script
-from tools.evaluation.report import fidelity_table, terminal_summary, write_tables
-from tools.evaluation.scoring import compare_folders, score_methods, select_metrics
+from tools.evaluation.explaining import answer_text, explain, parse_question
+from tools.evaluation.protocols import ALL_PROTOCOLS
+from tools.evaluation.ranking import terminal_ranking, write_ranking
+from tools.evaluation.report import fidelity_table, paired_tests, terminal_summary, write_tables
+from tools.evaluation.scoring import compare_folders, match_methods, name_methods, score_methods, select_metrics
+from tools.evaluation.side_by_side import terminal_tables, write_metric_tables
 from tools.settings import parse_settings
 from tools.tables import write_csv
 
@@ -22,7 +28,9 @@ from tools.tables import write_csv
 def main(arguments=None):
     settings = parse_settings(Args, __doc__, arguments)
     folders = find_folders(settings)
-    return check(settings, folders) if settings.check_against else evaluate(settings, folders)
+    if settings.check_against:
+        return check(settings, folders)
+    return explain_numbers(settings, folders) if settings.explain else evaluate(settings, folders)
 
 
 def find_folders(settings):
@@ -41,8 +49,10 @@ def find_folders(settings):
 
 def evaluate(settings, folders):
     """Score the folders, write and show the tables. Returns the exit code."""
+    if settings.html and settings.protocol == ALL_PROTOCOLS:
+        raise UserError('--html shows one protocol: name one instead of all')
     metrics = select_metrics(settings.protocol, settings.metrics)
-    methods = name_methods(settings, folders)
+    methods = name_methods(folders, settings.names)
     sources = find_sources(settings, folders)
     pairing = pair_folders(sources.ir, sources.vis)
     print(f'{pairing.describe()}\nscoring {", ".join(methods)} by {" ".join(metric.name for metric in metrics)}')
@@ -52,22 +62,37 @@ def evaluate(settings, folders):
 
     several = len(folders) > 1
     out = results_folder(settings, f'{len(folders)}_methods' if several else folders[0].name)
-    write_tables(scores, out)
+    if settings.protocol == ALL_PROTOCOLS:
+        write_metric_tables(scores, out)
+        print(f'\n{terminal_tables(scores)}\n\ntables: {out}')
+        return exit_code(scores.problems)
+    tests = paired_tests(scores)
+    write_tables(scores, tests, out)
+    text = terminal_summary(scores)
     if several:
+        write_ranking(scores, tests, out)
+        text += '\n\n' + terminal_ranking(scores, tests)
         from tools.evaluation.figures import draw_figures  # imported when needed: over a second
         draw_figures(scores, out)
-    print(f'\n{terminal_summary(scores)}\n\n{"tables, tests and figures" if several else "tables"}: {out}')
+    if settings.html:
+        from tools.evaluation.page import write_page
+        write_page(out / 'page.html', scores, tests, list(methods), pairing, match_methods(methods, pairing)[0])
+    print(f'\n{text}\n\n{"tables, tests and figures" if several else "tables"}: {out}')
     return exit_code(scores.problems)
 
 
-def name_methods(settings, folders):
-    """{name of the method: folder}, the names being --names or those of the folders."""
-    names = settings.names or [folder.resolve().name for folder in folders]
-    if len(names) != len(folders):
-        raise UserError(f'{len(names)} names for {len(folders)} fused folders: --names takes one for each')
-    if len(set(names)) < len(names):
-        raise UserError(f'the methods need different names: {" ".join(names)}; set them with --names')
-    return dict(zip(names, folders))
+def explain_numbers(settings, folders):
+    """Say what gives the printed numbers on the images of the folders. Returns the exit code."""
+    questions = [parse_question(text) for text in settings.explain]
+    methods, sources = name_methods(folders, settings.names), find_sources(settings, folders)
+    pairing = pair_folders(sources.ir, sources.vis)
+    print(pairing.describe())
+    problems = []
+    for question in questions:
+        answer = explain(question, methods, pairing, settings.workers)
+        problems += [problem for problem in answer.problems if problem not in problems]
+        print(f'\n{answer_text(question, answer)}')
+    return exit_code(problems)
 
 
 def find_sources(settings, folders):

@@ -1,4 +1,5 @@
 """How figures look and how they are written, for all that draws any."""
+import contextlib
 import warnings
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from tools.files import whole_file
 
 DOTS_PER_INCH = 200
 UNDATED = {'.png': {}, '.svg': {'Date': None}, '.pdf': {'CreationDate': None}}  # metadata for the same file each time
+FILES = {'svg.hashsalt': '',   # else the names in an SVG are random
+         'pdf.fonttype': 42}   # text in a PDF can be searched and edited
 # Chinese, Japanese and Korean; one of them is on most systems: on Linux, Windows and macOS in this order.
 EAST_ASIAN_FONTS = (
     'Noto Sans CJK JP', 'Noto Sans CJK SC', 'Noto Sans SC', 'Noto Sans JP', 'Noto Sans KR', 'Source Han Sans SC',
@@ -18,14 +21,24 @@ EAST_ASIAN_FONTS = (
     'Hiragino Sans GB', 'Hiragino Sans', 'Heiti TC', 'AppleGothic', 'Arial Unicode MS')
 
 
+@contextlib.contextmanager
 def figure_style(size):
     """A context to make figures in. size: of text and lines, a seaborn context such as 'paper' or 'notebook'."""
     installed = set(get_font_names())
     import seaborn  # here, since it takes a second to load, which --help need not wait for
-    return matplotlib.rc_context({
-        **seaborn.axes_style('whitegrid'), **seaborn.plotting_context(size),
-        'font.family': ['sans-serif', *(font for font in EAST_ASIAN_FONTS if font in installed)],
-        'text.parse_math': False})  # a name with two $ in it is no formula
+    style = {**seaborn.axes_style('whitegrid'), **seaborn.plotting_context(size),
+             'font.family': ['sans-serif', *(font for font in EAST_ASIAN_FONTS if font in installed)],
+             'text.parse_math': False}  # a name with two $ in it is no formula
+    with matplotlib.rc_context(style), _silence_about_glyphs():
+        yield
+
+
+@contextlib.contextmanager
+def _silence_about_glyphs():
+    """No warning for each character that fonts lack; see warn_of_missing_glyphs."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'Glyph .* missing from')
+        yield
 
 
 def label_log_axis(axes):
@@ -42,7 +55,7 @@ def label_log_axis(axes):
 def warn_of_missing_glyphs(texts):
     """Give a warning, one for all, of the characters that no font of figures has: boxes will stand for them."""
     with figure_style('paper'):
-        fonts = [get_font(findfont(FontProperties([family]))) for family in matplotlib.rcParams['font.family']]
+        fonts = [get_font(findfont(FontProperties(family=[family]))) for family in matplotlib.rcParams['font.family']]
     drawable = set().union(*(font.get_charmap() for font in fonts))
     missing = sorted({character for text in texts for character in text if ord(character) not in drawable})
     if missing:
@@ -50,15 +63,14 @@ def warn_of_missing_glyphs(texts):
                       'such as Noto Sans CJK', stacklevel=2)
 
 
-def save_figure(figure, path, formats=('png', 'svg')):
+def save_figure(figure, path, formats=('png', 'svg'), dots_per_inch=DOTS_PER_INCH):
     """Write a matplotlib figure as path.png and path.svg, the same figure as the same bytes; returns the paths.
 
     formats: some of png, svg and pdf. Each file is written whole or not at all: UserError if it cannot be.
     """
     paths = [Path(f'{path}.{name}') for name in formats]
-    with warnings.catch_warnings(), matplotlib.rc_context({'svg.hashsalt': ''}):  # else the names in an SVG are random
-        warnings.filterwarnings('ignore', 'Glyph .* missing from')  # one for each; see warn_of_missing_glyphs
+    with _silence_about_glyphs(), matplotlib.rc_context(FILES):
         for target in paths:
             with whole_file(target) as temporary:
-                figure.savefig(temporary, dpi=DOTS_PER_INCH, metadata=UNDATED[target.suffix])
+                figure.savefig(temporary, dpi=dots_per_inch, metadata=UNDATED[target.suffix])
     return paths

@@ -19,7 +19,8 @@ SIXTEEN_TO_EIGHT_BIT = 257  # 65535 / 255
 EXIF_ORIENTATION, TURNED_BY_90_DEGREES = 0x0112, (5, 6, 7, 8)
 
 # OpenCV would print its internal errors on a damaged file beside the message that this module gives.
-cv2.setLogLevel(0)
+set_log_level = cv2.setLogLevel if hasattr(cv2, 'setLogLevel') else cv2.utils.logging.setLogLevel  # type: ignore  # OpenCV 4, and 5
+set_log_level(0)
 
 PNG_START, PNG_END = b'\x89PNG', b'IEND\xaeB`\x82'
 JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'

@@ -3,6 +3,7 @@ import csv
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import REPOSITORY, SHARED_DATA
 from scipy.stats import wilcoxon
@@ -19,7 +21,10 @@ from tools import fusion_metrics as m
 from tools.data.pairing import pair_folders
 from tools.errors import UserError
 from tools.evaluation.figures import box_plot, means_chart
-from tools.evaluation.scoring import score_methods, select_metrics
+from tools.evaluation.protocols import definitions, how_it_differs
+from tools.evaluation.ranking import ranking
+from tools.evaluation.report import holm, paired_tests
+from tools.evaluation.scoring import Scores, score_methods, select_metrics
 from tools.images import read_gray, read_image, write_image
 
 SET = '21_pairs_tno'
@@ -134,6 +139,37 @@ def test_protocol_is_named(data, capsys, protocol, metrics):
     assert f'{name} ↑' in capsys.readouterr().out
 
 
+def test_all_protocols_side_by_side(data, capsys):
+    assert main([*SOURCES, '--fused', 'a', 'b', '--protocol', 'all', '--metrics', 'EN', 'SD', 'MI', 'CE']) == 0
+    rows = {(row['metric'], row['method']): row for row in table('out/protocols.csv')}
+    assert list(rows) == [(metric, method) for metric in ('EN', 'SD', 'MI', 'CE') for method in 'ab']
+    means = lambda metric: np.mean([metric(*triple(i)) for i in range(1, 7)])
+    for metric, protocol, expected in [
+            ('SD', 'default', means(lambda f, *_: m.sd(f))), ('SD', 'vifb', means(lambda f, *_: m.sd(f))),
+            ('SD', 'hli', means(lambda f, *_: m.sd(f) * f.size ** 0.5 / 255)), ('MI', 'default', means(m.mi)),
+            ('MI', 'hli', means(lambda f, *_: 2 * m.en(f))), ('MI', 'cddfuse', means(m.mi) * np.log(2)),
+            ('MI', 'vifb', means(m.mi) * np.log(2))]:
+        assert float(rows[metric, 'a'][protocol]) == pytest.approx(expected, rel=1e-7), (metric, protocol)
+    assert rows['CE', 'a']['default'] == '' and float(rows['CE', 'a']['vifb']) > 0
+    assert rows['EN', 'a']['note'] == 'The same in every protocol that has it.'
+    assert rows['MI', 'b']['note'] == (
+        'hli: What is called MI there: its joint entropies come out as 0 and what remains is EN(F) for each source. '
+        'tang: MI whose joint histograms count the gray levels 254 and 255 as one, those of a single image as two. '
+        'cddfuse, vifb: In nats instead of bits: 0.693 of it.')
+    assert list(table('out/scores.csv')[0])[4:] == ['EN', 'SD', 'SD (hli)', 'MI', 'MI (hli)', 'MI (tang)', 'MI (cddfuse, vifb)',
+                                                    'CE (vifb)']
+    markdown, printed = (data / 'out/protocols.md').read_text(encoding='utf-8'), capsys.readouterr().out
+    for text in (markdown, printed):
+        assert rows['MI', 'b']['note'] in text and 'protocol: all' in text.lower()
+    sd = markdown.split('## SD')[1].split('##')[0]
+    assert '| method | default | hli | tang | cddfuse | vifb |' in sd and f'{means(lambda f, *_: m.sd(f)):#.5g}' in sd
+
+
+def test_every_definition_that_is_not_ours_says_how_it_differs():
+    for metric, protocols in definitions().items():
+        assert 'default' in protocols or how_it_differs(metric).endswith('.'), metric
+
+
 def test_several_methods(data, capsys):
     assert main([*SOURCES, '--fused', 'a', 'b', 'c', '--names', 'maximum', 'mean_1', 'visible',
                  '--metrics', 'SD', 'MSE', 'CC']) == 0
@@ -168,6 +204,67 @@ def test_several_methods(data, capsys):
         assert min(image.shape[:2]) > 100 and image.std() > 10
 
 
+def test_ranking(data):
+    """The places by SD and MSE counted by hand: c has the highest SD of all images, b the lowest MSE."""
+    assert main([*SOURCES, '--fused', 'a', 'b', 'c', '--names', 'one', 'two', 'three_3', '--metrics', 'SD', 'MSE']) == 0
+    rows = {row['method']: row for row in table('out/ranking.csv')}
+    scores = {(row['image'], row['method']): (-float(row['SD']), float(row['MSE'])) for row in table('out/scores.csv')}
+    images = [f'IR{i}.png' for i in range(1, 7)]
+    place = {(image, method, k): 1 + sum(scores[image, other][k] < scores[image, method][k] for other in rows)
+             for image in images for method in rows for k in range(2)}
+    for method, row in rows.items():
+        places = [place[image, method, k] for k in range(2) for image in images]
+        assert float(row['mean rank']) == pytest.approx(np.mean(places))
+        assert [float(row['SD']), float(row['MSE'])] == pytest.approx([np.mean(places[:6]), np.mean(places[6:])])
+        assert [row['best'], row['second']] == [str(places.count(1)), str(places.count(2))]
+        assert [row['images'], row['missing']] == ['6', '0']
+    assert list(rows) == sorted(rows, key=lambda method: float(rows[method]['mean rank']))
+    for name, method in (('md', 'three_3'), ('tex', r'three\_3')):
+        text = (data / 'out' / f'ranking.{name}').read_text(encoding='utf-8')
+        assert method in text and 'the 6 images that all methods have' in text and '†' not in text and 'dag' not in text
+
+
+def test_a_method_that_lacks_images_is_ranked_on_the_common_ones(data, capsys):
+    (data / 'b/IR2.png').unlink()
+    write_image(data / 'c/IR4.bmp', picture(1)[:-1])
+    assert main([*SOURCES, '--fused', 'a', 'b', 'c', '--metrics', 'SD']) == 1
+    rows = {row['method']: row for row in table('out/ranking.csv')}
+    assert {row['images'] for row in rows.values()} == {'4'} and sum(int(row['best']) for row in rows.values()) == 4
+    values = {(row['method'], row['image']): float(row['SD']) for row in table('out/scores.csv') if row['SD']}
+    of_c = [1 + sum(values[other, f'IR{i}.png'] > values['c', f'IR{i}.png'] for other in 'ab') for i in (1, 3, 5, 6)]
+    assert float(rows['c']['mean rank']) == np.mean(of_c)
+    assert {method: row['missing'] for method, row in rows.items()} == {'a': '0', 'b': '1', 'c': '1'}
+    markdown, printed = (data / 'out/ranking.md').read_text(encoding='utf-8'), capsys.readouterr().out
+    for text in (markdown, printed):
+        assert 'b †' in text and 'a †' not in text and 'the 4 images' in text and '† Lacks images: ' in text
+    assert r'b \dag{}' in (data / 'out/ranking.tex').read_text(encoding='utf-8')
+
+
+def test_equal_scores_share_a_place(data):
+    assert main([*SOURCES, '--fused', 'a', 'a', 'b', '--names', 'x', 'y', 'z', '--metrics', 'SD']) == 0
+    rows = {row['method']: row for row in table('out/ranking.csv')}
+    assert (rows['x']['mean rank'], rows['x']['best'], rows['x']['second']) == ('1.5', '6', '0') and rows['z']['second'] == '0'
+    assert rows['y']['better'] == rows['y']['worse'] == '0'
+
+
+def test_holm():
+    assert holm([0.01, 0.04, np.nan, 0.03, 0.005]) == pytest.approx([0.03, 0.06, np.nan, 0.06, 0.02], nan_ok=True)
+    assert holm([0.6, 0.9]) == [1, 1] and holm([]) == [] and holm([0.2]) == [0.2]
+
+
+def test_significant_differences_are_counted(data):
+    """Enough images for the test: b is below a in SD and, being lower, better in MSE, in each of them."""
+    names = [f'I{i}' for i in range(12)]
+    index = pd.MultiIndex.from_product([['a', 'b'], names], names=['method', 'image'])
+    values = np.arange(1.0, 13.0)
+    columns = {'SD': np.r_[values + 20, values * 1.01], 'MSE': np.r_[2 * values, values], 'CC': np.r_[values, values]}
+    scores = Scores(pd.DataFrame(columns, index), select_metrics('default', columns), 'default', False, [])
+    scores = scores._replace(table=scores.table[[metric.name for metric in scores.metrics]])
+    tests = paired_tests(scores)
+    assert [test.p_holm for test in tests if test.metric != 'CC'] == pytest.approx([3 / 2048] * 2)
+    assert ranking(scores, tests).loc['b', ['better', 'worse']].tolist() == [1, 1]
+
+
 def test_figures_show_the_scores(data):
     names = ['_last', '$a$', '1']
     metrics = select_metrics('default', ['SD', 'MSE'])
@@ -195,7 +292,8 @@ def test_the_same_scores_give_the_same_figures(data):
 def test_characters_that_cannot_be_drawn_are_one_warning(data):
     with pytest.warns(UserWarning) as given:
         assert main([*SOURCES, '--fused', 'a', 'b', '--names', 'A', '\U000f1234', '--metrics', 'EN', 'SD']) == 0
-    assert len(given) == 1 and 'no font has the characters \U000f1234' in str(given[0].message)
+    message, = [str(one.message) for one in given if one.category is UserWarning]  # not seaborn's use of an old name in matplotlib
+    assert 'no font has the characters \U000f1234' in message
 
 
 def test_equal_methods(data):
@@ -312,8 +410,8 @@ def test_damaged_sources_file(data, content):
 @pytest.mark.parametrize('arguments, message', [
     ([], 'no fused images under output: fuse some'),
     (['--test_set', 'nothing'], 'no fused images of the test set nothing'),
-    (['--fused', 'a'], 'give their folders as --ir and --vi'),
-    (['--fused', 'a', '--ir', 'b'], 'give both --ir and --vi'),
+    (['--fused', 'a'], 'give their folders as --ir and --vi$'),
+    (['--fused', 'a', '--ir', 'b'], 'give both --ir and --vi,'),
     ([*SOURCES, '--fused', 'a', 'a'], 'the methods need different names: a a'),
     ([*SOURCES, '--fused', 'a', 'b', '--names', 'x'], '1 names for 2 fused folders'),
     ([*SOURCES, '--fused', 'missing'], 'cannot read the folder missing'),
@@ -321,7 +419,9 @@ def test_damaged_sources_file(data, content):
     ([*SOURCES, '--fused', 'a', '--metrics', 'EN', 'XY'], 'XY chosen; protocol default has: EN SD MI'),
     ([*SOURCES, '--fused', 'a', '--metrics'], 'none chosen'),
     ([*SOURCES, '--fused', 'a', '--protocol', 'cddfuse', '--metrics', 'FMI_w'], 'FMI_w chosen; protocol cddfuse has'),
-    ([*SOURCES, '--fused', 'a', '--protocol', 'matlab'], 'protocol must be one of default, hli, tang, cddfuse, vifb'),
+    ([*SOURCES, '--fused', 'a', '--protocol', 'matlab'], 'protocol must be one of default, hli, tang, cddfuse, vifb, all'),
+    ([*SOURCES, '--fused', 'a', '--protocol', 'all', '--metrics', 'XY'], 'protocol all has: EN SD MI SF .* CE EI RMSE'),
+    ([*SOURCES, '--fused', 'a', '--protocol', 'all', '--html'], '--html shows one protocol'),
     (['--fused', 'a', 'b', '--check_against', 'c'], 'compares one folder'),
 ])
 def test_bad_settings(data, arguments, message):
@@ -461,6 +561,20 @@ def test_imports_no_network_and_draws_only_when_asked(data):
             'assert not {"jittor", "seaborn", "skimage"} & set(sys.modules), "imported"; sys.exit(code)')
     environment = {**os.environ, 'PYTHONPATH': str(REPOSITORY)}
     subprocess.run([sys.executable, '-W', 'error', '-c', code, *SOURCES, '--fused', 'a'], check=True, env=environment)
+
+
+def test_needs_only_its_own_requirements(data):
+    names = lambda file: set(re.findall(r'^([\w-]+)[=>]', (REPOSITORY / file).read_text(encoding='utf-8'), re.MULTILINE))
+    others = names('requirements.txt') - names('requirements-evaluate.txt')
+    assert {'jittor', 'safetensors'} <= others and names('requirements-evaluate.txt') <= names('requirements.txt')
+    code = (f'import sys; sys.modules.update(dict.fromkeys({sorted(others - {"pytest", "pyparsing"})})); '  # None: cannot be imported
+            'from evaluate_fusion_results import main; from plot_loss_curves import main as plot; '
+            'main(sys.argv[1:]); sys.argv = ["", "--runs", "losses.csv", "--output", "curves"]; plot()')
+    Path('losses.csv').write_text('step,epoch,lr,recon_loss,ssim_loss,total_loss,images_per_second\n1,1,0.1,2,3,5,9\n')
+    subprocess.run([sys.executable, '-c', code, *SOURCES, '--fused', 'a', 'b', '--metrics', 'all'], check=True,
+                   env={**os.environ, 'PYTHONPATH': str(REPOSITORY)})
+    assert (data / 'out/means.png').is_file() and (data / 'curves/loss_curves.png').is_file()
+    assert (data / 'out/box_FMI_w.png').is_file() and not (data / 'out/box_MS-SSIM.png').is_file()  # which 56×48 pixels do not have
 
 
 def test_error_is_one_line(data):

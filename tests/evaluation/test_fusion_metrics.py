@@ -1,5 +1,4 @@
 """The metrics: against the toolboxes' values on real images, against their formulas written out, and on odd input."""
-import json
 import math
 
 import cv2
@@ -9,7 +8,8 @@ from conftest import REFERENCE, SHARED_DATA
 from scipy.signal import convolve2d
 
 from tools import fusion_metrics as m
-from tools.evaluation.protocols import PROTOCOLS
+from tools.evaluation.calibration import CHECKED, read_reference
+from tools.evaluation.protocols import PROTOCOLS, metrics_of
 
 pytestmark = pytest.mark.filterwarnings('error')
 
@@ -34,42 +34,8 @@ def scene(height=170, width=190, seed=0):
 
 # The values of the toolboxes, on real images
 
-with open(REFERENCE / 'metrics.json', encoding='utf-8') as file:
-    TOOLBOXES = json.load(file)
+TOOLBOXES = read_reference(REFERENCE / 'metrics.json')
 TRIPLES = list(TOOLBOXES['triples']) if SHARED_DATA else []
-
-TANG, TANG_HARD, TANG_FMI = 'tang_matlab_octave', 'tang_matlab_octave_hard', 'tang_fmi'
-VIFB, PORT, CDDFUSE, HLI = 'vifb_octave', 'metric_python', 'cddfuse_evaluator', 'hli_matlab_octave'
-
-# protocol: {our name: (implementation, its name, what its value is divided by, allowed relative deviation)}
-EXPECTED = {
-    'default': {
-        **{name: (TANG, name, 1, 1e-4) for name in ('EN', 'SD', 'SF', 'AG', 'CC', 'SCD', 'VIF', 'Qabf', 'MSE')},
-        'MI': ('exact_plugin', 'MI_sum_bits', 1, 1e-4), 'Nabf': (TANG_HARD, 'Nabf_correct_order', 1, 1e-3),
-        'SSIM': (VIFB, 'Ssim', 2, 1e-3), 'MS-SSIM': (PORT, 'MS_SSIM', 2, 1e-3),
-        'FMI_pixel': (TANG_FMI, 'FMI_none', 1, 1e-3), 'FMI_dct': (TANG_FMI, 'FMI_dct', 1, 1e-3),
-        'FMI_w': (TANG_FMI, 'FMI_wavelet', 1, 1e-3), 'FMI_gradient': (TANG_FMI, 'FMI_gradient', 1, 1e-3)},
-    'tang': {
-        **{name: (TANG, name, 1, 1e-4)
-           for name in ('EN', 'SD', 'SF', 'AG', 'MI', 'CC', 'SCD', 'VIF', 'Qabf', 'MSE', 'PSNR')},
-        'Nabf': (TANG_HARD, 'Nabf_as_called', 1, 1e-3), 'SSIM': (TANG_HARD, 'SSIM_toolbox_L1', 1, 1e-3),
-        'MS-SSIM': (TANG_HARD, 'MS_SSIM_mef3', 1, 1e-3), 'FMI_pixel': (TANG_FMI, 'FMI_edge', 1, 1e-3),
-        'FMI_dct': (TANG_FMI, 'FMI_dct', 1, 1e-3), 'FMI_w': (TANG_FMI, 'FMI_wavelet', 1, 1e-3)},
-    'cddfuse': {
-        **{name: (CDDFUSE, name, 1, 1e-4)
-           for name in ('EN', 'SD', 'SF', 'AG', 'MI', 'CC', 'SCD', 'Qabf', 'MSE', 'PSNR', 'SSIM')},
-        'VIF': (CDDFUSE, 'VIFF', 1, 1e-4)},
-    'vifb': {
-        'EN': (VIFB, 'Entropy', 1, 1e-4), 'SD': (VIFB, 'Variance', 1, 1e-4), 'MI': (VIFB, 'Mutinf', 1, 1e-4),
-        'SF': (VIFB, 'Spatial_frequency', 1, 1e-4), 'AG': (VIFB, 'Avg_gradient', 1, 1e-4),
-        'Qabf': (VIFB, 'Qabf', 1, 1e-4), 'PSNR': (VIFB, 'Psnr', 1, 1e-4), 'SSIM': (VIFB, 'Ssim', 1, 1e-4),
-        'CE': (VIFB, 'Cross_entropy', 1, 1e-4), 'EI': (VIFB, 'Edge_intensity', 1, 1e-4),
-        'RMSE': (VIFB, 'Rmse', 1, 1e-4)},
-    'hli': {
-        'EN': (HLI, 'EN', 1, 1e-4), 'SD': (HLI, 'SD', 1, 1e-4), 'MI': (HLI, 'MI', 1, 1e-4),
-        'SSIM': (HLI, 'SSIM_shim', 1, 1e-3), 'FMI_dct': (TANG_FMI, 'FMI_dct', 1, 1e-3),
-        'FMI_w': (TANG_FMI, 'FMI_wavelet', 1, 1e-3)},
-}
 
 
 def read(path):
@@ -78,25 +44,21 @@ def read(path):
     return image
 
 
-@pytest.mark.parametrize('protocol', PROTOCOLS)
-def test_every_metric_has_a_reference_value(protocol):
-    names = {metric.name for metric in PROTOCOLS[protocol]}
-    assert names - set(EXPECTED[protocol]) == ({'PSNR'} if protocol == 'default' else set())  # PSNR follows from MSE
-    assert set(EXPECTED[protocol]) <= names
-    for implementation, name, _, _ in EXPECTED[protocol].values():
-        assert all(name in triple['values'][implementation] for triple in TOOLBOXES['triples'].values())
+def test_every_metric_has_a_reference_value():
+    assert list(CHECKED) == [metric.name for metric in metrics_of('all')]
+    assert [name for name, sources in CHECKED.items() if not sources] == ['PSNR']  # which follows from MSE
+    for source in sum(CHECKED.values(), []):
+        assert all(source.name in triple['values'][source.implementation] for triple in TOOLBOXES['triples'].values())
 
 
-@pytest.mark.parametrize('protocol', PROTOCOLS)
+@pytest.mark.parametrize('metric', metrics_of('all'), ids=lambda metric: metric.name)
 @pytest.mark.parametrize('triple', TRIPLES)
-def test_values_of_the_toolboxes(triple, protocol):
+def test_values_of_the_toolboxes(triple, metric):
     entry = TOOLBOXES['triples'][triple]
-    images = [read(SHARED_DATA.parent / entry[role]) for role in ('fused', 'ir', 'vis')]
-    for metric in PROTOCOLS[protocol]:
-        if metric.name in EXPECTED[protocol]:
-            implementation, name, divisor, tolerance = EXPECTED[protocol][metric.name]
-            expected = entry['values'][implementation][name] / divisor
-            assert metric.compute(*images) == pytest.approx(expected, rel=tolerance), metric.name
+    ours = metric.compute(*(read(SHARED_DATA.parent / entry[role]) for role in ('fused', 'ir', 'vis')))
+    for source in CHECKED[metric.name]:
+        theirs = entry['values'][source.implementation][source.name] / source.divisor
+        assert ours == pytest.approx(theirs, rel=source.tolerance), source
 
 
 @pytest.mark.parametrize('published', ['crossfuse_pytorch'] if SHARED_DATA else [])
@@ -106,7 +68,7 @@ def test_means_of_the_published_images(published):
                 read(sources / 'vis' / f'VIS{i}.png')) for i in range(1, 22)]
     means = TOOLBOXES['mean_over_21_official_crossfuse_outputs']
     expected = {m.psnr: 14.400, m.mi: means['exact_plugin']['CF_MI_bits']}
-    expected.update({metric: means[TANG][name] for metric, name in [
+    expected.update({metric: means['tang_matlab_octave'][name] for metric, name in [
         (m.en, 'EN'), (m.sd, 'SD'), (m.sf, 'SF'), (m.ag, 'AG'), (m.cc, 'CC'), (m.scd, 'SCD'), (m.vif, 'VIF'),
         (m.qabf, 'Qabf'), (m.mse, 'MSE')]})
     for metric, value in expected.items():

@@ -5,6 +5,7 @@ import numpy as np
 import seaborn
 from matplotlib.figure import Figure
 
+from tools.evaluation.protocols import base_name
 from tools.figures import figure_style, save_figure, warn_of_missing_glyphs
 
 PALETTE = 'husl'
@@ -12,12 +13,13 @@ PANELS_PER_ROW = 3
 
 
 def draw_figures(scores, folder):
-    """Write box_<metric>.png for each metric, and means.png, of tools.evaluation.scoring.Scores."""
+    """Write box_<metric>.png for each metric that any image has, and means.png, of tools.evaluation.scoring.Scores."""
     warn_of_missing_glyphs(scores.table.index.unique('method'))
     with figure_style('notebook'):
         for metric, label in zip(scores.metrics, scores.table):
-            name = metric.name.replace('/', '_')
-            save_figure(box_plot(scores.table[label], metric), Path(folder, f'box_{name}'), ['png'])
+            if np.isfinite(scores.table[label]).any():
+                name = base_name(metric).replace('/', '_')
+                save_figure(box_plot(scores.table[label], metric), Path(folder, f'box_{name}'), ['png'])
         save_figure(means_chart(scores.table, scores.metrics), Path(folder, 'means'), ['png'])
 
 

@@ -2,8 +2,10 @@
 
 A protocol reproduces a toolbox with its conventions and its mistakes, so that a table can be compared with published
 ones. It holds those metrics of the toolbox that were checked against it; `tests/reference/metrics.json` has the values.
+The first line of a function's docstring says how it differs from ours; tables show it.
 """
-from functools import partial
+import inspect
+from typing import Dict, List
 
 import cv2
 import numpy as np
@@ -12,6 +14,7 @@ from tools import fusion_metrics as m
 from tools.fusion_metrics import METRICS, Metric
 
 DEFAULT_PROTOCOL = 'default'
+ALL_PROTOCOLS = 'all'
 FIRST_METRICS = ('EN', 'SD', 'MI')  # what is computed unless asked otherwise
 
 OURS = {metric.name: metric for metric in METRICS}
@@ -82,6 +85,11 @@ def ms_ssim_of_exposures(fused, ir, vis):
     return float(product)
 
 
+def fmi_of_edges(fused, ir, vis):
+    """The name is the toolbox's: its pixels are thinned Sobel edges, 0 and 1."""
+    return m.fmi(fused, ir, vis, feature='edge')
+
+
 def _exposure_ssim(fused, ir, vis):
     """One scale of MEF-SSIM, over whole windows of 11×11 pixels."""
     window, margin = 11, 5
@@ -119,22 +127,24 @@ def _halved(image):
 TANG = (EN, SD, Metric('MI', mi_merging_white), SF, AG, CC, SCD, VIF, QABF,
         Metric('Nabf', nabf_called_wrongly, lower_is_better=True), MSE, Metric('PSNR', psnr_of_unit_scale),
         Metric('SSIM', ssim_of_unit_scale), Metric('MS-SSIM', ms_ssim_of_exposures),
-        Metric('FMI_pixel', partial(m.fmi, feature='edge')), FMI_DCT, FMI_W)  # the name is the toolbox's: its pixels are edges
+        Metric('FMI_pixel', fmi_of_edges), FMI_DCT, FMI_W)
 
 
 # CDDFuse's utils/Evaluator.py
 
 def mi_in_nats(fused, ir, vis):
+    """In nats instead of bits: 0.693 of it."""
     return m.mi(fused, ir, vis) * np.log(2)
 
 
 def ag_per_pixel(fused, ir, vis):
-    """AG divided by the number of pixels."""
+    """Divided by the number of pixels M·N instead of (M−1)(N−1)."""
     rows, columns = fused.shape
     return m.ag(fused) * (rows - 1) * (columns - 1) / (rows * columns)
 
 
 def mse_of_gray_levels(fused, ir, vis):
+    """Of gray levels 0…255 instead of 0…1: 65025 times as much."""
     return m.mse(fused, ir, vis) * m.PEAK ** 2
 
 
@@ -195,6 +205,7 @@ def psnr_of_rmse(fused, ir, vis):
 
 
 def ssim_sum(fused, ir, vis):
+    """Sum of both sources instead of their mean."""
     return 2 * m.ssim(fused, ir, vis)
 
 
@@ -203,3 +214,37 @@ VIFB = (EN, SD, Metric('MI', mi_in_nats), Metric('SF', sf_per_pixel), AG, QABF, 
         Metric('RMSE', rmse_of_sums, lower_is_better=True))
 
 PROTOCOLS = {DEFAULT_PROTOCOL: METRICS, 'hli': HLI, 'tang': TANG, 'cddfuse': CDDFUSE, 'vifb': VIFB}
+
+
+def definitions() -> Dict[Metric, List[str]]:
+    """Every definition of a metric once, those of one name together -> the names of the protocols that share it."""
+    shared: Dict[Metric, List[str]] = {}
+    for protocol, metrics in PROTOCOLS.items():
+        for metric in metrics:
+            shared.setdefault(metric, []).append(protocol)
+    names = [metric.name for metric in shared]
+    return {metric: shared[metric] for metric in sorted(shared, key=lambda metric: names.index(metric.name))}
+
+
+def metrics_of(protocol) -> List[Metric]:
+    """The metrics of a protocol, named as a table of its scores names them: `SD (hli)`, those of the default just `SD`.
+
+    Of `all`: every definition once, whoever shares it: `MI (cddfuse, vifb)`.
+    """
+    shared = definitions() if protocol == ALL_PROTOCOLS else {metric: [protocol] for metric in PROTOCOLS[protocol]}
+    return [metric._replace(name=label(metric, protocols)) for metric, protocols in shared.items()]
+
+
+def label(metric, protocols):
+    """What tables call a metric of some protocols."""
+    return metric.name if protocols[0] == DEFAULT_PROTOCOL else f'{metric.name} ({", ".join(protocols)})'
+
+
+def base_name(metric):
+    """The name of a metric without the protocols in its label."""
+    return metric.name.split(' (')[0]
+
+
+def how_it_differs(metric):
+    """One line on what makes a metric of a protocol other than ours of that name."""
+    return inspect.getdoc(metric.compute).splitlines()[0]

@@ -26,19 +26,20 @@ class PairedTest(NamedTuple):
     images: int
     median_difference: float  # method − first method
     p_value: float            # two-sided; 1 if no image differs, NaN if there is none
+    p_holm: float             # corrected for the number of tests in the table
 
 
 def scored_on(scores):
     return 'colour channels, averaged' if scores.channels else 'luma'
 
 
-def describe(scores):
+def describe(scores, numbers='mean ± standard deviation'):
     """One line on how the numbers came about, for under a table."""
     counts = scores.table.notna().any(axis=1).groupby('method').sum()
     images = f'{counts.max()} image' + ('' if counts.max() == 1 else 's')
     if counts.min() < counts.max():
         images = f'{counts.min()} to {images}'
-    return f'mean ± standard deviation over {images}; protocol: {scores.protocol}; scored on: {scored_on(scores)}'
+    return f'{numbers} over {images}; protocol: {scores.protocol}; scored on: {scored_on(scores)}'
 
 
 def summary(scores):
@@ -77,8 +78,19 @@ def paired_tests(scores) -> List[PairedTest]:
             difference = difference[np.isfinite(difference)]
             moved = difference[difference != 0]
             p_value = wilcoxon(moved).pvalue if len(moved) else 1.0 if len(difference) else np.nan
-            tests.append(PairedTest(label, method, first, len(difference), difference.median(), p_value))
-    return tests
+            tests.append(PairedTest(label, method, first, len(difference), difference.median(), p_value, np.nan))
+    return [test._replace(p_holm=p_value) for test, p_value in zip(tests, holm([test.p_value for test in tests]))]
+
+
+def holm(p_values):
+    """p-values corrected for their number, so that one below 5 % is there by chance in 5 % of tables at most; NaN stays NaN.
+
+    The smallest is multiplied by the number of tests, the next by one less, and so on; none becomes less than one before it.
+    Source: S. Holm, A simple sequentially rejective multiple test procedure, Scand. J. Statist. 6, 1979.
+    """
+    ordered = pd.Series(p_values, dtype=float).dropna().sort_values()
+    corrected = (ordered * np.arange(len(ordered), 0, -1)).cummax().clip(upper=1)
+    return corrected.reindex(range(len(p_values))).tolist()
 
 
 def terminal_summary(scores):
@@ -98,12 +110,14 @@ def markdown(scores, tests):
                            for test in tests if test.metric == label] for label in scores.table]
         text += (f'\nWilcoxon signed-rank test against {tests[0].against}: p-value (median difference)\n\n'
                  + markdown_table(['metric', *table['method'][1:]], rows))
-    return text + ('\n' + '  \n'.join(f'Left out: {problem}' for problem in scores.problems) + '\n' if scores.problems else '')
+    return text + left_out(scores)
 
 
-def latex(scores):
-    """The summary as a LaTeX table (package booktabs), a few metrics side by side and the next ones below."""
-    table = summary_texts(scores, LATEX)
+def latex_table(table, caption):
+    """A DataFrame of texts as a LaTeX table (package booktabs), a few columns side by side and the next ones below.
+
+    The head, the names of the rows and the caption are escaped, the cells are not.
+    """
     lines = [r'% needs \usepackage{booktabs}', r'\begin{table}', r'\centering']
     for start in range(0, table.shape[1], METRICS_PER_TABULAR):
         part = table.iloc[:, start:start + METRICS_PER_TABULAR]
@@ -111,21 +125,19 @@ def latex(scores):
                   ' & '.join(['Method', *map(_escaped, part)]) + r' \\', r'\midrule',
                   *(' & '.join([_escaped(method), *row]) + r' \\' for method, row in zip(part.index, part.values)),
                   r'\bottomrule', r'\end{tabular}', '']
-    lines[-1] = rf'\caption{{{_escaped(describe(scores).capitalize())}.}}'
+    lines[-1] = rf'\caption{{{_escaped(caption)}}}'
     return '\n'.join(lines + [r'\end{table}', ''])
 
 
-def write_tables(scores, folder):
-    """Write scores.csv (per image), summary.csv, .md and .tex, and for several methods tests.csv."""
+def write_tables(scores, tests, folder):
+    """Write scores.csv (per image), summary.csv, .md and .tex, and tests.csv if there are tests (from `paired_tests`)."""
     folder = Path(folder)
-    for name, table in (('scores', scores.table), ('summary', summary(scores))):
-        how = pd.DataFrame({'protocol': scores.protocol, 'scored on': scored_on(scores)}, table.index)
-        write_csv(folder / f'{name}.csv', how.join(table).reset_index())
-    tests = paired_tests(scores)
+    write_with_origin(folder / 'scores.csv', scores.table, scores)
+    write_with_origin(folder / 'summary.csv', summary(scores), scores)
     if tests:
         write_csv(folder / 'tests.csv', pd.DataFrame(tests))
     write_text(folder / 'summary.md', markdown(scores, tests))
-    write_text(folder / 'summary.tex', latex(scores))
+    write_text(folder / 'summary.tex', latex_table(summary_texts(scores, LATEX), f'{describe(scores).capitalize()}.'))
 
 
 def fidelity_table(results):
@@ -136,9 +148,20 @@ def fidelity_table(results):
     return terminal_table(table.set_axis(['PSNR (dB)', 'SSIM', 'max. difference', 'same pixels (%)'], axis=1))
 
 
+def write_with_origin(path, table, scores):
+    """Write a CSV file whose rows say how the scores came about."""
+    how = pd.DataFrame({'protocol': scores.protocol, 'scored on': scored_on(scores)}, table.index)
+    write_csv(path, how.join(table).reset_index())
+
+
+def left_out(scores):
+    """What could not be scored, as Markdown, for below the tables."""
+    return '\n' + '  \n'.join(f'Left out: {problem}' for problem in scores.problems) + '\n' if scores.problems else ''
+
+
 def _escaped(text):
     """For LaTeX."""
     special = {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}',
-               '±': r'$\pm$', '↑': r'$\uparrow$', '↓': r'$\downarrow$'}
+               '±': r'$\pm$', '↑': r'$\uparrow$', '↓': r'$\downarrow$', '†': r'\dag{}'}
     special.update({character: '\\' + character for character in '&%$#_{}'})
     return ''.join(special.get(character, character) for character in text)

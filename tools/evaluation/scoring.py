@@ -17,14 +17,14 @@ from tqdm import tqdm
 from tools import fusion_metrics
 from tools.data.pairing import FUSED_PREFIX, match_fused
 from tools.errors import UserError
-from tools.evaluation.protocols import DEFAULT_PROTOCOL, PROTOCOLS
+from tools.evaluation.protocols import base_name, metrics_of
 from tools.images import SIXTEEN_TO_EIGHT_BIT, list_images, read_gray, read_image
 
 
 class Scores(NamedTuple):
     """What was scored, and the scores."""
     table: pd.DataFrame  # a row per `method` and `image`, the index; a column per metric; NaN where an image was left out
-    metrics: List[fusion_metrics.Metric]  # of the columns, which tell the protocol too unless it is the default
+    metrics: List[fusion_metrics.Metric]  # of the columns, with their names
     protocol: str
     channels: bool       # scored per colour channel and averaged, instead of on luma
     problems: List[str]  # what was left out, and why
@@ -42,18 +42,29 @@ class Fidelity(NamedTuple):
 def select_metrics(protocol, names):
     """The metrics of a protocol by their names (`all`: all of them), in the protocol's order -> list of Metric.
 
-    Case does not matter, nor `-` or `_`. Raises UserError for a name that the protocol does not have.
+    protocol: one of PROTOCOLS, or `all`. Case does not matter in a name, nor `-` or `_`.
+    Raises UserError for a name that the protocol does not have.
     """
     plain = lambda name: name.casefold().replace('_', '-')
-    available = {plain(metric.name): metric for metric in PROTOCOLS[protocol]}
+    metrics = metrics_of(protocol)
+    available = list(dict.fromkeys(map(base_name, metrics)))
     wanted = {plain(name) for name in names}
     if 'all' in wanted:
-        return list(PROTOCOLS[protocol])
-    unknown = [name for name in names if plain(name) not in available]
+        return metrics
+    unknown = [name for name in names if plain(name) not in map(plain, available)]
     if unknown or not wanted:
-        raise UserError(f'metrics: {", ".join(unknown) or "none"} chosen; protocol {protocol} has: '
-                        f'{" ".join(metric.name for metric in PROTOCOLS[protocol])} (or all)')
-    return [metric for key, metric in available.items() if key in wanted]
+        raise UserError(f'metrics: {", ".join(unknown) or "none"} chosen; protocol {protocol} has: {" ".join(available)} (or all)')
+    return [metric for metric in metrics if plain(base_name(metric)) in wanted]
+
+
+def name_methods(folders: List[Path], names: List[str]) -> Dict[str, Path]:
+    """{name of the method: folder}, the names being those given or those of the folders. Raises UserError if they do not fit."""
+    names = names or [folder.resolve().name for folder in folders]
+    if len(names) != len(folders):
+        raise UserError(f'{len(names)} names for {len(folders)} fused folders: --names takes one for each')
+    if len(set(names)) < len(names):
+        raise UserError(f'the methods need different names: {" ".join(names)}; set them with --names')
+    return dict(zip(names, folders))
 
 
 def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels=False, workers=0):
@@ -64,11 +75,23 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
     Files that cannot be scored are left out and named in Scores.problems.
     Raises UserError if a folder holds no image of any pair, or two of one.
     """
-    labels = [metric.name if protocol == DEFAULT_PROTOCOL else f'{metric.name} ({protocol})' for metric in metrics]
     index = pd.MultiIndex.from_product([folders, [pair.name for pair in pairing.pairs]], names=['method', 'image'])
-    table = pd.DataFrame(np.nan, index, labels)
-    problems = [f'{path}: no partner' for path in pairing.unpaired]
-    tasks = {}
+    table = pd.DataFrame(np.nan, index, [metric.name for metric in metrics])
+    tasks, problems = match_methods(folders, pairing)
+    # By name: the metrics themselves cannot be sent to another process.
+    score = partial(score_image, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels)
+    for row, (values, complaints) in zip(tasks, run_in_parallel(score, list(tasks.values()), workers)):
+        table.loc[row, :] = values
+        problems += complaints
+    return Scores(table, metrics, protocol, channels, problems)
+
+
+def match_methods(folders, pairing):
+    """Which files belong together -> ({(method, name of the pair): paths of the fused, the infrared and the visible image}, problems).
+
+    The arguments are those of `score_methods`. problems: files without a counterpart, as texts. Raises UserError as it does.
+    """
+    tasks, problems = {}, [f'{path}: no partner' for path in pairing.unpaired]
     for method, folder in folders.items():
         match = match_fused(pairing.pairs, folder)
         problems += [f'{folder}: no fused image of {pair.ir.name}' for pair in match.missing]
@@ -76,25 +99,21 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
         for pair in pairing.pairs:
             if pair.name in match.paths:
                 tasks[method, pair.name] = match.paths[pair.name], pair.ir, pair.vis
-    # By name: the metrics themselves cannot be sent to another process.
-    score = partial(score_image, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels)
-    for row, (values, complaints) in zip(tasks, _in_parallel(score, list(tasks.values()), workers)):
-        table.loc[row, :] = values
-        problems += complaints
-    return Scores(table, metrics, protocol, channels, problems)
+    return tasks, problems
 
 
 def score_image(paths, protocol, metrics, channels):
     """Score one fused image -> (one value per metric, NaN where there is none; what went wrong, as texts).
 
-    paths: of the fused, the infrared and the visible image. metrics: names in the protocol.
+    paths: of the fused, the infrared and the visible image. metrics: their names, as `metrics_of` the protocol has them.
     """
     values, problems = [np.nan] * len(metrics), []
     try:
-        planes = _read_planes(paths, channels)
+        planes = read_planes(paths, channels)
     except UserError as error:
         return values, [str(error)]
-    for index, metric in enumerate(select_metrics(protocol, metrics)):
+    named = {metric.name: metric for metric in metrics_of(protocol)}
+    for index, metric in enumerate(map(named.get, metrics)):
         try:
             values[index] = float(np.mean([metric.compute(*plane) for plane in planes]))
         except ValueError as error:
@@ -115,7 +134,7 @@ def compare_folders(folder, other, workers=0):
         raise UserError(f'no image in {folder} has the name of one in {other}')
     problems = [f'{path}: no counterpart in {other}' for name, path in ours.items() if name not in theirs]
     problems += [f'{path}: no counterpart in {folder}' for name, path in theirs.items() if name not in ours]
-    found = list(_in_parallel(compare_images, [(ours[name], theirs[name]) for name in common], workers))
+    found = list(run_in_parallel(compare_images, [(ours[name], theirs[name]) for name in common], workers))
     problems += [complaint for _, complaint in found if complaint]
     return pd.DataFrame([result for result, _ in found if result], columns=Fidelity._fields), problems
 
@@ -123,7 +142,7 @@ def compare_folders(folder, other, workers=0):
 def compare_images(paths):
     """Compare two image files -> (Fidelity, None), or (None, what is wrong with them)."""
     try:
-        planes = _read_planes(paths, channels=True)
+        planes = read_planes(paths, channels=True)
         ssim = float(np.mean([fusion_metrics.ssim(ours, theirs, theirs) for ours, theirs in planes]))
     except (UserError, ValueError) as error:
         return None, f'{paths[0]}: {error}' if isinstance(error, ValueError) else str(error)
@@ -143,7 +162,7 @@ def _by_plain_name(folder):
     return named
 
 
-def _read_planes(paths, channels):
+def read_planes(paths, channels):
     """Read images as tuples of H×W planes on 0…255: their luma, or each of the three colour channels.
 
     A gray image beside a colour one stands for all three. Raises UserError if unreadable or of different sizes.
@@ -158,7 +177,7 @@ def _read_planes(paths, channels):
     return [tuple(image if image.ndim == 2 else image[:, :, channel] for image in images) for channel in range(3)]
 
 
-def _in_parallel(function, tasks, workers):
+def run_in_parallel(function, tasks, workers):
     """Yield function(task) in the tasks' order, computed by worker processes, or here if one is enough."""
     workers = min(workers or os.cpu_count(), len(tasks))
     progress = partial(tqdm, total=len(tasks), unit='image', disable=None)

@@ -1,0 +1,64 @@
+"""The calibration page: made of stand-in images, its numbers, what it says of single sources, and the page in the repository."""
+import copy
+import csv
+
+import numpy as np
+import pytest
+from conftest import REFERENCE, REPOSITORY, SHARED_DATA
+
+from calibrate_metrics import main
+from tools import fusion_metrics as m
+from tools.errors import UserError
+from tools.evaluation.calibration import CHECKED, calibrate, confirmation, read_reference, write_calibration
+from tools.images import write_image
+
+
+@pytest.fixture
+def reference(tmp_path):
+    """The reference with one triple, of drawn images."""
+    content = copy.deepcopy(read_reference(REFERENCE / 'metrics.json'))
+    content['triples'] = {'CF1': content['triples']['CF1']}
+    for seed, role in enumerate(('fused', 'ir', 'vis')):
+        image = np.random.default_rng(seed).integers(0, 256, (170, 180), dtype=np.uint8)
+        content['triples']['CF1'][role] = f'{role}.png'
+        write_image(tmp_path / f'{role}.png', image)
+    return content
+
+
+def test_table_and_page(reference, tmp_path):
+    fused, ir, vis = (np.random.default_rng(seed).integers(0, 256, (170, 180), dtype=np.uint8) for seed in range(3))
+    reference['triples']['CF1']['values']['vifb_octave']['Ssim'] = 2 * m.ssim(fused, ir, vis) / 1.25
+    table = calibrate(reference, tmp_path)
+    assert len(table) == sum(map(len, CHECKED.values()))
+    row = table.set_index('metric').loc['SSIM']
+    assert row['ours'] == pytest.approx(m.ssim(fused, ir, vis)) and row['relative difference'] == pytest.approx(0.25)
+    write_calibration(reference, table, tmp_path / 'out')
+    page = (tmp_path / 'out/README.md').read_text(encoding='utf-8')
+    line, = [line for line in page.splitlines() if line.startswith('| SSIM |')]
+    assert 'vifb_octave: `Ssim / 2` | one source only (vifb)' in line and '| 2.5e-01 |' in line
+    assert 'xingchenzhang/VIFB@22b2ea9' in page and 'jittor_port' not in page
+    with open(tmp_path / 'out/calibration.csv', encoding='utf-8-sig', newline='') as file:
+        assert len(list(csv.DictReader(file))) == len(table)
+
+
+def test_a_port_does_not_confirm_its_original():
+    assert confirmation('PSNR (tang)') == 'one source only (tang)'
+    assert confirmation('EN') == '4 sources'
+    assert confirmation('PSNR').startswith('no toolbox')
+    assert 'not checked against MATLAB' in confirmation('FMI_w')
+
+
+def test_missing_files_are_named(reference, tmp_path):
+    (tmp_path / 'vis.png').unlink()
+    with pytest.raises(UserError, match='cannot read .*vis.png'):
+        calibrate(reference, tmp_path)
+    with pytest.raises(UserError, match="cannot read the toolboxes' values from nothing.json"):
+        main(['--reference', 'nothing.json'])
+
+
+@pytest.mark.parametrize('shared', [SHARED_DATA] if SHARED_DATA else [])
+def test_the_page_in_the_repository_is_what_the_command_makes(shared, tmp_path):
+    main(['--reference', str(REFERENCE / 'metrics.json'), '--folder', str(shared.parent), '--out', str(tmp_path)])
+    parts = [(folder / 'README.md').read_text(encoding='utf-8').split() for folder in (tmp_path, REPOSITORY / 'results/calibration')]
+    is_rounding = lambda word: word.count('e-') == 1  # the last digits of differences near 0 depend on the processor
+    assert [word for word in parts[0] if not is_rounding(word)] == [word for word in parts[1] if not is_rounding(word)]
