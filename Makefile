@@ -32,8 +32,8 @@ test: setup
 
 # What both demos do with a fusion network; $(1): its run folder, $(2): where its results go, $(3): the runs whose curves are drawn.
 define show
-	$(RUN) test_conv_trans.py --model $(1) --ir $(DEMO)/images/scenes_gray/ir --vi $(DEMO)/images/scenes_gray/vi --output $(2) --overwrite --contact_sheet
-	$(RUN) test_color_image.py --model $(1) --ir $(DEMO)/images/scenes_color/ir --vi $(DEMO)/images/scenes_color/vi --output $(2) --overwrite --contact_sheet
+	$(RUN) test_conv_trans.py --model $(1) --ir $(DEMO)/images/scenes_gray/ir --vi $(DEMO)/images/scenes_gray/vi --deep_shares bounded --output $(2) --overwrite --contact_sheet
+	$(RUN) test_color_image.py --model $(1) --ir $(DEMO)/images/scenes_color/ir --vi $(DEMO)/images/scenes_color/vi --deep_shares bounded --output $(2) --overwrite --contact_sheet
 	$(RUN) evaluate_fusion_results.py --output $(2) --images $(DEMO)/images --test_set scenes_gray
 	$(RUN) evaluate_fusion_results.py --output $(2) --images $(DEMO)/images --test_set scenes_color
 	$(RUN) plot_loss_curves.py $(3) --output $(2)/curves
