@@ -495,6 +495,8 @@ SCRIPTS = {'stage 1': train_autoencoder, 'stage 2': train_conv_trans}
     ('stage 1', ['--resume', 'nowhere'], '--resume nowhere is not the folder of a training run'),
     ('stage 1', ['--resume', '--save_auto_model', 'nowhere'], '--resume: no run under nowhere has a saved state'),
     ('stage 2', ['--path', 'nowhere'], 'setting path: there is no folder nowhere'),
+    ('stage 2', ['--ir', '.', '--vis', 'nowhere'], 'setting vi: there is no folder nowhere'),
+    ('stage 1', ['--ir_name', '_nir'], "need one {} for what the names have in common"),
     ('stage 2', ['--pixel_loss_weight', '0'], 'setting pixel_loss_weight must be above 0'),
     ('stage 2', ['--variant', 'best'], 'setting variant must be one of standard'),
     ('stage 2', ['--save_auto_model', 'nowhere'], 'no weights of an auto-encoder for ir in nowhere'),
@@ -504,7 +506,7 @@ def test_bad_settings_are_refused_in_one_line_before_anything_is_loaded(tmp_path
                                                                        message):
     def load(*_):
         raise AssertionError('something was loaded')
-    for name in ('kaist.list_images_of', 'kaist.list_pairs', 'encoders.load_encoders'):
+    for name in ('data.kaist.list_images_of', 'data.kaist.list_pairs', 'weights.encoders.load_encoders'):
         monkeypatch.setattr(f'tools.{name}', load)
     monkeypatch.chdir(tmp_path)
     path = [] if '--path' in arguments else ['--path', str(tmp_path)]

@@ -18,7 +18,7 @@ from tools import fusion_metrics
 from tools.data.pairing import FUSED_PREFIX, match_fused
 from tools.errors import UserError
 from tools.evaluation.protocols import DEFAULT_PROTOCOL, PROTOCOLS
-from tools.images import SIXTEEN_TO_EIGHT_BIT, list_images, read_gray, read_image
+from tools.images import SIXTEEN_TO_EIGHT_BIT, fitted, list_images, read_gray, read_image
 
 
 class Scores(NamedTuple):
@@ -56,42 +56,76 @@ def select_metrics(protocol, names):
     return [metric for key, metric in available.items() if key in wanted]
 
 
-def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels=False, workers=0):
+def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels=False, workers=0, resize=False):
     """Score the fused images in some folders, one per method, against their sources -> Scores.
 
     folders: a method's name -> its folder. pairing: from `tools.data.pairing.pair_folders`. metrics: from `select_metrics`.
-    workers: processes, 0 for one per core.
-    Files that cannot be scored are left out and named in Scores.problems.
-    Raises UserError if a folder holds no image of any pair, or two of one.
+    workers: processes, 0 for one per core. resize: make infrared images fit the visible ones, as fusing does.
+    What cannot be scored is left out and named in Scores.problems: files, methods whose folder holds no image of any pair or two
+    of one, and images that not all methods have, since means over other images cannot be compared.
+    Raises UserError if no method is left.
     """
     labels = [metric.name if protocol == DEFAULT_PROTOCOL else f'{metric.name} ({protocol})' for metric in metrics]
-    index = pd.MultiIndex.from_product([folders, [pair.name for pair in pairing.pairs]], names=['method', 'image'])
+    problems: List[str] = []
+    matches = _match_methods(folders, pairing.pairs, problems)
+    index = pd.MultiIndex.from_product([matches, [pair.name for pair in pairing.pairs]], names=['method', 'image'])
     table = pd.DataFrame(np.nan, index, labels)
-    problems = [f'{path}: no partner' for path in pairing.unpaired]
+    problems += [f'{path}: no partner' for path in pairing.unpaired]
     tasks = {}
-    for method, folder in folders.items():
-        match = match_fused(pairing.pairs, folder)
+    for method, match in matches.items():
+        folder = folders[method]
         problems += [f'{folder}: no fused image of {pair.ir.name}' for pair in match.missing]
         problems += [f'{path}: no source images for it' for path in match.unmatched]
         for pair in pairing.pairs:
             if pair.name in match.paths:
                 tasks[method, pair.name] = match.paths[pair.name], pair.ir, pair.vis
     # By name: the metrics themselves cannot be sent to another process.
-    score = partial(score_image, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels)
+    score = partial(score_image, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels,
+                    resize=resize)
     for row, (values, complaints) in zip(tasks, _in_parallel(score, list(tasks.values()), workers)):
         table.loc[row, :] = values
         problems += complaints
+    problems += _leave_out_what_not_all_have(table)
     return Scores(table, metrics, protocol, channels, problems)
 
 
-def score_image(paths, protocol, metrics, channels):
+def _match_methods(folders, pairs, problems):
+    """{method: FusedMatch}; methods whose folder cannot be matched are noted in `problems`, UserError if that are all."""
+    matches = {}
+    for method, folder in folders.items():
+        try:
+            matches[method] = match_fused(pairs, folder)
+        except UserError as error:
+            problems.append(f'method {method} left out: {error}')
+            continue
+        if matches[method].rule:
+            print(f'{method}: fused files were matched by {matches[method].rule}')
+    if not matches:
+        raise UserError('\n'.join(problems))
+    return matches
+
+
+def _leave_out_what_not_all_have(table):
+    """Set the scores of images that some methods have and others lack to NaN -> [a line on them] or [].
+
+    A method without any score does not count.
+    """
+    has = table.notna().any(axis=1)
+    methods = has[has].index.unique('method')
+    counts = has.groupby('image', sort=False).sum()
+    lacking = counts.index[(counts > 0) & (counts < len(methods))]
+    table.loc[table.index.get_level_values('image').isin(lacking), :] = np.nan
+    return [f'not all methods have {", ".join(lacking)}: left out for all of them'] if len(lacking) else []
+
+
+def score_image(paths, protocol, metrics, channels, resize=False):
     """Score one fused image -> (one value per metric, NaN where there is none; what went wrong, as texts).
 
     paths: of the fused, the infrared and the visible image. metrics: names in the protocol.
     """
     values, problems = [np.nan] * len(metrics), []
     try:
-        planes = _read_planes(paths, channels)
+        planes = _read_planes(paths, channels, resize)
     except UserError as error:
         return values, [str(error)]
     for index, metric in enumerate(select_metrics(protocol, metrics)):
@@ -143,12 +177,15 @@ def _by_plain_name(folder):
     return named
 
 
-def _read_planes(paths, channels):
+def _read_planes(paths, channels, resize=False):
     """Read images as tuples of H×W planes on 0…255: their luma, or each of the three colour channels.
 
-    A gray image beside a colour one stands for all three. Raises UserError if unreadable or of different sizes.
+    A gray image beside a colour one stands for all three. resize: the second is made to fit the third.
+    Raises UserError if unreadable or of different sizes.
     """
     images = [read_image(path) if channels else read_gray(path) for path in paths]
+    if resize:
+        images[1] = fitted(images[1], images[2].shape)
     if len({image.shape[:2] for image in images}) > 1:
         sizes = ', '.join(f'{path} {image.shape[1]}×{image.shape[0]}' for path, image in zip(paths, images))
         raise UserError(f'the images differ in size: {sizes}')
