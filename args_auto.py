@@ -13,7 +13,11 @@ DEEP_STRIDE = 8  # pixels per deep feature
 @dataclass
 class Args:
     # Data
-    path: List[str] = setting(['./database'], 'folders with training images in KAIST\'s layout')
+    path: List[str] = setting(['./database'], 'folders with training images, as datasets have them: infrared and visible told by names')
+    ir: Optional[str] = setting(None, 'instead of path: a folder of infrared images')
+    vi: Optional[str] = setting(None, 'instead of path: a folder of visible images', aliases=('vis',))
+    ir_name: Optional[str] = setting(None, 'how infrared files are named if words do not tell, as {}_nir; pairs have {} in common')
+    vi_name: Optional[str] = setting(None, 'the same for visible files, as {}_rgb', aliases=('vis_name',))
     type_flag: str = setting('ir', 'modality: infrared or visible', choices=('ir', 'vi'))
     train_num: int = setting(40000, 'number of images to train on, fewer if there are not as many', minimum=1)
     train_num_from: str = setting('first', 'the first train_num images, as the original, or spread over all sequences',

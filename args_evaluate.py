@@ -10,6 +10,8 @@ from tools.settings import setting
 class Args:
     ir: Optional[str] = setting(None, 'folder of infrared images')
     vi: Optional[str] = setting(None, 'folder of visible images', aliases=('vis',))
+    ir_name: Optional[str] = setting(None, 'how infrared files are named if words do not tell, as {}_nir; pairs have {} in common')
+    vi_name: Optional[str] = setting(None, 'the same for visible files, as {}_rgb', aliases=('vis_name',))
     fused: List[str] = setting([], 'folders of fused images, one for each method; without any, those under `output`')
     names: List[str] = setting([], 'names of the methods, if not those of their folders')
     test_set: Optional[str] = setting(None, 'a folder in `images`: score all under `output` that was fused from it')
@@ -21,7 +23,8 @@ class Args:
                             choices=[*PROTOCOLS, ALL_PROTOCOLS])
     channels: bool = setting(False, 'score each colour channel and average, instead of the luma')
 
-    images: str = setting('images', 'folder of the test sets, each with ir/ and vi/ (or vis/)')
+    resize: bool = setting(False, 'make infrared images of another size fit the visible ones, as in fusing; --resize there is noted')
+    images: str = setting('images', 'folder of the test sets, each with folders such as ir/ and vi/')
     output: str = setting('output', 'folder below which fused folders are looked for')
     out: Optional[str] = setting(None, 'folder for the results; by default a new one in `output`/metrics')
     html: bool = setting(False, 'write a page with all images to flip through, to open in a browser')

@@ -9,10 +9,12 @@ from tools.settings import setting
 @dataclass
 class Args:
     # Images
-    test_set: List[str] = setting(['21_pairs_tno'], 'folders in `images` to fuse: 21_pairs_tno, 40_vot_tno, …, or all')
-    images: str = setting('./images', 'folder of the test sets, each with ir/ and vi/ (or vis/)')
+    test_set: List[str] = setting(['21_pairs_tno'], 'folders in `images` to fuse: 21_pairs_tno, MSRS/test, …, or all')
+    images: str = setting('./images', 'folder of the test sets, each with folders such as ir/ and vi/')
     ir: Optional[str] = setting(None, 'instead of a test set: a folder of infrared images, or one file')
     vi: Optional[str] = setting(None, 'instead of a test set: a folder of visible images, or one file', aliases=('vis',))
+    ir_name: Optional[str] = setting(None, 'how infrared files are named if words do not tell, as {}_nir; pairs have {} in common')
+    vi_name: Optional[str] = setting(None, 'the same for visible files, as {}_rgb', aliases=('vis_name',))
     resize: bool = setting(False, 'make infrared images of another size fit; otherwise such pairs are left out')
 
     # Network

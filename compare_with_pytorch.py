@@ -18,7 +18,8 @@ from comparison.inputs import weights_folder, write_batches, write_pairs
 from comparison.report import conditions
 from comparison.sides import JITTOR, SIDES, Setup, check_original, open_sides, sides_with
 from tools.data.kaist import list_pairs
-from tools.data.pairing import pair_folders, source_folders
+from tools.data.layouts import source_folders
+from tools.data.pairing import pair_folders
 from tools.errors import UserError, run_script
 from tools.settings import describe, may_change, parse_settings
 from tools.training.run_folder import save_settings, saved_settings

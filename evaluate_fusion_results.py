@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 from args_evaluate import Args
-from tools.data.fused_folders import METRICS_FOLDER, Sources, find_fused_folders, set_of_folder, sources_of
+from tools.data.fused_folders import METRICS_FOLDER, Sources, find_fused_folders, noted_sources, set_of_folder, sources_of
+from tools.data.names import patterns_of
 from tools.data.pairing import pair_folders
 from tools.errors import UserError, run_script
 from tools.evaluation.explaining import answer_text, explain, parse_question
@@ -54,14 +55,16 @@ def evaluate(settings, folders):
     metrics = select_metrics(settings.protocol, settings.metrics)
     methods = name_methods(folders, settings.names)
     sources = find_sources(settings, folders)
-    pairing = pair_folders(sources.ir, sources.vis)
+    pairing = pair_folders(sources.ir, sources.vis, sources.patterns)
     print(f'{pairing.describe()}\nscoring {", ".join(methods)} by {" ".join(metric.name for metric in metrics)}')
-    scores = score_methods(methods, pairing, settings.protocol, metrics, settings.channels, settings.workers)
+    scores = score_methods(methods, pairing, settings.protocol, metrics, settings.channels, settings.workers,
+                           sources.resize)
     if scores.table.isna().all(axis=None):
         raise UserError('nothing could be scored:\n' + '\n'.join(scores.problems))
 
-    several = len(folders) > 1
-    out = results_folder(settings, f'{len(folders)}_methods' if several else folders[0].name)
+    left = scores.table.index.unique('method')
+    several = len(left) > 1
+    out = results_folder(settings, f'{len(left)}_methods' if several else methods[left[0]].name)
     if settings.protocol == ALL_PROTOCOLS:
         write_metric_tables(scores, out)
         print(f'\n{terminal_tables(scores)}\n\ntables: {out}')
@@ -97,17 +100,19 @@ def explain_numbers(settings, folders):
 
 def find_sources(settings, folders):
     """Where the source images are: as given, or as the folders or their names tell."""
+    asked = patterns_of(settings.ir_name, settings.vi_name)
     if settings.ir and settings.vi:
-        return Sources(Path(settings.ir), Path(settings.vi))
+        noted = filter(None, map(noted_sources, folders))
+        return Sources(Path(settings.ir), Path(settings.vi), asked, settings.resize or any(source.resize for source in noted))
     if settings.ir or settings.vi:
         raise UserError('give both --ir and --vi, or neither')
     sources = [sources_of(folder, settings.images) for folder in folders]
     if None in sources:
         raise UserError('it is not known which images were fused: give their folders as --ir and --vi')
-    if len({(source.ir.resolve(), source.vis.resolve()) for source in sources}) > 1:
+    if len({(source.ir.resolve(), source.vis.resolve(), source.patterns) for source in sources}) > 1:
         raise UserError('the folders were fused from different images, evaluate them separately: ' + '; '.join(
             f'{folder} from {source.ir} and {source.vis}' for folder, source in zip(folders, sources)))
-    return sources[0]
+    return sources[0]._replace(patterns=asked or sources[0].patterns, resize=settings.resize or any(source.resize for source in sources))
 
 
 def check(settings, folders):

@@ -18,12 +18,15 @@ def main():
 def fuse(settings, prefix, **options):
     """Fuse what the settings name with the network that they name. Returns the exit code. options: of tools.fusing.folders.Options."""
     # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
+    from tools.data.names import patterns_of
     from tools.fuser import load_fuser
     from tools.fusing.folders import Options, find_test_sets, fuse_test_sets
     from tools.runtime import use_device
 
-    options = Options(prefix, resize=settings.resize, overwrite=settings.overwrite, contact_sheet=settings.contact_sheet, **options)
-    test_sets = find_test_sets(settings.test_set, settings.images, settings.ir, settings.vi)
+    patterns = patterns_of(settings.ir_name, settings.vi_name)
+    options = Options(prefix, resize=settings.resize, overwrite=settings.overwrite, contact_sheet=settings.contact_sheet,
+                      patterns=patterns, **options)
+    test_sets = find_test_sets(settings.test_set, settings.images, settings.ir, settings.vi, patterns)
     print(f'computing on the {use_device(settings.cuda)}')
     fuser = load_fuser(settings.model, settings.auto_ir, settings.auto_vi, settings.epoch, settings.models,
                        settings.deep_shares)

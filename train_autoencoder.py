@@ -24,6 +24,7 @@ def main():
     from network.operators import use_mixed_precision
     from tools.data.kaist import list_images_of
     from tools.data.loader import Batches
+    from tools.data.names import patterns_of
     from tools.optimizer import Adam
     from tools.runtime import jt, set_seed, use_device
     from tools.training.run import TrainingRun, learning_rate
@@ -32,7 +33,8 @@ def main():
 
     print(describe(settings))
 
-    listing = list_images_of(settings.path, settings.type_flag, settings.train_num, settings.train_num_from)
+    listing = list_images_of(settings.path, settings.type_flag, settings.train_num, settings.train_num_from, settings.ir, settings.vi,
+                             patterns_of(settings.ir_name, settings.vi_name))
     print(listing.report)
     batches = Batches(listing.items, settings.batch, (settings.Height, settings.Width), settings.seed, settings.workers,
                       settings.cache, settings.augment, report=tqdm.write)

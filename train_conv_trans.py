@@ -28,6 +28,7 @@ def main():
     from tools.data.feature_cache import open_caches
     from tools.data.kaist import list_pairs
     from tools.data.loader import Batches
+    from tools.data.names import patterns_of
     from tools.optimizer import Adam
     from tools.runtime import jt, set_seed, use_device
     from tools.training.run import TrainingRun, learning_rate
@@ -40,7 +41,8 @@ def main():
     print(describe(settings))
     print('encoders:', *encoder_files)
 
-    listing = list_pairs(settings.path, settings.train_num, settings.train_num_from)
+    listing = list_pairs(settings.path, settings.train_num, settings.train_num_from, settings.ir, settings.vi,
+                         patterns_of(settings.ir_name, settings.vi_name))
     print(listing.report)
     batches = Batches(listing.items, settings.batch, SIZE, settings.seed, settings.workers, settings.cache, settings.augment,
                       report=tqdm.write)

@@ -8,7 +8,18 @@ from conftest import SHARED_DATA
 from PIL import Image
 
 from tools.errors import UserError
-from tools.images import image_size, list_images, luma, read_gray, read_image, rgb_to_ycrcb, write_image, ycrcb_to_rgb
+from tools.images import (
+    describe_others,
+    image_size,
+    list_images,
+    luma,
+    other_files,
+    read_gray,
+    read_image,
+    rgb_to_ycrcb,
+    write_image,
+    ycrcb_to_rgb,
+)
 
 
 def picture(height=40, width=60, channels=3, dtype=np.uint8, seed=0):
@@ -36,6 +47,49 @@ def test_gray_is_what_opencv_reads(tmp_path, extension, channels):
     path = tmp_path / f'image{extension}'
     write_image(path, picture(channels=channels))
     assert np.array_equal(read_gray(path), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+
+
+@pytest.mark.parametrize('extension, channels', [('.pgm', 1), ('.webp', 3), ('.jp2', 1), ('.jp2', 3)])
+def test_formats_that_are_read_only(tmp_path, extension, channels):
+    path = tmp_path / f'image{extension.upper()}'
+    data = encoded(picture(channels=channels), extension)
+    path.write_bytes(data)
+    assert list_images(tmp_path) == [path]
+    assert image_size(path) == read_image(path).shape[:2] == (40, 60)
+    image = read_image(path)
+    assert np.array_equal(image[..., ::-1] if channels == 3 else image, cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
+    difference = read_gray(path).astype(int) - cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    assert np.abs(difference).max() <= (1 if channels == 3 else 0)
+    for kept in (0.3, 0.9, 0.99):
+        path.write_bytes(data[:int(len(data) * kept)])
+        for read in (read_image, read_gray):
+            with pytest.raises(UserError, match='not an image, or damaged'):
+                read(path)
+    with pytest.raises(UserError, match='extension'):
+        write_image(path, picture())
+
+
+@pytest.mark.parametrize('extension', ['.pgm', '.jp2'])
+def test_sixteen_bits_of_formats_that_are_read_only(tmp_path, extension):
+    image = picture(channels=1, dtype=np.uint16)
+    path = tmp_path / f'image{extension}'
+    path.write_bytes(cv2.imencode(extension, image, [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000])[1].tobytes())
+    assert read_image(path).dtype == np.uint16 and np.abs(read_image(path).astype(int) - image).max() <= 1
+    assert np.abs(read_gray(path) - image / 257).max() <= 0.51
+
+
+def test_the_orientation_of_a_webp_image(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(picture(40, 60)).save(tmp_path / 'a.webp', exif=exif)
+    assert image_size(tmp_path / 'a.webp') == read_image(tmp_path / 'a.webp').shape[:2]
+
+
+def test_other_files_are_counted(tmp_path):
+    for name in ('1.npy', '2.NPY', 'a.txt', 'README', '.hidden', 'b.png'):
+        (tmp_path / name).touch()
+    assert other_files(tmp_path) == '4 other files (2 .npy, 1 .txt, 1 without extension)'
+    assert describe_others(['a.png']) == ''
 
 
 @pytest.mark.parametrize('name', example_images(), ids=str)

@@ -2,7 +2,9 @@
 
 Images are numpy arrays: gray H×W or colour H×W×3 in R, G, B order, uint8 (0…255) or uint16 (0…65535).
 """
+import io
 import re
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -12,7 +14,8 @@ from PIL import Image
 from tools.errors import UserError
 from tools.files import whole_file
 
-IMAGE_EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
+WRITTEN_EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
+IMAGE_EXTENSIONS = (*WRITTEN_EXTENSIONS, '.pgm', '.webp', '.jp2')  # that are read
 SIXTEEN_BIT_EXTENSIONS = ('.png', '.tif', '.tiff')
 SIXTEEN_TO_EIGHT_BIT = 257  # 65535 / 255
 
@@ -23,6 +26,7 @@ set_log_level = cv2.setLogLevel if hasattr(cv2, 'setLogLevel') else cv2.utils.lo
 set_log_level(0)
 
 PNG_START, PNG_END = b'\x89PNG', b'IEND\xaeB`\x82'
+JPEG_2000_STARTS = b'\0\0\0\x0cjP  ', b'\xff\x4f\xff\x51'
 JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
 # In compressed data 0xff is followed by 0 or a restart marker (d0…d7); anything else begins a new segment.
 JPEG_SEGMENT = re.compile(b'\xff[^\x00\xff\xd0-\xd7]')
@@ -39,13 +43,27 @@ def list_images(folder):
 
     Hidden files are skipped. A folder without images gives an empty list; a missing or unreadable one a UserError.
     """
-    folder = Path(folder)
-    try:
-        files = [path for path in folder.iterdir()
-                 if path.suffix.lower() in IMAGE_EXTENSIONS and not path.name.startswith('.') and path.is_file()]
-    except OSError as error:
-        raise UserError(f'cannot read the folder {folder}: {error.strerror}') from error
+    files = [path for path in _list_folder(folder) if is_image(path.name) and path.is_file()]
     return sorted(files, key=lambda path: natural_key(path.name))
+
+
+def is_image(name):
+    """Whether a file's name is that of an image: by its extension, and not hidden."""
+    return name.lower().endswith(IMAGE_EXTENSIONS) and not name.startswith('.')
+
+
+def other_files(folder):
+    """What `list_images` passes over in a folder, as text such as `3 other files (2 .npy, 1 .txt)`; '' if there is nothing."""
+    return describe_others(path.name for path in _list_folder(folder) if path.is_file())
+
+
+def describe_others(names):
+    """How many of some files are no images, with their extensions, as text; '' if none. Hidden files do not count."""
+    others = Counter(Path(name).suffix.lower() or 'without extension' for name in names
+                     if not is_image(name) and not name.startswith('.'))
+    count = sum(others.values())
+    kinds = ', '.join(f'{number} {extension}' for extension, number in sorted(others.items(), key=lambda kind: (-kind[1], kind[0])))
+    return f'{count} other {"file" if count == 1 else "files"} ({kinds})' if others else ''
 
 
 def read_image(path):
@@ -75,11 +93,20 @@ def image_size(path):
     try:
         with Image.open(path) as image:
             width, height = image.size
-            lies_on_its_side = image.getexif().get(EXIF_ORIENTATION) in TURNED_BY_90_DEGREES  # OpenCV turns them back
+            # OpenCV turns them back, but not in this format.
+            lies_on_its_side = image.format != 'WEBP' and image.getexif().get(EXIF_ORIENTATION) in TURNED_BY_90_DEGREES
     except (OSError, Image.DecompressionBombError) as error:
         _read_bytes(path)
         raise UserError(f'{path} is not an image, or damaged') from error
     return (width, height) if lies_on_its_side else (height, width)
+
+
+def fitted(image, shape):
+    """An image resized to (height, width), as fusing and scoring make an infrared image fit a visible one; the same if it fits."""
+    if image.shape[:2] == tuple(shape[:2]):
+        return image
+    shrinks = image.shape[0] * image.shape[1] > shape[0] * shape[1]
+    return cv2.resize(image, tuple(shape[1::-1]), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def write_image(path, image):
@@ -89,8 +116,8 @@ def write_image(path, image):
     """
     path = Path(path)
     extension = path.suffix.lower()
-    if extension not in IMAGE_EXTENSIONS:
-        raise UserError(f'cannot write {path}: the extension must be one of {" ".join(IMAGE_EXTENSIONS)}')
+    if extension not in WRITTEN_EXTENSIONS:
+        raise UserError(f'cannot write {path}: the extension must be one of {" ".join(WRITTEN_EXTENSIONS)}')
     if image.dtype not in (np.uint8, np.uint16):
         raise TypeError(f'an image to write must be uint8 or uint16, not {image.dtype}')
     if image.dtype == np.uint16 and extension not in SIXTEEN_BIT_EXTENSIONS:
@@ -115,6 +142,13 @@ def ycrcb_to_rgb(image):
 def luma(image):
     """H×W luma of a gray or RGB image, dtype kept: 0.299 R + 0.587 G + 0.114 B (BT.601); gray is returned as it is."""
     return image if image.ndim == 2 else rgb_to_ycrcb(image)[:, :, 0]
+
+
+def _list_folder(folder):
+    try:
+        return list(Path(folder).iterdir())
+    except OSError as error:
+        raise UserError(f'cannot read the folder {folder}: {error.strerror}') from error
 
 
 def _read_bytes(path):
@@ -150,6 +184,8 @@ def _decode(path, flags):
     data = _read_bytes(path)
     if _is_cut_off(data):
         raise UserError(f'{path} is cut off: the end of the file is missing; copy it again')
+    if data.startswith(JPEG_2000_STARTS):
+        return _decode_jpeg_2000(path, data, flags)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
@@ -159,3 +195,15 @@ def _decode(path, flags):
     if image.dtype not in (np.uint8, np.uint16):
         raise UserError(f'{path} has {image.dtype} values; only 8 and 16 bits per channel are read')
     return image
+
+
+def _decode_jpeg_2000(path, data, flags):
+    """As cv2.imdecode, which crashes on some cut files of this format (OpenCV 4.10); colour has 8 bits."""
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            image = np.asarray(picture if picture.mode in ('L', 'I;16') else picture.convert('RGB'))
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f'{path} is not an image, or damaged') from error
+    if image.ndim == 2:
+        return image
+    return cv2.cvtColor(image, cv2.COLOR_RGB2BGR if flags & cv2.IMREAD_ANYCOLOR else cv2.COLOR_RGB2GRAY)

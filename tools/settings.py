@@ -128,8 +128,9 @@ def _add_option(parser, field, kind, default):
     if field.metadata.get('positional'):
         parser.add_argument(field.name, help=text, metavar=field.name.upper())
         return
-    spellings = {name.replace('_', '-'): argparse.SUPPRESS for name in (field.name, *field.metadata.get('aliases', ()))}
-    for spelling, help_text in {**spellings, field.name: text}.items():  # --help shows the last only
+    names = field.name, *field.metadata.get('aliases', ())
+    spellings = {spelling: argparse.SUPPRESS for name in names for spelling in (name, name.replace('_', '-'))}
+    for spelling, help_text in {**spellings, field.name: text}.items():  # --help shows one only
         parser.add_argument('--' + spelling, dest=field.name, help=help_text, **options)
 
 

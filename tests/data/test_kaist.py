@@ -125,7 +125,7 @@ def test_what_is_left_out_is_counted_and_named(tmp_path):
     assert '6 pairs, 3 used' in report
     assert 'no partner: 2' in report and 'I00001.jpg' in report and 'I00002.jpg' in report
     assert 'unreadable: 2' in report and 'I00003.jpg is empty' in report and 'I00004.jpg is not an image' in report
-    assert 'sizes differ: 1' in report and '10×8' in report and '30×20' in report
+    assert 'shapes differ: 1' in report and '10×8' in report and '30×20' in report
     assert 'two files for one frame: 3' in report and 'I00006.png' in report
 
     infrared = list_images_of(tmp_path, 'ir')

@@ -2,6 +2,7 @@
 import pytest
 from conftest import SHARED_DATA
 
+from tools.data.names import patterns_of
 from tools.data.pairing import match_fused, pair_folders
 from tools.errors import UserError
 
@@ -24,17 +25,32 @@ def names(pairs):
 
 @pytest.mark.parametrize('ir, vis, rule', [
     ('IR1.png', 'VIS1.png', 'IR1 ↔ VIS1'),
-    ('IR_hill.png', 'vi_hill.bmp', 'IR1 ↔ VIS1'),
-    ('ir7.PNG', 'VI7.jpg', 'IR1 ↔ VIS1'),
+    ('IR_hill.png', 'vi_hill.bmp', 'IR_hill ↔ vi_hill'),
+    ('ir7.PNG', 'VI7.jpg', 'ir7 ↔ VI7'),
     ('00370.png', '00370.png', 'same name, any extension'),
     ('00370.png', '00370.JPG', 'same name, any extension'),
     ('IR1.png', 'IR1.png', 'same name, any extension'),
     ('a.b.png', 'a.b.tif', 'same name, any extension'),
-    ('hill_ir.png', 'hill_vis.png', 'NAME_ir ↔ NAME_vis'),
-    ('hill-IR.png', 'hill-vi.jpg', 'NAME_ir ↔ NAME_vis'),
-    ('I00000_lwir.png', 'I00000_visible.png', 'lwir ↔ visible'),
-    ('lwir_3.png', 'visible_3.png', 'lwir ↔ visible'),
-    ('set00_lwir_I3.png', 'set00_visible_I3.png', 'lwir ↔ visible'),
+    ('hill_ir.png', 'hill_vis.png', 'hill_ir ↔ hill_vis'),
+    ('hill-IR.png', 'hill-vi.jpg', 'hill-IR ↔ hill-vi'),
+    ('I00000_lwir.png', 'I00000_visible.png', 'I00000_lwir ↔ I00000_visible'),
+    ('lwir_3.png', 'visible_3.png', 'lwir_3 ↔ visible_3'),
+    ('set00_lwir_I3.png', 'set00_visible_I3.png', 'set00_lwir_I3 ↔ set00_visible_I3'),
+    ('IR_meting003_g.bmp', 'VIS_meting003_r.bmp', 'IR_meting003_g ↔ VIS_meting003_r'),
+    ('IR_hei_vis_g.bmp', 'VIS_hei_vis_r.bmp', 'IR_hei_vis_g ↔ VIS_hei_vis_r'),
+    ('IR_bunker_g.bmp', 'bunker_r.bmp', 'IR_bunker_g ↔ bunker_r'),
+    ('LWIR.tif', 'Vis.tif', 'LWIR ↔ Vis'),
+    ('FLIR_00002_PreviewData.jpeg', 'FLIR_00002_RGB.jpg', 'FLIR_00002_PreviewData ↔ FLIR_00002_RGB'),
+    ('carLight_ir.png', 'carLight_vis.png', 'carLight_ir ↔ carLight_vis'),
+    ('carLight_ir.png', 'carLight.png', 'carLight_ir ↔ carLight'),
+    ('1.png', 'vis_1.png', '1 ↔ vis_1'),
+    ('DJI_0001_T.JPG', 'DJI_0001_W.JPG', 'DJI_0001_T ↔ DJI_0001_W'),
+    ('00001T.png', '00001W.png', '00001T ↔ 00001W'),
+    ('Thermal-7.png', 'Visual-7.png', 'Thermal-7 ↔ Visual-7'),
+    ('videoIR_3.pgm', 'videoVis_3.webp', 'videoIR_3 ↔ videoVis_3'),
+    ('set_II_tir.jp2', 'set_II_rgb.png', 'set_II_tir ↔ set_II_rgb'),
+    ('B\u00e4ume_fir.png', 'Ba\u0308ume_RGB.png', 'B\u00e4ume_fir ↔ Ba\u0308ume_RGB'),
+    ('a_inf_b.png', 'A_W_B.png', 'a_inf_b ↔ A_W_B'),
 ])
 def test_rules(folders, ir, vis, rule):
     ir_dir, vis_dir = folders([ir], [vis])
@@ -48,7 +64,9 @@ def test_rules(folders, ir, vis, rule):
 
 @pytest.mark.parametrize('ir, vis', [('IR1.png', 'VIS2.png'), ('1.png', '2.png'), ('hill_ir.png', 'dale_vis.png'),
                                      ('VIS1.png', 'IR1.png'), ('hill_vis.png', 'hill_ir.png'),
-                                     ('iris.png', 'virus.png')])
+                                     ('iris.png', 'virus.png'), ('0_nir.png', '0_rgb.png'), ('II_a.png', 'VIS_a.png'),
+                                     ('near_infrared_1.png', 'visible_1.png'), ('NIR.tif', 'Vis.tif'),
+                                     ('a_g.png', 'a_r.png'), ('IR1.png', 'VIS01.png')])
 def test_nothing_paired_is_an_error_that_names_files(folders, ir, vis):
     with pytest.raises(UserError) as error:
         pair_folders(*folders([ir], [vis]))
@@ -81,6 +99,9 @@ def test_mixed_names_say_each_rule(folders):
 
 @pytest.mark.parametrize('ir, vis, named', [
     (['IR1.png'], ['VIS1.png', 'VI1.png'], 'IR1.png'),
+    (['IR1.png'], ['RGB1.png', 'W1.png'], 'IR1.png'),
+    (['a_ir.png'], ['a.png', 'visible-a.png'], 'a_ir.png'),
+    (['a_ir.png', 'a_thermal.png'], ['a_vis.png'], 'a_vis.png'),
     (['IR1.png'], ['VIS1.png', 'VIS1.jpg'], 'IR1.png'),
     (['a.png'], ['a.jpg', 'a.bmp'], 'a.png'),
     (['a.png'], ['a.png', 'a.jpg'], 'a.png'),
@@ -100,6 +121,66 @@ def test_one_folder_with_both_never_pairs_an_image_with_itself(folders):
     pairing = pair_folders(folder, folder)
     assert names(pairing.pairs) == [('1_ir.png', '1_ir.png', '1_vis.png'), ('2_ir.png', '2_ir.png', '2_vis.png')]
     assert pairing.unpaired == [folder / 'plain.png']
+
+
+def test_one_folder_of_tno(folders):
+    folder, _ = folders(['II_bunker.bmp', 'IR_bunker_g.bmp', 'bunker_r.bmp', 'IR_hei_vis_g.bmp', 'VIS_hei_vis_r.bmp', 'NIR_hei_vis.bmp',
+                         'plain_rgb.bmp', 'plain.bmp'], [])
+    pairing = pair_folders(folder, folder)
+    assert names(pairing.pairs) == [('IR_bunker_g.bmp', 'IR_bunker_g.bmp', 'bunker_r.bmp'),
+                                    ('IR_hei_vis_g.bmp', 'IR_hei_vis_g.bmp', 'VIS_hei_vis_r.bmp')]
+    assert {path.name for path in pairing.unpaired} == {'II_bunker.bmp', 'NIR_hei_vis.bmp', 'plain_rgb.bmp', 'plain.bmp'}
+
+
+@pytest.mark.parametrize('ir, vis, patterns', [
+    ('0_nir.tiff', '0_rgb.tiff', ('{}_nir', '{}_rgb')), ('0_nir.tiff', '0_rgb.tiff', ('{}_NIR.TIFF', '{}_rgb.tiff')),
+    ('cam1 (7).png', 'cam2 [7].png', ('cam1 ({})', 'cam2 [{}]')), ('7_x.png', '7.png', ('{}_x', None)),
+])
+def test_names_as_asked_for(folders, ir, vis, patterns):
+    ir_dir, vis_dir = folders([ir, 'other.png'], [vis, 'other.png'])
+    pairing = pair_folders(ir_dir, vis_dir, patterns_of(*patterns))
+    assert names(pairing.pairs) == [(ir, ir, vis)]
+    assert pairing.unpaired == [ir_dir / 'other.png', vis_dir / 'other.png']
+    with pytest.raises(UserError, match='need one {}'):
+        patterns_of('_nir', '{}_rgb')
+
+
+def test_names_as_asked_for_in_one_folder(folders):
+    folder, _ = folders(['0_nir.tiff', '0_rgb.tiff', '1_rgb.tiff'], [])
+    assert names(pair_folders(folder, folder, patterns_of('{}_nir', '{}_rgb')).pairs) == [('0_nir.tiff', '0_nir.tiff', '0_rgb.tiff')]
+    with pytest.raises(UserError, match='ir_name'):
+        pair_folders(folder, folder)
+
+
+def test_swapped_folders_are_doubted(folders, tmp_path):
+    ir_dir, vis_dir = folders(['1.png'], ['1.png'])
+    assert 'are swapped' not in pair_folders(ir_dir, vis_dir).describe()
+    swapped = pair_folders(vis_dir, ir_dir)
+    assert len(swapped.pairs) == 1 and swapped.describe().count('given as ir and vi, are swapped') == 1
+    (ir_dir / 'train').mkdir()
+    (vis_dir / 'train').mkdir()
+    for folder in (ir_dir, vis_dir):
+        (folder / 'train' / '1.png').touch()
+    assert 'are swapped' in pair_folders(vis_dir / 'train', ir_dir / 'train').describe()
+    assert 'are swapped' in pair_folders(vis_dir / '1.png', ir_dir / '1.png').describe()
+    assert 'are swapped' not in pair_folders(ir_dir / '1.png', vis_dir / '1.png').describe()
+    (ir_dir / '1.png').rename(ir_dir / 'IR1.png')
+    (vis_dir / '1.png').rename(vis_dir / 'VIS1.png')
+    with pytest.raises(UserError, match='seem to be swapped'):
+        pair_folders(vis_dir, ir_dir)
+
+
+def test_other_files_are_counted(folders):
+    ir_dir, vis_dir = folders(['1.png', '1.npy', '2.npy', 'notes.txt', '.hidden'], ['1.png'])
+    text = pair_folders(ir_dir, vis_dir).describe()
+    assert f'{ir_dir}: 3 other files (2 .npy, 1 .txt) passed over' in text and str(vis_dir) not in text
+
+
+def test_what_is_there_instead_is_said(folders):
+    ir_dir, vis_dir = folders(['1.npy', '2.npy'], ['1.png'])
+    (ir_dir / 'train').mkdir()
+    with pytest.raises(UserError, match=r'no images, 2 other files \(2 .npy\), folders train'):
+        pair_folders(ir_dir, vis_dir)
 
 
 def test_one_folder_without_marked_names(folders):
@@ -130,6 +211,58 @@ def test_fused_names(folders, tmp_path, fused):
     assert match.paths == {'IR1.png': out / fused}
     assert match.missing == [pairs[1]]
     assert match.unmatched == [out / 'cross_IR1.png']
+
+
+@pytest.mark.parametrize('fused', [
+    '{}_recover', 'fused_{}', 'results of CDDFuse {} v2', 'epoch3_{}', 'FUSED-{}'])
+@pytest.mark.parametrize('called', ['ir', 'vis', 'bare', 'number'])
+@pytest.mark.parametrize('ir, vis', [('IR{}', 'VIS{}'), ('{}_ir', '{}_vis'), ('IR{}', '{}')])
+def test_one_text_around_all_names_is_taken_off(folders, tmp_path, fused, called, ir, vis):
+    numbers = [1, 2, 3, 11, 12, 21]
+    pairs = pair_folders(*folders([ir.format(n) + '.png' for n in numbers], [vis.format(n) + '.png' for n in numbers])).pairs
+    out = tmp_path / 'out'
+    out.mkdir()
+    way = {'ir': ir, 'vis': vis, 'bare': '{}', 'number': '{:04d}'}[called]
+    if called == 'number':
+        fused = '{}'
+    for n in numbers[:-1]:
+        (out / (fused.format(way.format(n)) + '.bmp')).touch()
+    (out / 'readme figure.png').touch()
+    match = match_fused(pairs, out)
+    assert {name: path.name for name, path in match.paths.items()} == {
+        ir.format(n) + '.png': fused.format(way.format(n)) + '.bmp' for n in numbers[:-1]}
+    assert match.missing == [pair for pair in pairs if '21' in pair.name]
+    assert [path.name for path in match.unmatched] == ['readme figure.png']
+
+
+def test_names_of_scenes(folders, tmp_path):
+    scenes = ['carLight', 'carWhite', 'man', 'manlight', 'walking2']
+    pairs = pair_folders(*folders([f'{scene}_ir.png' for scene in scenes], [f'{scene}_vi.png' for scene in scenes])).pairs
+    out = tmp_path / 'out'
+    out.mkdir()
+    for scene in scenes:
+        (out / f'{scene}_CDDFuse.png').touch()
+    assert {name: path.name for name, path in match_fused(pairs, out).paths.items()} == {
+        f'{scene}_ir.png': f'{scene}_CDDFuse.png' for scene in scenes}
+
+
+def test_names_without_the_word(folders, tmp_path):
+    pairs = pair_folders(*folders(['a_ir.png', 'b_ir.png'], ['a_vi.png', 'b_vi.png'])).pairs
+    (tmp_path / 'out').mkdir()
+    for name in 'ab':
+        (tmp_path / 'out' / f'{name}.png').touch()
+    paths = match_fused(pairs, tmp_path / 'out').paths
+    assert {name: path.name for name, path in paths.items()} == {'a_ir.png': 'a.png', 'b_ir.png': 'b.png'}
+
+
+@pytest.mark.parametrize('fused', [['IR1_a', 'IR1_b', 'IR2_a', 'IR2_b'], ['1_a', '1_b'], ['3', '4'], ['one', 'two']])
+def test_fused_names_that_do_not_tell(folders, tmp_path, fused):
+    pairs = pair_folders(*folders(['IR1.png', 'IR2.png'], ['VIS1.png', 'VIS2.png'])).pairs
+    (tmp_path / 'out').mkdir()
+    for name in fused:
+        (tmp_path / 'out' / f'{name}.png').touch()
+    with pytest.raises(UserError, match='two fused images for IR1.png|is named like one of the pairs'):
+        match_fused(pairs, tmp_path / 'out')
 
 
 def test_ambiguous_fused_images(folders, tmp_path):

@@ -462,11 +462,72 @@ def test_nothing_to_score(data):
     assert not (data / 'out').exists()
 
 
-def test_missing_in_one_method_only(data):
+def test_missing_in_one_method_only(data, capsys):
     (data / 'b/IR2.png').unlink()
     assert main([*SOURCES, '--fused', 'a', 'b']) == 1
     assert [row['EN images'] for row in table()] == ['6', '5']
     assert {row['images'] for row in table('out/tests.csv')} == {'5'}
+    assert 'b: no fused image of IR2.png' in capsys.readouterr().err
+
+
+def test_a_method_that_cannot_be_matched_is_left_out(data, capsys):
+    for i in range(1, 7):
+        (data / f'b/IR{i}.png').rename(data / f'b/{"ABCDEF"[i - 1]}.png')
+        (data / f'c/IR{i}.bmp').rename(data / f'c/{i}_SwinFusion.bmp')
+    assert main([*SOURCES, '--fused', 'a', 'b', 'c', 'nowhere']) == 1
+    assert [row['method'] for row in table()] == ['a', 'c'] and {row['EN images'] for row in table()} == {'6'}
+    told = capsys.readouterr()
+    assert 'method b left out: no image in b (A.png, B.png' in told.err
+    assert 'method nowhere left out: cannot read the folder nowhere' in told.err
+    assert 'c: fused files were matched by names as NAME_swinfusion' in told.out
+    with pytest.raises(UserError, match='method b left out.*\nmethod nowhere left out'):
+        main([*SOURCES, '--fused', 'b', 'nowhere'])
+    assert main([*SOURCES, '--fused', 'b', 'c', '--names', 'x', 'y']) == 1
+    assert [row['method'] for row in table()] == ['y']
+
+
+def write_small_infrared(data):
+    for i in range(1, 7):
+        write_image(data / f'images/{SET}/ir/IR{i}.png', picture(i, 24, 28))
+
+
+def test_results_of_resizing_are_scored_as_they_were_made(data):
+    write_small_infrared(data)
+    with pytest.raises(UserError, match='the images differ in size'):
+        main([*SOURCES, '--fused', 'a'])
+    assert main([*SOURCES, '--fused', 'a', '--resize']) == 0
+    fused, ir, vis = triple(1)
+    expected = m.mi(fused, cv2.resize(ir, vis.shape[::-1], interpolation=cv2.INTER_LINEAR), vis)
+    assert float(table('out/scores.csv')[0]['MI']) == pytest.approx(expected, rel=1e-7)
+
+    noted = {'ir': f'images/{SET}/ir', 'vi': f'images/{SET}/vis', 'resize': True}
+    (data / 'a/sources.json').write_text(json.dumps(noted))
+    assert main([*SOURCES, '--fused', 'a']) == 0
+    output_folder(data, f'{SET}_x', 10, sources=noted)
+    assert main([*OUT]) == 0
+    assert float(table('out/scores.csv')[0]['MI']) == pytest.approx(expected, rel=1e-7)
+
+
+def test_names_as_asked_for_and_as_noted(data):
+    for i in range(1, 7):
+        (data / f'images/{SET}/ir/IR{i}.png').rename(data / f'images/{SET}/ir/cam1 {i}.png')
+        (data / f'images/{SET}/vis/VIS{i}.png').rename(data / f'images/{SET}/vis/cam2 {i}.png')
+        (data / f'a/results_transfuse_IR{i}.png').rename(data / f'a/results_transfuse_cam1 {i}.png')
+    names = '--ir_name', 'cam1 {}', '--vis_name', 'cam2 {}'
+    assert main([*SOURCES, '--fused', 'a', *names]) == 0
+    assert [row['image'] for row in table('out/scores.csv')] == [f'cam1 {i}.png' for i in range(1, 7)]
+    output_folder(data, 'x', 10, sources={'ir': f'images/{SET}/ir', 'vi': f'images/{SET}/vis', 'ir_name': 'cam1 {}', 'vi_name': 'cam2 {}'})
+    assert main([*OUT]) == 0
+    assert table()[0]['EN images'] == '6'
+
+
+def test_a_test_set_in_a_folder_of_a_set(data):
+    (data / f'images/{SET}').rename(data / 'images/test')
+    (data / 'images/MSRS').mkdir()
+    (data / 'images/test').rename(data / 'images/MSRS/test')
+    output_folder(data, 'MSRS_test_standard_epoch1', 10)
+    assert main(['--test_set', 'MSRS/test', *OUT]) == 0
+    assert table()[0]['EN images'] == '6'
 
 
 # Two fused folders

@@ -5,11 +5,13 @@ import re
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 from conftest import REPOSITORY, SHARED_DATA
 from fusion_runs import pair_of, write_run
 
+import evaluate_fusion_results
 import test_color_image
 import test_conv_trans
 from tools.data.pairing import pair_folders
@@ -128,7 +130,6 @@ def test_two_files_of_a_lossy_format(fuse, tmp_path):
 
 
 def test_16_bits_and_alpha(fuse, fuser, tmp_path):
-    import cv2
     ir, vis = pair_of(40, 56)
     deep = 3000 + ir.astype(np.uint16)
     write_image(tmp_path / 'ir.png', deep)
@@ -182,6 +183,59 @@ def test_contact_sheet(fuse, tmp_path):
     for picture, file in zip(shown, files):
         assert np.array_equal(picture, read_image(file))
     assert sheet[:label].min() < 100  # the names
+
+
+# Test sets as people have them
+
+@pytest.mark.parametrize('ir, vis', [('Ir/00370', 'Vis/00370'), ('infrared/test/7', 'visible/test/7'), ('test/ir/1', 'test/vi/1'),
+                                     ('IR_lake_g', 'VIS_lake_r'), ('a/LWIR', 'a/Vis')])
+def test_layouts_of_test_sets(fuse, tmp_path, ir, vis):
+    images = pair_of(24, 32)
+    for name, image in zip((ir, vis), images):
+        write_image(tmp_path / 'images' / 'Some_Set' / f'{name}.png', image)
+    write_image(tmp_path / 'images' / 'Some_Set' / 'labels' / 'x.png', images[0])
+    for chosen in ('Some_Set', 'all'):
+        assert fuse(test_conv_trans, '--test_set', chosen, '--overwrite') == 0
+    out = tmp_path / 'output' / 'crossfuse_test' / f'Some_Set_standard_epoch3_{RUN}'
+    assert [path.name for path in list_images(out)] == [f'results_transfuse_{ir.split("/")[-1]}.png']
+
+
+def test_a_test_set_within_a_set(fuse, tmp_path):
+    for part in ('train', 'test'):
+        write_set(tmp_path / 'images' / 'MSRS' / part, sizes=((24, 32),))
+    assert fuse(test_conv_trans, '--test_set', 'MSRS/test') == 0
+    assert (tmp_path / 'output' / 'crossfuse_test' / f'MSRS_test_standard_epoch3_{RUN}').is_dir()
+    with pytest.raises(UserError, match='MSRS holds several pairs of folders: .*test.ir and .*test.vis; .*train'):
+        fuse(test_conv_trans, '--test_set', 'MSRS')
+
+
+def test_what_a_test_set_holds_instead_is_said(fuse, tmp_path):
+    (tmp_path / 'images' / 'some' / 'frames').mkdir(parents=True)
+    (tmp_path / 'images' / 'some' / 'frames' / '1.npy').write_text('')
+    with pytest.raises(UserError, match=r'names do not tell .*some.*there: frames/ with 1 other file \(1 .npy\)'):
+        fuse(test_conv_trans, '--test_set', 'some')
+
+
+def test_names_as_asked_for_and_resizing_are_noted(fuse, tmp_path):
+    write_image(tmp_path / 'scene' / '0_nir.tiff', pair_of(48, 64)[0])
+    write_image(tmp_path / 'scene' / '0_rgb.tiff', pair_of(24, 32)[1])
+    arguments = '--ir', 'scene', '--vi', 'scene', '--out', 'out', '--ir_name', '{}_nir', '--vi_name', '{}_rgb'
+    assert fuse(test_conv_trans, *arguments) == 1  # sizes differ
+    assert fuse(test_conv_trans, *arguments, '--resize') == 0
+    assert fuse(test_conv_trans, *arguments) == 0  # it is there already
+    noted = json.loads((tmp_path / 'out' / 'sources.json').read_text())
+    assert (noted['ir_name'], noted['vi_name'], noted['resize']) == ('{}_nir', '{}_rgb', True)
+    assert evaluate_fusion_results.main(['--fused', 'out', '--ir', 'scene', '--vi', 'scene', '--ir_name', '{}_nir', '--vi_name', '{}_rgb',
+                                         '--workers', '1']) == 0
+
+
+@pytest.mark.parametrize('extension', ['.pgm', '.webp', '.jp2'])
+def test_other_formats_are_fused(fuse, tmp_path, extension):
+    for folder, image in zip(('ir', 'vis'), pair_of(40, 48)):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / f'1{extension}'), image)
+    assert fuse(test_conv_trans, '--ir', 'ir', '--vis', 'vis', '--out', 'out') == 0
+    assert [path.name for path in list_images(tmp_path / 'out')] == ['results_transfuse_1.png']
 
 
 # Going wrong

@@ -512,6 +512,8 @@ SCRIPTS = {'stage 1': train_autoencoder, 'stage 2': train_conv_trans}
     ('stage 1', ['--resume', 'nowhere'], '--resume nowhere is not the folder of a training run'),
     ('stage 1', ['--resume', '--save_auto_model', 'nowhere'], '--resume: no run under nowhere has a saved state'),
     ('stage 2', ['--path', 'nowhere'], 'setting path: there is no folder nowhere'),
+    ('stage 2', ['--ir', '.', '--vis', 'nowhere'], 'setting vi: there is no folder nowhere'),
+    ('stage 1', ['--ir_name', '_nir'], "need one {} for what the names have in common"),
     ('stage 2', ['--pixel_loss_weight', '0'], 'setting pixel_loss_weight must be above 0'),
     ('stage 2', ['--variant', 'best'], 'setting variant must be one of standard'),
     ('stage 2', ['--save_auto_model', 'nowhere'], 'no weights of an auto-encoder for ir in nowhere'),

@@ -1,10 +1,9 @@
-"""Listing training data laid out as KAIST is: folders `lwir` and `visible` side by side, at any depth.
+"""Listing training data: which images or pairs there are below some folders, in which order, and what is left out.
 
     database/set00/V000/lwir/I00000.jpg    infrared
     database/set00/V000/visible/I00000.jpg visible, the same frame
 
-A folder that holds `lwir` or `visible` is a sequence, here database/set00/V000. The original's flat layout,
-database/lwir beside database/visible, is a single sequence.
+This is KAIST; tools/data/layouts.py tells of other layouts, tools/data/pairing.py which files are one frame.
 """
 import os
 from collections import defaultdict
@@ -14,14 +13,18 @@ from typing import List, NamedTuple, Tuple
 
 from tqdm import tqdm
 
+from tools.data.layouts import find_layout, layout_of, pair_of
+from tools.data.names import seem_swapped
+from tools.data.pairing import find_partners
 from tools.errors import UserError
-from tools.images import IMAGE_EXTENSIONS, image_size
+from tools.images import describe_others, image_size
 
-FOLDER_NAMES = {'ir': 'lwir', 'vi': 'visible'}
 MODALITY_NAMES = {'ir': 'infrared', 'vi': 'visible'}
+LAYOUTS = {'ir': 'set00/V000/lwir/I00000.jpg', 'vi': 'set00/V000/visible/I00000.jpg'}, {'ir': 'ir/1.png', 'vi': 'vi/1.png'}
 CHECKING_THREADS = 8  # reading headers waits for the disk, not for the processor
 PROGRESS_AFTER_SECONDS = 2
-EXAMPLES = 5  # files named in the report per reason
+EXAMPLES = 5  # files or folders named in the report per reason
+SHAPE_TOLERANCE = 0.01  # by which the ratios of width and height of a pair may differ: a pixel in a hundred
 
 
 class Listing(NamedTuple):
@@ -29,77 +32,114 @@ class Listing(NamedTuple):
     report: str                    # what was found, used and left out, to be shown
 
 
-def list_images_of(roots, modality, train_num=None, train_num_from='first'):
+def list_images_of(roots, modality, train_num=None, train_num_from='first', ir=None, vi=None, patterns=None):
     """The training images of one modality ('ir' or 'vi') under one or several folders -> Listing.
 
+    ir, vi: folders of one modality each, in place of roots. patterns: as for tools.data.pairing.find_partners.
     Order: the roots as given, below them sequences and frames by name. `train_num` takes that many (None: all):
     the 'first', as the original does, or 'spread' evenly over all sequences.
-    Raises UserError if a root cannot be read or no readable image is found.
+    Raises UserError if a folder cannot be read or no readable image is found.
     """
-    sequences = _find_sequences(roots)
-    images = [[(path,) for path in sequence[modality]] for sequence in sequences]
-    return _make_listing(roots, sequences, images, [modality], train_num, train_num_from, defaultdict(list))
+    if (ir or vi) and not {'ir': ir, 'vi': vi}[modality]:
+        raise UserError(f'give {modality}, the folder of {MODALITY_NAMES[modality]} images: those are to be trained on')
+    roots, layout = _find(roots, *((ir, None) if modality == 'ir' else (None, vi)), patterns)
+    folders = [getattr(sequence, modality) for sequence in layout.sequences]
+    images = [[(path,) for folder in one for path in folder.images] for one in folders]
+    found = _found({modality: folders})
+    return _make_listing(f'{", ".join(roots)}: {found}', [modality], images, train_num, train_num_from, defaultdict(list),
+                         _unused(roots, layout))
 
 
-def list_pairs(roots, train_num=None, train_num_from='first'):
+def list_pairs(roots, train_num=None, train_num_from='first', ir=None, vi=None, patterns=None):
     """The training pairs, the same frame in infrared and visible, as `list_images_of` lists images.
 
-    Left out and counted in the report: images without a partner, pairs of different sizes, unreadable files.
+    Pairs of different sizes are used if their shapes agree: all is resized anyway. Left out and counted in the report: images
+    without a partner, pairs of different shapes, unreadable files. UserError also if it is not clear which folders belong together.
     """
-    sequences = _find_sequences(roots)
+    if bool(ir) != bool(vi):
+        raise UserError('give both ir and vi, or neither')
+    roots, layout = _find(roots, ir, vi, patterns)
     left_out = defaultdict(list)
-    pairs = [_pairs_of(sequence, left_out) for sequence in sequences]
-    return _make_listing(roots, sequences, pairs, ['ir', 'vi'], train_num, train_num_from, left_out)
+    pairs = [_pairs_of(sequence, left_out, patterns) for sequence in layout.sequences]
+    found = _found({'ir': [sequence.ir for sequence in layout.sequences], 'vi': [sequence.vi for sequence in layout.sequences]})
+    notes = _unused(roots, layout)
+    if ir and seem_swapped(ir, vi):
+        notes.append(f'doubtful: their names say that {ir} and {vi}, given as ir and vi, are swapped')
+    return _make_listing(f'{", ".join(roots)}: {found}', ['ir', 'vi'], pairs, train_num, train_num_from, left_out, notes)
 
 
-def _find_sequences(roots):
-    """A dict per sequence, {'ir': sorted paths, 'vi': sorted paths}, in the order of the roots and names."""
-    sequences = defaultdict(lambda: {'ir': [], 'vi': []})
-    visited = set()
-    for root in _as_list(roots):
-        if not Path(root).is_dir():
-            raise UserError(f'training data: there is no folder {root}')
-        for folder, subfolders, files in os.walk(root, onerror=_refuse, followlinks=True):
-            real_folder = os.path.realpath(folder)
-            if real_folder in visited:  # roots that overlap, links that go in a circle
-                subfolders.clear()
-                continue
-            visited.add(real_folder)
-            subfolders.sort()
-            folder = Path(folder)
-            for modality, name in FOLDER_NAMES.items():
-                if folder.name.lower() == name:
-                    sequences[folder.parent][modality] = [
-                        folder / file for file in sorted(files)
-                        if file.lower().endswith(IMAGE_EXTENSIONS) and not file.startswith('.')]
-    return list(sequences.values())
+def _find(roots, ir, vi, patterns):
+    """(the folders to look in, as texts; the Layout of what is in them)."""
+    try:
+        if ir or vi:
+            return [str(folder) for folder in (ir, vi) if folder], layout_of(ir, vi, patterns)
+        roots = [roots] if isinstance(roots, (str, Path)) else list(roots)
+        return list(map(str, roots)), find_layout(roots, patterns)
+    except UserError as error:
+        raise UserError(f'training data: {error}') from error
 
 
-def _pairs_of(sequence, left_out):
-    frames = defaultdict(lambda: {'ir': [], 'vi': []})
-    for modality, paths in sequence.items():
-        for path in paths:
-            frames[path.stem][modality].append(path)
-    pairs = []
-    for _, frame in sorted(frames.items()):
-        ir, vi = frame['ir'], frame['vi']
-        if len(ir) == len(vi) == 1:
-            pairs.append((ir[0], vi[0]))
-        elif ir and vi:
-            left_out['two files for one frame'] += [str(path) for path in ir + vi]
-        else:
-            left_out['no partner'] += [str(path) for path in ir + vi]
-    return pairs
+def _pairs_of(sequence, left_out, patterns):
+    """The pairs of a sequence, by the names of their infrared files."""
+    chosen = pair_of(sequence, patterns)
+    for folder in sequence.ir + sequence.vi:
+        if chosen is None:
+            left_out['no partner'] += map(str, folder.images)
+        elif folder not in chosen:
+            left_out[f'in {folder.label}/, while another folder has images of the size of the partners'] += map(str, folder.images)
+    if chosen is None:
+        return []
+    ir, vi = chosen
+    partners_of = defaultdict(list)
+    for one, other in find_partners(ir.images, vi.images, ir.path == vi.path, patterns):
+        partners_of[one].append(other)
+        partners_of[other].append(one)
+    pairs, ir_images = [], set(ir.images)
+    for path in dict.fromkeys(ir.images + vi.images):
+        partners = partners_of[path]
+        if not partners:
+            left_out['no partner'].append(str(path))
+        elif len(partners) > 1 or len(partners_of[partners[0]]) > 1:
+            left_out['two files for one frame'].append(str(path))
+        elif path in ir_images:
+            pairs.append((path, partners[0]))
+    return sorted(pairs, key=lambda pair: pair[0].stem)
 
 
-def _make_listing(roots, sequences, candidates, modalities, train_num, train_num_from, left_out):
-    found = ', '.join(f'{sum(len(sequence[modality]) for sequence in sequences)} {MODALITY_NAMES[modality]} images in '
-                      f'{sum(bool(sequence[modality]) for sequence in sequences)} folders {FOLDER_NAMES[modality]}/'
-                      for modality in modalities)
+def _found(folders):
+    """How many images of each modality there are and in which folders, as text. folders: {modality: Folders of each sequence}."""
+    texts = []
+    for modality, sequences in folders.items():
+        having = [folder for sequence in sequences for folder in sequence if folder.images]
+        labels = list(dict.fromkeys(f'{folder.label}/' for folder in having))
+        texts.append(f'{sum(len(folder.images) for folder in having)} {MODALITY_NAMES[modality]} images in {len(having)} folders '
+                     + ' '.join(labels[:EXAMPLES] + ['…'] * (len(labels) > EXAMPLES)))
+    return ', '.join(texts)
+
+
+def _unused(roots, layout):
+    """What lies below the roots and is not used: a line each."""
+    lines = []
+    folders = [folder for folder in layout.unused if folder.images]
+    if folders:
+        names = list(dict.fromkeys(f'{folder.path.name}/' for folder in folders))
+        lines.append(f'not used: {sum(len(folder.images) for folder in folders)} images whose names and folders do not tell infrared from '
+                     'visible, in ' + ' '.join(names[:EXAMPLES] + ['…'] * (len(names) > EXAMPLES)))
+    others = describe_others(name for folder in layout.unused for name in folder.others)
+    if others:
+        lines.append(f'not used: {others}')
+    used = [Path(os.path.abspath(folder.path)) for sequence in layout.sequences for part in sequence for folder in part]
+    empty = [root for root in roots if not any(Path(os.path.abspath(root)) in (path, *path.parents) for path in used)]
+    if empty:
+        lines.append(f'nothing to use in {", ".join(empty)}')
+    return lines
+
+
+def _make_listing(found, modalities, candidates, train_num, train_num_from, left_out, notes):
     candidate_count = sum(map(len, candidates))
     items = _choose(candidates, train_num, SELECTIONS[train_num_from], left_out)
 
-    lines = [f'{", ".join(map(str, _as_list(roots)))}: {found}']
+    lines = [found]
     kind = 'images' if len(modalities) == 1 else 'pairs'
     how = {'first': 'the first ones', 'spread': 'spread over all sequences'}[train_num_from]
     lines.append(f'{candidate_count} {kind}, {len(items)} used' + (f', {how}' if len(items) == train_num else '')
@@ -108,10 +148,11 @@ def _make_listing(roots, sequences, candidates, modalities, train_num, train_num
         more = [f'… and {len(files) - EXAMPLES} more'] if len(files) > EXAMPLES else []
         lines.append(f'left out, {reason}: {len(files)}')
         lines += [f'    {text}' for text in files[:EXAMPLES] + more]
-    report = '\n'.join(lines)
+    report = '\n'.join(lines + notes)
     if not items:
-        expected = ' and '.join(f'set00/V000/{FOLDER_NAMES[modality]}/I00000.jpg' for modality in modalities)
-        raise UserError(f'no training {kind} left. Files are expected as {expected}, at any depth. Found:\n{report}')
+        expected = ', or '.join(' and '.join(layout[modality] for modality in modalities) for layout in LAYOUTS)
+        raise UserError(f'no training {kind} left. Names of folders or files must tell infrared from visible, as in {expected}, at any '
+                        f'depth; or give folders as {" and ".join(modalities)}. Found:\n{report}')
     return Listing(items, report)
 
 
@@ -141,8 +182,9 @@ def _problem_of(item):
         sizes = [image_size(path) for path in item]
     except UserError as error:
         return 'unreadable', str(error)
-    if len(set(sizes)) > 1:
-        return 'sizes differ', ', '.join(f'{path}: {width}×{height}' for path, (height, width) in zip(item, sizes))
+    ratios = [width / height for height, width in sizes]
+    if max(ratios) > min(ratios) * (1 + SHAPE_TOLERANCE):
+        return 'shapes differ', ', '.join(f'{path}: {width}×{height}' for path, (height, width) in zip(item, sizes))
     return None
 
 
@@ -163,11 +205,3 @@ def _spread(sequences, count):
 
 
 SELECTIONS = {'first': _first, 'spread': _spread}
-
-
-def _as_list(roots):
-    return [roots] if isinstance(roots, (str, Path)) else list(roots)
-
-
-def _refuse(error):
-    raise UserError(f'training data: cannot read the folder {error.filename}: {error.strerror}')

@@ -18,7 +18,7 @@ from tools import fusion_metrics
 from tools.data.pairing import FUSED_PREFIX, match_fused
 from tools.errors import UserError
 from tools.evaluation.protocols import base_name, metrics_of
-from tools.images import SIXTEEN_TO_EIGHT_BIT, list_images, read_gray, read_image
+from tools.images import SIXTEEN_TO_EIGHT_BIT, fitted, list_images, read_gray, read_image
 
 
 class Scores(NamedTuple):
@@ -67,19 +67,21 @@ def name_methods(folders: List[Path], names: List[str]) -> Dict[str, Path]:
     return dict(zip(names, folders))
 
 
-def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels=False, workers=0):
+def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels=False, workers=0, resize=False):
     """Score the fused images in some folders, one per method, against their sources -> Scores.
 
     folders: a method's name -> its folder. pairing: from `tools.data.pairing.pair_folders`. metrics: from `select_metrics`.
-    workers: processes, 0 for one per core.
-    Files that cannot be scored are left out and named in Scores.problems.
-    Raises UserError if a folder holds no image of any pair, or two of one.
+    workers: processes, 0 for one per core. resize: make infrared images fit the visible ones, as fusing does.
+    What cannot be scored is left out and named in Scores.problems: files, and methods whose folder holds no image of any pair or two
+    of one.
+    Raises UserError if no method is left.
     """
-    index = pd.MultiIndex.from_product([folders, [pair.name for pair in pairing.pairs]], names=['method', 'image'])
-    table = pd.DataFrame(np.nan, index, [metric.name for metric in metrics])
     tasks, problems = match_methods(folders, pairing)
+    index = pd.MultiIndex.from_product([dict.fromkeys(method for method, _ in tasks), [pair.name for pair in pairing.pairs]],
+                                       names=['method', 'image'])
+    table = pd.DataFrame(np.nan, index, [metric.name for metric in metrics])
     # By name: the metrics themselves cannot be sent to another process.
-    score = partial(score_image, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels)
+    score = partial(score_image, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels, resize=resize)
     for row, (values, complaints) in zip(tasks, run_in_parallel(score, list(tasks.values()), workers)):
         table.loc[row, :] = values
         problems += complaints
@@ -89,27 +91,36 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
 def match_methods(folders, pairing):
     """Which files belong together -> ({(method, name of the pair): paths of the fused, the infrared and the visible image}, problems).
 
-    The arguments are those of `score_methods`. problems: files without a counterpart, as texts. Raises UserError as it does.
+    The arguments are those of `score_methods`. problems, as texts: files without a counterpart, and methods whose folder cannot be
+    matched, which are left out; UserError if that are all.
     """
     tasks, problems = {}, [f'{path}: no partner' for path in pairing.unpaired]
     for method, folder in folders.items():
-        match = match_fused(pairing.pairs, folder)
+        try:
+            match = match_fused(pairing.pairs, folder)
+        except UserError as error:
+            problems.append(f'method {method} left out: {error}')
+            continue
+        if match.rule:
+            print(f'{method}: fused files were matched by {match.rule}')
         problems += [f'{folder}: no fused image of {pair.ir.name}' for pair in match.missing]
         problems += [f'{path}: no source images for it' for path in match.unmatched]
         for pair in pairing.pairs:
             if pair.name in match.paths:
                 tasks[method, pair.name] = match.paths[pair.name], pair.ir, pair.vis
+    if not tasks:
+        raise UserError('\n'.join(problems))
     return tasks, problems
 
 
-def score_image(paths, protocol, metrics, channels):
+def score_image(paths, protocol, metrics, channels, resize=False):
     """Score one fused image -> (one value per metric, NaN where there is none; what went wrong, as texts).
 
     paths: of the fused, the infrared and the visible image. metrics: their names, as `metrics_of` the protocol has them.
     """
     values, problems = [np.nan] * len(metrics), []
     try:
-        planes = read_planes(paths, channels)
+        planes = read_planes(paths, channels, resize)
     except UserError as error:
         return values, [str(error)]
     named = {metric.name: metric for metric in metrics_of(protocol)}
@@ -162,12 +173,15 @@ def _by_plain_name(folder):
     return named
 
 
-def read_planes(paths, channels):
+def read_planes(paths, channels, resize=False):
     """Read images as tuples of H×W planes on 0…255: their luma, or each of the three colour channels.
 
-    A gray image beside a colour one stands for all three. Raises UserError if unreadable or of different sizes.
+    A gray image beside a colour one stands for all three. resize: the second is made to fit the third.
+    Raises UserError if unreadable or of different sizes.
     """
     images = [read_image(path) if channels else read_gray(path) for path in paths]
+    if resize:
+        images[1] = fitted(images[1], images[2].shape)
     if len({image.shape[:2] for image in images}) > 1:
         sizes = ', '.join(f'{path} {image.shape[1]}×{image.shape[0]}' for path, image in zip(paths, images))
         raise UserError(f'the images differ in size: {sizes}')

@@ -5,19 +5,20 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
 from tools.data.fused_folders import SOURCES_FILE
-from tools.data.pairing import Pair, pair_folders, source_folders
+from tools.data.layouts import source_folders, what_is_below
+from tools.data.names import Patterns
+from tools.data.pairing import Pair, pair_folders
 from tools.errors import UserError
 from tools.files import whole_file
 from tools.fuser import Fuser, is_constant, size_text
 from tools.fusing.pictures import Row, feature_mosaic, write_contact_sheets
-from tools.images import read_gray, read_image, write_image
+from tools.images import fitted, read_gray, read_image, write_image
 
 ALL_SETS = 'all'
 LOSSLESS = ('.png', '.bmp', '.tif', '.tiff')
@@ -38,6 +39,7 @@ class Options(NamedTuple):
     prefix: of the fused files' names. color: keep the visible images' colour; otherwise both are read as gray.
     resize: make an infrared image fit the visible one. overwrite: make results anew that are there already.
     features: write feature pictures, too. contact_sheet: write infrared | visible | fused as one picture.
+    patterns: how files' names pair, if words in them do not tell.
     """
     prefix: str
     color: bool = False
@@ -45,27 +47,35 @@ class Options(NamedTuple):
     overwrite: bool = False
     features: bool = False
     contact_sheet: bool = False
+    patterns: Optional[Patterns] = None
 
 
-def find_test_sets(names, images, ir=None, vis=None) -> List[TestSet]:
+def find_test_sets(names, images, ir=None, vis=None, patterns=None) -> List[TestSet]:
     """The test sets to fuse: `ir` and `vis` (two folders or two files) if given, else those called `names` in `images`.
 
-    A test set is a folder with ir/ and vi/ in it; 'all' means all of them. Raises UserError if one does not exist.
+    A test set is a folder with one of infrared and one of visible images in it, at any depth (tools/data/layouts.py), or one
+    that holds both; 'all' means all of them. Raises UserError if one does not exist, or if it is not clear which folders it means.
     """
     if ir or vis:
         if not (ir and vis):
             raise UserError('give both ir and vi, or neither')
         ir, vis = Path(ir), Path(vis)
         return [TestSet(_name_of(ir, vis), ir, vis)]
-    sets = {path.name: source_folders(path) for path in sorted(Path(images).glob('*'))}
-    found = {name: TestSet(name, *folders) for name, folders in sets.items() if folders}
-    if ALL_SETS in names and found:
-        return list(found.values())
+    there = sorted(path.name for path in Path(images).glob('*') if path.is_dir())
+    if ALL_SETS in names:
+        names = [name for name in there if source_folders(Path(images, name), patterns)] or names
+    sets = []
     for name in names:
-        if name not in found:
-            raise UserError(f'test set {name} is not in {images} (there: {", ".join(found) or "none"}): put its images '
-                            f'into {Path(images, name, "ir")} and {Path(images, name, "vi")}, or give ir and vi')
-    return [found[name] for name in names]
+        folder = Path(images, name)
+        if not folder.is_dir():
+            raise UserError(f'test set {name} is not in {images} (there: {", ".join(there) or "none"}): put its images '
+                            f'into {folder / "ir"} and {folder / "vi"}, or give ir and vi')
+        folders = source_folders(folder, patterns)
+        if not folders:
+            raise UserError(f'test set {name}: names do not tell which images in {folder} are infrared and which visible, as ir/ and vi/ '
+                            f'would; there: {what_is_below(folder)}. Give ir and vi')
+        sets.append(TestSet(name.replace('/', '_'), *folders))
+    return sets
 
 
 def _name_of(ir, vis):
@@ -90,7 +100,7 @@ def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options:
         name = f'{test_set.name}_{fuser.model.name}' + ('_color' if options.color else '')
         folder = Path(out) if out is not None else Path(output, 'crossfuse_test', name)
         try:
-            pairing = pair_folders(test_set.ir, test_set.vis)
+            pairing = pair_folders(test_set.ir, test_set.vis, options.patterns)
         except UserError as error:
             problems.append(str(error))
             continue
@@ -164,8 +174,7 @@ def read_pair(pair: Pair, options: Options) -> Tuple[np.ndarray, np.ndarray, Lis
         if not options.resize:
             raise UserError(f'{pair.ir} is {size_text(ir)}, {pair.vis} is {size_text(vis)} '
                             '(--resize makes the infrared image fit the visible one)')
-        shrinks = ir.size > vis.shape[0] * vis.shape[1]
-        ir = cv2.resize(ir, vis.shape[1::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        ir = fitted(ir, vis.shape)
     doubts = [f'{path} is {"all black" if image.max() == 0 else "of a single value"}; fused nevertheless'
               for path, image in ((pair.ir, ir), (pair.vis, vis)) if is_constant(image)]
     return ir, vis, doubts
@@ -187,17 +196,21 @@ def _read(path, color):
 def _note_sources(folder: Path, test_set: TestSet, fuser: Fuser, options: Options):
     """Write down what `folder` is made from, for evaluation. UserError if it holds results of something else."""
     content = {'ir': str(test_set.ir), 'vi': str(test_set.vis), 'model': fuser.model.name, 'color': options.color}
-    path = folder / SOURCES_FILE
+    if options.patterns:
+        content.update(ir_name=options.patterns.ir, vi_name=options.patterns.vi)
+    resize, path = options.resize, folder / SOURCES_FILE
     if path.exists():
         try:
-            same = json.loads(path.read_text(encoding='utf-8')) == content
-        except (OSError, ValueError):
+            noted = json.loads(path.read_text(encoding='utf-8'))
+            resize |= noted.pop('resize', False)  # pairs that need no resizing are the same with it
+            same = noted == content
+        except (OSError, ValueError, AttributeError, TypeError):
             same = False
         if not same:
             raise UserError(f'{folder} holds results of other images or settings, says {path}: '
                             'choose another folder, or delete it')
     with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
+        temporary.write_text(json.dumps({**content, 'resize': resize}, indent=2) + '\n', encoding='utf-8')
 
 
 def _summary(seconds, elapsed, folder):

@@ -5,6 +5,7 @@ import json
 import time
 from pathlib import Path
 
+from tools.data.names import patterns_of
 from tools.errors import UserError
 from tools.files import whole_file
 from tools.settings import may_change, parse_settings
@@ -87,9 +88,12 @@ def saved_settings(folder):
 
 def _check(settings):
     """UserError for values that are each possible, but not in training."""
-    for folder in settings.path:
-        if not Path(folder).is_dir():
-            raise UserError(f'setting path: there is no folder {folder}')
+    given = [(name, [getattr(settings, name)]) for name in ('ir', 'vi') if getattr(settings, name)]
+    for name, folders in given or [('path', settings.path)]:
+        for folder in folders:
+            if not Path(folder).is_dir():
+                raise UserError(f'setting {name}: there is no folder {folder}')
+    patterns_of(settings.ir_name, settings.vi_name)
     if settings.augment and getattr(settings, 'cache_features', None):
         raise UserError('cache_features and augment exclude each other: a cropped image has other features each time')
     if settings.tensorboard and importlib.util.find_spec('tensorboardX') is None:
