@@ -1,4 +1,5 @@
 """Reading and writing images: formats, bit depths, colour order, and files that are broken."""
+import contextlib
 import io
 
 import cv2
@@ -154,6 +155,45 @@ def test_camera_orientation_is_applied_alike_everywhere(tmp_path):
     assert image_size(path) == (60, 40)
     assert read_image(path).shape == (60, 40, 3)
     assert read_gray(path).shape == (60, 40)
+
+
+def test_a_broken_exif_header_ends_nothing(tmp_path):
+    path = tmp_path / 'frame.jpg'
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    exif.get_ifd(0x8769)[0x9000] = b'0232'
+    Image.fromarray(picture(40, 60)).save(path, exif=exif)
+    data = path.read_bytes()
+    start = data.index(b'Exif\0\0') + 6
+    for broken in (data[:start] + b'??' + data[start + 2:], data[:start + 4] + b'\xff' * 4 + data[start + 8:]):
+        path.write_bytes(broken)
+        assert image_size(path) == read_image(path).shape[:2] == (40, 60)
+
+
+@pytest.mark.parametrize('extension', ['.jpg', '.png', '.tif', '.bmp', '.pgm', '.webp', '.jp2'])
+@pytest.mark.filterwarnings('ignore')
+def test_changed_headers_raise_nothing_of_other_libraries(tmp_path, extension):
+    path = tmp_path / f'image{extension}'
+    image = Image.fromarray(picture(40, 48, channels=1 if extension == '.pgm' else 3))
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010f] = 6, 'maker'
+    options = {'exif': exif} if extension in ('.jpg', '.png', '.webp') else {}
+    image.save(path, {'.pgm': 'PPM', '.jp2': 'JPEG2000'}.get(extension), **options)
+    data, random, read = path.read_bytes(), np.random.RandomState(0), 0
+    for _ in range(300):
+        changed = bytearray(data)
+        for position in random.randint(0, min(len(data), 200), random.randint(1, 4)):
+            changed[position] = random.randint(256)
+        path.write_bytes(changed)
+        try:
+            read_gray(path)
+        except UserError:
+            with contextlib.suppress(UserError):
+                image_size(path)
+        else:
+            read += 1
+            assert len(image_size(path)) == 2
+    assert read > 0
 
 
 def test_names_beyond_ascii(tmp_path):

@@ -60,7 +60,7 @@ def test_a_layout_is_found_for_training_and_as_a_test_set(data, pair):
     assert found(list_images_of(data, 'ir'), data) == [pair[:1]]
     assert found(list_images_of(data, 'vi'), data) == [pair[1:]]
     assert folder_pairs(data) == [tuple((data / name).parent for name in pair)]
-    assert 'not used: 9 images whose names and folders do not tell' in list_pairs(data).report
+    assert 'not used: 9 images whose folders and names do not tell' in list_pairs(data).report
 
 
 def test_several_datasets_at_once_in_the_order_given(data):
@@ -72,7 +72,7 @@ def test_several_datasets_at_once_in_the_order_given(data):
     assert [item[0].relative_to(data).parts[0] for item in listing.items] == ['MSRS', 'KAIST', 'RoadScene']
     lines = listing.report.splitlines()
     assert 'infrared images in 3 folders ir/ lwir/ cropinfrared/' in lines[0]
-    assert lines[-3:] == ['not used: 2 images whose names and folders do not tell infrared from visible, in nothing/',
+    assert lines[-3:] == ['not used: 2 images whose folders and names do not tell infrared from visible, in nothing/',
                           'not used: 1 other file (1 .md)', f'nothing to use in {data / "nothing"}']
 
 
@@ -113,10 +113,15 @@ def test_a_folder_of_labels_below_a_word_is_not_trained_on(data):
 
 
 def test_one_modality_alone(data):
-    make(data, 'a/1_lwir.png', 'a/2_lwir.png', 'b/thermal/3.png', 'c/4.png')
+    make(data, 'a/1_lwir.png', 'a/1_visible.png', 'a/2_lwir.png', 'b/thermal/3.png', 'c/4.png')
     assert found(list_images_of(data, 'ir'), data) == [('a/1_lwir.png',), ('a/2_lwir.png',), ('b/thermal/3.png',)]
-    with pytest.raises(UserError, match='no partner: 3'):
-        list_pairs(data)
+    assert 'no partner: 2' in list_pairs(data).report
+
+
+def test_fused_images_that_are_named_as_their_infrared_ones_are_not_trained_on(data):
+    make(data, 'ir/IR1.png', 'vi/VIS1.png', 'output/results_transfuse_IR1.png', 'lrrnet/IR1.png')
+    assert found(list_images_of(data, 'ir'), data) == [('ir/IR1.png',)]
+    assert 'not used: 2 images' in list_images_of(data, 'ir').report and 'in lrrnet/ output/' in list_pairs(data).report
 
 
 def test_pairs_of_one_shape_are_used_whatever_their_size(data):

@@ -123,7 +123,7 @@ def _unused(roots, layout):
     folders = [folder for folder in layout.unused if folder.images]
     if folders:
         names = list(dict.fromkeys(f'{folder.path.name}/' for folder in folders))
-        lines.append(f'not used: {sum(len(folder.images) for folder in folders)} images whose names and folders do not tell infrared from '
+        lines.append(f'not used: {sum(len(folder.images) for folder in folders)} images whose folders and names do not tell infrared from '
                      'visible, in ' + ' '.join(names[:EXAMPLES] + ['…'] * (len(names) > EXAMPLES)))
     others = describe_others(name for folder in layout.unused for name in folder.others)
     if others:

@@ -164,9 +164,12 @@ def _pairs_inside(folder, top, patterns):
 
 
 def _parts_inside(folder, partners):
-    """What of a folder is infrared and what is visible: those in pairs, and others if their names say so."""
+    """What of a folder is infrared and what is visible: those in pairs, and beside pairs others if their names say so.
+
+    Without any pair names say too little: results fused from IR1 are called IR1, too.
+    """
     of_pairs = [{pair[index] for pair in partners} for index in range(len(OTHER))]
-    lone = {image: modality_of([image.stem])[0] for image in folder.images if image not in of_pairs[0] | of_pairs[1]}
+    lone = {image: modality_of([image.stem])[0] for image in folder.images if partners and image not in of_pairs[0] | of_pairs[1]}
     return [folder._replace(images=[image for image in folder.images if image in inside or lone.get(image) == of])
             for inside, of in zip(of_pairs, OTHER)]
 
