@@ -67,7 +67,7 @@ def items(tmp_path):
     return [(path,) for path in paths]
 
 
-def tiny_run(folder, items, hook=None, **changes):
+def tiny_run(folder, items, hook=None, options=None, **changes):
     """Train Tiny as the scripts do; `hook(run, outputs)` is called after each step. Returns the settings."""
     settings = args_auto.Args(**{'epochs': 2, 'step': 1, 'save_minutes': 1e6, 'lr': 1e-2, **changes})
     set_seed(settings.seed)
@@ -75,7 +75,7 @@ def tiny_run(folder, items, hook=None, **changes):
     optimizer = Adam(model.parameters(), settings.lr, weight_decay=0.1)
     batches = Batches(items, settings.batch, (16, 16), settings.seed, augment=settings.augment)
     weights_file = 'tiny_epoch_{epoch}.safetensors'
-    with TrainingRun(folder, model, optimizer, batches, settings, weights_file, {'kind': 'tiny'}) as run:
+    with TrainingRun(folder, model, optimizer, batches, settings, weights_file, {'kind': 'tiny', 'options': options}) as run:
         for epoch in range(run.epoch, settings.epochs):
             optimizer.lr = learning_rate(settings.lr, epoch)
             for batch in run.batches_of(epoch):
@@ -158,6 +158,13 @@ def test_a_queue_or_a_closed_terminal_interrupts_it_too(tmp_path, items, whole, 
     finally:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
         signal.signal(number, before)
+
+
+def test_a_network_with_other_options_does_not_go_on(tmp_path, items):
+    interrupted(tmp_path / 'run', items, ctrl_c_in(1), options={'n_heads': 8})
+    with pytest.raises(UserError, match='built with other options or encoders'):
+        tiny_run(tmp_path / 'run', items, options={'n_heads': 16})
+    tiny_run(tmp_path / 'run', items, options={'n_heads': 8})
 
 
 def test_interrupted_after_every_step(tmp_path, items, whole):

@@ -206,15 +206,17 @@ class TrainingRun:
         arrays.update(self.optimizer.state())
         self._check_finite(arrays)
         save_state(self.folder, arrays, {
-            'epoch': self.epoch, 'step': self.step, 'log': self.log.state(), 'data': self._data_digest(),
+            'epoch': self.epoch, 'step': self.step, 'log': self.log.state(), 'data': self._data_digest(), 'network': self.metadata,
             'last_weights': self.last_weights and self.last_weights.name,
             'broken': {str(path): reason for path, reason in self.batches.broken.items()}})
         self.saved_at = time.monotonic()
 
     def _restore(self):
         arrays, place = load_state(self.folder)
-        if 'log' not in place:
+        if 'network' not in place:
             raise UserError(f'the state in {self.folder} is of an older version: start a new run')
+        if place['network'] != json.loads(json.dumps(self.metadata)):  # weights of the same shapes, which would compute something else
+            raise UserError(f'{self.folder} cannot go on: its network was built with other options or encoders than this version builds')
         if place['data'] != self._data_digest():
             raise UserError(f'{self.folder} cannot go on: the training images found are not those that it was started '
                             'with (put them back as they were, or start a new run)')
