@@ -3,6 +3,7 @@ import contextlib
 import resource
 import signal
 import sys
+import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -25,6 +26,19 @@ def full_disk(size=1024):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def threads():
+    """The identifiers of the threads that run Python."""
+    return set(sys._current_frames())
+
+
+def assert_end(those, seconds=60):
+    """Some threads have ended, or are about to."""
+    deadline = time.monotonic() + seconds
+    while those & threads():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def pytest_terminal_summary(terminalreporter):

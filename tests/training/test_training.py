@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 import types
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
-from conftest import REPOSITORY, full_disk
+from conftest import REPOSITORY, assert_end, full_disk, threads
 
 import args_auto
 import args_trans
@@ -176,10 +175,11 @@ def test_interrupted_after_every_step(tmp_path, items, whole):
 
 
 def test_an_interrupted_run_leaves_no_thread_behind(tmp_path, items):
+    before = threads()
     with pytest.raises(SystemExit) as kept:  # as long as it is, so are the frames of the loop
         tiny_run(tmp_path / 'run', items, ctrl_c_in(1))
     assert kept.value.code == 130
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith('loader')]
+    assert_end(threads() - before)
 
 
 def test_ctrl_c_in_the_last_step_lets_the_run_finish(tmp_path, items, whole):

@@ -7,7 +7,6 @@ This is KAIST; tools/data/layouts.py tells of other layouts, tools/data/pairing.
 """
 import os
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import List, NamedTuple, Tuple
 
@@ -18,6 +17,7 @@ from tools.data.names import seem_swapped
 from tools.data.pairing import find_partners
 from tools.errors import UserError
 from tools.images import describe_others, image_size
+from tools.threads import in_order
 
 MODALITY_NAMES = {'ir': 'infrared', 'vi': 'visible'}
 LAYOUTS = {'ir': 'set00/V000/lwir/I00000.jpg', 'vi': 'set00/V000/visible/I00000.jpg'}, {'ir': 'ir/1.png', 'vi': 'vi/1.png'}
@@ -163,10 +163,9 @@ def _choose(candidates, train_num, select, left_out):
         available = sum(map(len, candidates))
         chosen = select(candidates, min(train_num or available, available))
         unchecked = [item for item in chosen if item not in problems]
-        with ThreadPoolExecutor(CHECKING_THREADS) as pool:
-            results = tqdm(pool.map(_problem_of, unchecked), 'checking files', len(unchecked),
-                           delay=PROGRESS_AFTER_SECONDS, leave=False, disable=None)
-            problems.update(zip(unchecked, results))
+        results = tqdm(in_order(_problem_of, unchecked, CHECKING_THREADS, 2 * CHECKING_THREADS), 'checking files',
+                       len(unchecked), delay=PROGRESS_AFTER_SECONDS, leave=False, disable=None)
+        problems.update(zip(unchecked, results))
         broken = [item for item in chosen if problems[item]]
         if not broken:
             return chosen

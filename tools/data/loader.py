@@ -4,8 +4,7 @@ Threads, and not the workers of jittor.dataset: there an exception in a worker e
 leaving a loop early shifts the next epoch, and random numbers cannot be reproduced. OpenCV decodes and resizes without
 holding Python's lock, so threads use all cores as well.
 """
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Tuple
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from tools.errors import UserError
 from tools.images import read_gray
+from tools.threads import in_order
 
 BATCHES_AHEAD = 2  # per worker; bounds the memory, and the work still under way when the loop is left
 SMALLEST_CROP = 0.6  # share of the image's height and width that augmenting keeps at least
@@ -64,26 +64,13 @@ class Batches:
         """
         # The original shuffles its list when it is read and again each epoch; a single permutation is equivalent.
         order = np.random.RandomState([self.seed, epoch]).permutation(len(self.items))
-        with ThreadPoolExecutor(self.workers, thread_name_prefix='loader') as pool:
-            coming = deque()
-            try:
-                for step in range(start, len(self)):
-                    coming.append(pool.submit(self._load_batch, order, epoch, step))
-                    if len(coming) > BATCHES_AHEAD * self.workers:
-                        yield self._finish(coming.popleft())
-                while coming:
-                    yield self._finish(coming.popleft())
-            finally:
-                for future in coming:
-                    future.cancel()
-
-    def _finish(self, future):
-        batch, broken = future.result()
-        for path, reason in broken.items():
-            if path not in self.broken:
-                self.broken[path] = reason
-                self.report(f'left out: {reason}')
-        return batch
+        load = partial(self._load_batch, order, epoch)
+        for batch, broken in in_order(load, range(start, len(self)), self.workers, BATCHES_AHEAD * self.workers):
+            for path, reason in broken.items():
+                if path not in self.broken:
+                    self.broken[path] = reason
+                    self.report(f'left out: {reason}')
+            yield batch
 
     def _load_batch(self, order, epoch, step):
         """Runs in a thread -> the batch, and the broken files that were met as {path: reason}."""

@@ -2,8 +2,7 @@
 import json
 import sys
 import time
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
@@ -19,6 +18,7 @@ from tools.files import whole_file
 from tools.fuser import Fuser, is_constant, size_text
 from tools.fusing.pictures import Row, feature_mosaic, write_contact_sheets
 from tools.images import fitted, read_gray, read_image, write_image
+from tools.threads import in_order
 
 ALL_SETS = 'all'
 LOSSLESS = ('.png', '.bmp', '.tif', '.tiff')
@@ -122,31 +122,29 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) 
     if len(remaining) < len(pairs):
         print(f'{len(pairs) - len(remaining)} are there already and stay as they are (--overwrite makes them anew)')
     problems, seconds, started = [], [], time.perf_counter()
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        reading = deque(reader.submit(read_pair, pair, options) for pair in remaining[:PAIRS_AHEAD])
-        writing = deque()
-        for number, pair in enumerate(tqdm(remaining, desc=folder.name, unit='image')):
-            if number + PAIRS_AHEAD < len(remaining):
-                reading.append(reader.submit(read_pair, remaining[number + PAIRS_AHEAD], options))
+
+    def fused_pairs():
+        reading = in_order(partial(_try_to_read, options=options), remaining, ahead=PAIRS_AHEAD)
+        for pair, images, found in tqdm(reading, folder.name, len(remaining), unit='image'):
+            problems.extend(found)
+            if images is None:
+                continue
             try:
-                ir, vis, doubts = reading.popleft().result()
-                problems += doubts
                 began = time.perf_counter()
-                fused = fuser.fuse(ir, vis)
+                fused = fuser.fuse(*images)
                 seconds.append(time.perf_counter() - began)
             except UserError as error:
-                problems.append(f'{pair.name} left out: {error}')
+                problems.append(_left_out(pair, error))
                 continue
             if fused.doubt:
                 problems.append(f'{pair.name} is doubtful: {fused.doubt}')
             pictures = {'out': fused.image}
             if options.features:
                 pictures.update({name: feature_mosaic(maps) for name, maps in fused.maps.items()})
-            writing.append(writer.submit(write_results, pictures, files[pair], options.overwrite))
-            if len(writing) > PAIRS_AHEAD:
-                writing.popleft().result()
-        for future in writing:
-            future.result()
+            yield pictures, files[pair]
+
+    for _ in in_order(lambda results: write_results(*results, options.overwrite), fused_pairs(), ahead=PAIRS_AHEAD):
+        pass
     if seconds:
         print(_summary(seconds, time.perf_counter() - started, folder))
     if options.contact_sheet:
@@ -178,6 +176,19 @@ def read_pair(pair: Pair, options: Options) -> Tuple[np.ndarray, np.ndarray, Lis
     doubts = [f'{path} is {"all black" if image.max() == 0 else "of a single value"}; fused nevertheless'
               for path, image in ((pair.ir, ir), (pair.vis, vis)) if is_constant(image)]
     return ir, vis, doubts
+
+
+def _try_to_read(pair, options):
+    """The pair, its infrared and visible image or None, and what is doubtful or why they were left out."""
+    try:
+        ir, vis, doubts = read_pair(pair, options)
+        return pair, (ir, vis), doubts
+    except UserError as error:
+        return pair, None, [_left_out(pair, error)]
+
+
+def _left_out(pair, error):
+    return f'{pair.name} left out: {error}'
 
 
 def write_results(pictures: Dict[str, np.ndarray], files: Dict[str, Path], overwrite: bool):

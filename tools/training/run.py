@@ -112,8 +112,7 @@ class TrainingRun:
     def __exit__(self, kind, error, trace):
         for number, handler in self.previous_handlers.items():
             signal.signal(number, handler)
-        # The feed ends its threads here, not when the garbage collector finds it: that may be in the middle of starting a
-        # thread, which then waits for itself.
+        # The feed ends its threads here, not when the garbage collector finds it.
         for open_one in (self.feed, self.log, self.lock):
             if open_one is not None:
                 open_one.close()
