@@ -14,13 +14,21 @@ class Adam:
     """
 
     def __init__(self, parameters, lr, weight_decay=0.0, betas=(0.9, 0.999), eps=1e-8):
-        """parameters: the Vars to train; those that require no gradient are passed over. TypeError for other things."""
+        """parameters: the Vars to train; those that require no gradient are passed over. TypeError for other things.
+
+        Or groups of them, as in PyTorch: dicts of 'params', and of 'weight_decay' where the group has one of its own.
+        """
         parameters = list(parameters)
-        for parameter in parameters:
-            if not isinstance(parameter, jt.Var):
-                raise TypeError(f'Adam takes a list of Vars, not of {type(parameter).__name__}')
-        self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
-        self.lr, self.weight_decay, self.betas, self.eps = lr, weight_decay, betas, eps
+        groups = parameters if parameters and isinstance(parameters[0], dict) else [{'params': parameters}]
+        self.parameters, self.weight_decays = [], []
+        for group in groups:
+            for parameter in group['params']:
+                if not isinstance(parameter, jt.Var):
+                    raise TypeError(f'Adam takes a list of Vars, not of {type(parameter).__name__}')
+                if parameter.requires_grad:
+                    self.parameters.append(parameter)
+                    self.weight_decays.append(group.get('weight_decay', weight_decay))
+        self.lr, self.betas, self.eps = lr, betas, eps
         self.first_moments = [jt.zeros_like(parameter).stop_grad() for parameter in self.parameters]
         self.second_moments = [jt.zeros_like(parameter).stop_grad() for parameter in self.parameters]
         self.steps = 0
@@ -34,7 +42,7 @@ class Adam:
 
     def _update(self, i, gradient):
         parameter, (beta1, beta2) = self.parameters[i], self.betas
-        gradient = gradient + self.weight_decay * parameter
+        gradient = gradient + self.weight_decays[i] * parameter
         first = beta1 * self.first_moments[i] + (1 - beta1) * gradient
         second = beta2 * self.second_moments[i] + (1 - beta2) * gradient.sqr()
         deviation = second.sqrt() / (1 - beta2 ** self.steps) ** 0.5 + self.eps

@@ -319,6 +319,21 @@ def test_the_optimiser_goes_on_from_its_state():
     assert np.array_equal(steps(resumed, model, 3), expected)
 
 
+def test_a_group_of_parameters_has_its_own_decay():
+    def train(groups):
+        weights = [jt.array(np.float32([[1, -2], [3, 4]])) for _ in range(2)]
+        optimizer = Adam(groups(weights), lr=0.1, weight_decay=0.5)
+        for _ in range(3):
+            optimizer.step(sum((weight - 3).sqr().sum() for weight in weights))
+        return [weight.numpy() for weight in weights]
+
+    alike = train(list)
+    without = train(lambda weights: [{'params': weights, 'weight_decay': 0}])
+    apart = train(lambda weights: [{'params': weights[:1]}, {'params': weights[1:], 'weight_decay': 0}])
+    assert np.array_equal(apart[0], alike[0]) and np.array_equal(apart[1], without[1])
+    assert not np.array_equal(alike[1], without[1])
+
+
 # ---- numbers that go bad
 
 def spoil_loss(step, value):
