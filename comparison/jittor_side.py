@@ -1,16 +1,21 @@
 """The Jittor side: this repository's networks, with the same methods as comparison.pytorch_side."""
 import platform
+import time
 
 import numpy as np
 
 from comparison.worker import MIB, Trainer, process_peak_memory, read_batch, read_pair, serve
+from network.layers import Conv2d
 from network.loss import Gradient_loss, Order_loss
 from network.strips import Networks, fuse_pair
+from tools.cost import multiply_adds, multiply_adds_while
 from tools.optimizer import Adam
 from tools.runtime import jt, set_seed, use_device
 from tools.training.run import learning_rate
 from tools.weights.checkpoint import load_weights, save_weights
 from tools.weights.networks import build_auto_encoder, build_fusion, weights_of
+
+PEAK = dict(batch=8, channels=128, side=128, repeats=5)  # of the convolution that shows what the machine can do
 
 
 class JittorSide(Trainer):
@@ -47,6 +52,32 @@ class JittorSide(Trainer):
         jt.sync_all(True)
         return {'lr': self.optimizer.lr, **losses}
 
+    def step_operations(self, batches, index, epoch):
+        """Floating-point operations of a step: of what is trained, the backward pass takes twice those of the forward pass."""
+        def forward():
+            self.forward(self._vars(read_batch(batches, index)))
+        forward_pass, trained = (multiply_adds_while(forward, models)
+                                 for models in ([self.model, *self.frozen], [self.model]))
+        return 2 * (forward_pass + 2 * trained)
+
+    def cache_features(self, batches, index):
+        """From now on take the deep features of that batch as computed once, like training with `--cache_features`."""
+        for encoder, images in zip(self.frozen, self._vars(read_batch(batches, index))):
+            deep = encoder(images)[1].numpy()
+            encoder.execute = lambda x, encoder=encoder, deep=deep: (encoder.shallow(x), jt.array(deep))
+
+    def peak(self):
+        """Floating-point operations per second of a large convolution, the best of several."""
+        images = jt.randn(PEAK['batch'], PEAK['channels'], PEAK['side'], PEAK['side'])
+        convolution, seconds = Conv2d(PEAK['channels'], PEAK['channels'], 3, padding=1), []
+        operations = 2 * multiply_adds_while(lambda: convolution(images), [convolution])
+        for _ in range(PEAK['repeats']):
+            jt.sync_all(True)
+            started = time.perf_counter()
+            convolution(images).sync(True)
+            seconds.append(time.perf_counter() - started)
+        return operations / min(seconds)
+
     def compute(self, batches, index, out):
         """Write what a training step computes, before it changes the weights, to the .npz file `out`."""
         images = self._vars(read_batch(batches, index))
@@ -75,6 +106,10 @@ class JittorSide(Trainer):
         fused = fuse_pair(self.networks, *read_pair(pair))['out']
         if out:
             np.save(out, fused)
+
+    def fuse_operations(self, pair):
+        """Floating-point operations of fusing a test pair."""
+        return 2 * sum(multiply_adds(self.networks, *read_pair(pair).shape[1:]))
 
     def auto_encoder(self, path, train_flag):
         return build_auto_encoder(load_weights(path).arrays, path, train_flag=train_flag,

@@ -66,6 +66,7 @@ class Trainer:
 
     def start_autoencoder(self, weights, modality, lr, weight_decay):
         """Stage 1. weights: file of the initial weights. modality: 0 infrared, 1 visible."""
+        self.frozen = []
         model = self.auto_encoder(weights, train_flag=True)
 
         def features(images):
@@ -76,7 +77,7 @@ class Trainer:
 
     def start_fusion(self, ir, vi, fusion, lr, weight_decay):
         """Stage 2. ir, vi, fusion: files of weights, of the trained encoders and the initial ones of the network."""
-        encoders = self.encoders(ir, vi, train_flag=True)
+        self.frozen = encoders = self.encoders(ir, vi, train_flag=True)
         model = self.fusion_network(fusion, train_flag=True)
         losses = self.fusion_losses()
 

@@ -118,9 +118,9 @@ def test_results_rows_and_fidelity():
 
 
 def test_ratio_is_that_of_the_rounds():
-    row = speed.summary('step', [1.0, 2.0, 4.0], [1.5, 1.0, 4.0], 900.0, 1000.0)
-    assert row == ('step', 2.0, 1.5, 1.0, 0.5, 1.5, 900.0, 1000.0)
-    assert '| step | 2.000 s | 1.500 s | 1.00 | 0.50 … 1.50 | 900 MiB | 1000 MiB |' in speed.describe([row], 3, '')
+    row = speed.summary('step', [1.0, 2.0, 4.0], [1.5, 1.0, 4.0], 900.0, 1000.0, operations=120e9, peak=160e9)
+    assert row == ('step', 2.0, 1.5, 1.0, 0.5, 1.5, 900.0, 1000.0, 120.0, 0.5)
+    assert '| step | 2.000 s | 1.500 s | 1.00 | 0.50 … 1.50 | 900 MiB | 1000 MiB | 120 | 50% of the peak |' in speed.describe([row], 3, '')
 
 
 def test_numbers_as_text():
@@ -475,8 +475,8 @@ def batches(tmp_path_factory):
     return str(path)
 
 
-@pytest.mark.parametrize('stage, arrays', [('stage_1_vi', 26 + 3 + 3), ('stage_2', 104 + 10 + 4)])
-def test_jittor_side_computes_and_trains(jittor_side, jittor_weights, batches, tmp_path, stage, arrays):
+@pytest.mark.parametrize('stage, arrays, operations', [('stage_1_vi', 26 + 3 + 3, 124e9), ('stage_2', 104 + 10 + 4, 155e9)])
+def test_jittor_side_computes_and_trains(jittor_side, jittor_weights, batches, tmp_path, stage, arrays, operations):
     stage = training.STAGES[stage]
 
     class Direct:
@@ -485,6 +485,7 @@ def test_jittor_side_computes_and_trains(jittor_side, jittor_weights, batches, t
             getattr(jittor_side, method)(**arguments)
 
     training.start_stage(Direct, stage, jittor_weights)
+    assert jittor_side.step_operations(batches, 0, epoch=0) == pytest.approx(operations, rel=0.01)
     out = str(tmp_path / 'computed.npz')
     jittor_side.compute(batches, 0, out)
     with np.load(out) as computed:
@@ -495,6 +496,15 @@ def test_jittor_side_computes_and_trains(jittor_side, jittor_weights, batches, t
     assert first == pytest.approx(before, rel=1e-5)
     again = jittor_side.step(batches, 0, epoch=2)
     assert again['lr'] == pytest.approx(stage.lr / 10) and again['total_loss'] != first['total_loss']
+
+    if stage.network == 'fusion':
+        jittor_side.save(str(tmp_path / 'before.safetensors'))
+        without = jittor_side.step(batches, 0, epoch=0)
+        training.start_stage(Direct, stage, {**jittor_weights, 'fusion': str(tmp_path / 'before.safetensors')})
+        all_of_it = jittor_side.step_operations(batches, 0, epoch=0)
+        jittor_side.cache_features(batches, 0)
+        assert jittor_side.step_operations(batches, 0, epoch=0) < 0.6 * all_of_it
+        assert jittor_side.step(batches, 0, epoch=0) == pytest.approx(without, rel=1e-5)
 
     saved = tmp_path / 'saved.safetensors'
     jittor_side.save(str(saved))
@@ -507,6 +517,8 @@ def test_jittor_side_fuses(jittor_side, jittor_weights, batches, tmp_path):
     training_images = np.load(batches)[0, :, 0, 0]
     np.save(tmp_path / 'pair.npy', training_images)
     jittor_side.start_fusing(**jittor_weights)
+    assert jittor_side.fuse_operations(str(tmp_path / 'pair.npy')) == pytest.approx(52e9, rel=0.01)  # results/cost
+    assert jittor_side.peak() > 0
     jittor_side.fuse(str(tmp_path / 'pair.npy'), str(tmp_path / 'fused.npy'))
     fused = np.load(tmp_path / 'fused.npy')
     assert fused.shape == (256, 256) and fused.dtype == np.float32

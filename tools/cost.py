@@ -17,29 +17,34 @@ def trained_parameters(module):
 
 def multiply_adds(networks, height, width):
     """Of both encoders, and of the fusion network, for one pair of images."""
+    image = jt.array(np.random.RandomState(0).uniform(0, 255, (1, 1, height, width)).astype(np.float32))
+    with jt.no_grad():
+        features = []
+        encoders = multiply_adds_while(lambda: features.extend((networks.ir(image), networks.vi(image))), networks[:2])
+        (ir_sh, ir_de), (vi_sh, vi_de) = features
+        return [encoders, multiply_adds_while(lambda: networks.fusion(ir_de, ir_sh, vi_de, vi_sh), networks[2:])]
+
+
+def multiply_adds_while(run, models):
+    """Multiply–adds of the convolutions, linear layers and attention of some models while `run()` calls them."""
     counts = []
 
     def count(module, arguments, output):
         if isinstance(module, Conv2d):
-            counts[-1] += output.numel() * int(np.prod(module.weight.shape[1:]))
+            counts.append(output.numel() * int(np.prod(module.weight.shape[1:])))
         elif isinstance(module, Linear):
-            counts[-1] += output.numel() * module.weight.shape[1]
+            counts.append(output.numel() * module.weight.shape[1])
         else:
             n, tokens, dim = output.shape
-            counts[-1] += 2 * n * tokens * tokens * dim  # similarities, and the sum of the values
+            counts.append(2 * n * tokens * tokens * dim)  # similarities, and the sum of the values
 
-    counted = [layer for network in networks for layer in network.modules() if isinstance(layer, (Conv2d, Linear, Attention))]
+    counted = [layer for model in models for layer in model.modules() if isinstance(layer, (Conv2d, Linear, Attention))]
     for layer in counted:
         layer.register_forward_hook(count)
-    image = jt.array(np.random.RandomState(0).uniform(0, 255, (1, 1, height, width)).astype(np.float32))
-    with jt.no_grad():
-        counts.append(0)
-        (ir_sh, ir_de), (vi_sh, vi_de) = networks.ir(image), networks.vi(image)
-        counts.append(0)
-        networks.fusion(ir_de, ir_sh, vi_de, vi_sh)
+    run()
     for layer in counted:
         layer.remove_forward_hook()
-    return counts
+    return sum(counts)
 
 
 def median_seconds(networks, size, repeats):
