@@ -54,7 +54,8 @@ ONEDNN_CONVOLUTION = '''
     if (computed != y) reorder(computed, y).execute(work, computed, y);
 '''
 
-# a (N, heads, M, K) and b (N, heads, K, U), each with its last two axes swapped if `a_swapped` or `b_swapped` → out (N, heads, M, U).
+# a (N, heads, M, K) and b (N, heads, K, U), each with its last two axes swapped if `a_swapped` or `b_swapped` → `scale` times
+# their product, out (N, heads, M, U).
 ONEDNN_MATMUL = '''
     using namespace dnnl;
     using tag = memory::format_tag;
@@ -67,9 +68,33 @@ ONEDNN_MATMUL = '''
 
     engine cpu(engine::kind::cpu, 0);
     stream work(cpu);
-    matmul(matmul::primitive_desc({a_layout, b_layout, out_layout}, cpu)).execute(work, {
+    primitive_attr scaled;
+    scaled.set_output_scales(0, {(float)data["scale"]});
+    matmul(matmul::primitive_desc({a_layout, b_layout, out_layout}, scaled, cpu)).execute(work, {
         {DNNL_ARG_SRC, memory(a_layout, cpu, in0_p)}, {DNNL_ARG_WEIGHTS, memory(b_layout, cpu, in1_p)},
         {DNNL_ARG_DST, memory(out_layout, cpu, out_p)}});
+'''
+
+# x (N, heads, M, U) → out, the softmax of its last axis.
+ONEDNN_SOFTMAX = '''
+    using namespace dnnl;
+    const memory::desc layout({in0_shape0 * in0_shape1 * in0_shape2, in0_shape3}, memory::data_type::f32, memory::format_tag::ab);
+    engine cpu(engine::kind::cpu, 0);
+    stream work(cpu);
+    softmax_forward(softmax_forward::primitive_desc({prop_kind::forward_inference, layout, 1}, cpu)).execute(work, {
+        {DNNL_ARG_SRC, memory(layout, cpu, in0_p)}, {DNNL_ARG_DST, memory(layout, cpu, out_p)}});
+'''
+
+# A softmax and the gradient at it, both (N, heads, M, U) → out, the gradient at its argument.
+ONEDNN_SOFTMAX_GRADIENT = '''
+    using namespace dnnl;
+    const memory::desc layout({in0_shape0 * in0_shape1 * in0_shape2, in0_shape3}, memory::data_type::f32, memory::format_tag::ab);
+    engine cpu(engine::kind::cpu, 0);
+    stream work(cpu);
+    softmax_forward::primitive_desc forward({prop_kind::forward_training, layout, 1}, cpu);
+    softmax_backward(softmax_backward::primitive_desc({layout, layout, 1}, cpu, forward)).execute(work, {
+        {DNNL_ARG_DST, memory(layout, cpu, in0_p)}, {DNNL_ARG_DIFF_DST, memory(layout, cpu, in1_p)},
+        {DNNL_ARG_DIFF_SRC, memory(layout, cpu, out_p)}});
 '''
 
 
@@ -113,9 +138,14 @@ def linear(x, weight, bias=None):
     return out if bias is None else out + bias
 
 
-def batched_matmul(a, b):
-    """(N, heads, T, D) × (N, heads, D, U) → (N, heads, T, U)."""
-    return _BatchedMatmul.apply(a, b)
+def batched_matmul(a, b, scale=1.0):
+    """scale times the product (N, heads, T, D) × (N, heads, D, U) → (N, heads, T, U)."""
+    return _BatchedMatmul(scale)(a, b)
+
+
+def softmax(x):
+    """Softmax of the last axis of (N, heads, T, U)."""
+    return _OneDNNSoftmax()(x) if _by_onednn() else nn.softmax(x, dim=-1)
 
 
 def _by_onednn():
@@ -154,6 +184,9 @@ class _OneDNNConvolution(jt.Function):
 class _BatchedMatmul(jt.Function):
     """`batched_matmul`. On the CPU, the loop that Jittor makes of it reaches a seventh of the speed, that of its gradient less."""
 
+    def __init__(self, scale):
+        self.scale = scale
+
     def execute(self, a, b):
         self.factors = a, b
         return self._product(a, b)
@@ -162,14 +195,24 @@ class _BatchedMatmul(jt.Function):
         a, b = self.factors
         return self._product(gradient, b, b_swapped=1), self._product(a, gradient, a_swapped=1)
 
-    @staticmethod
-    def _product(a, b, a_swapped=0, b_swapped=0):
+    def _product(self, a, b, a_swapped=0, b_swapped=0):
         """Of a and b, each with its last two axes swapped if asked for."""
         if _by_onednn():
             shape = [*a.shape[:2], a.shape[3 if a_swapped else 2], b.shape[2 if b_swapped else 3]]
-            return _onednn(shape, [a, b], ONEDNN_MATMUL, a_swapped=a_swapped, b_swapped=b_swapped)
+            return _onednn(shape, [a, b], ONEDNN_MATMUL, a_swapped=a_swapped, b_swapped=b_swapped, scale=self.scale)
         a, b = a.transpose(0, 1, 3, 2) if a_swapped else a, b.transpose(0, 1, 3, 2) if b_swapped else b
-        return _in_float16(jt.matmul, a, b)
+        return self.scale * _in_float16(jt.matmul, a, b)
+
+
+class _OneDNNSoftmax(jt.Function):
+    """`softmax` of float32 on the CPU; the loops that Jittor makes of it and of its gradient compute one exponential after the other."""
+
+    def execute(self, x):
+        self.out = _onednn(x.shape, [x], ONEDNN_SOFTMAX)
+        return self.out
+
+    def grad(self, gradient):
+        return _onednn(gradient.shape, [self.out, gradient], ONEDNN_SOFTMAX_GRADIENT)
 
 
 def _onednn(shape, inputs, source, **data):

@@ -4,7 +4,7 @@ It works on windows of the deep features of both modalities. Inside, a window is
 values are ordered channel, row, column: (N, 128, 32, 32) ↔ (N, 256, 512).
 """
 from network.layers import LayerNorm, Linear, unread
-from network.operators import batched_matmul
+from network.operators import batched_matmul, softmax
 from tools.runtime import nn
 
 
@@ -64,8 +64,8 @@ class Attention(nn.Module):
             q, k, v = (qkv[:, :, i * dim:(i + 1) * dim] for i in range(3))
         q, v = (x.reshape(heads).transpose(0, 2, 1, 3) for x in (q, v))  # (N, heads, T, D/heads)
         k = k.reshape(heads).transpose(0, 2, 3, 1)  # (N, heads, D/heads, T)
-        similarity = batched_matmul(q, k) * self.scale  # (N, heads, T, T)
-        attention = self.attn_drop(nn.softmax(-similarity if self.cross else similarity, dim=-1))
+        similarity = batched_matmul(q, k, -self.scale if self.cross else self.scale)  # (N, heads, T, T)
+        attention = self.attn_drop(softmax(similarity))
         out = batched_matmul(attention, v).transpose(0, 2, 1, 3).reshape(n, t, dim)
         return self.proj_drop(self.proj(out))
 
