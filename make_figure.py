@@ -12,6 +12,7 @@ from tools.errors import UserError, run_script
 from tools.evaluation.scene_figure import INFRARED, VISIBLE, Scene, choose_boxes, comparison_figure, difference_figure, parse_boxes
 from tools.evaluation.scoring import name_methods
 from tools.figures import save_figure, warn_of_missing_glyphs
+from tools.files import printable
 from tools.images import read_image
 from tools.settings import parse_settings
 
@@ -63,7 +64,7 @@ def read_scene(pair, fused):
     for name, image in images.items():
         if image.shape[:2] != (height, width):
             raise UserError(f'{paths[name]} is {image.shape[1]}×{image.shape[0]}, but {pair.ir} is {width}×{height}')
-    return Scene(pair.ir.stem, images)
+    return Scene(printable(pair.ir.stem), images)
 
 
 def add_boxes(settings, scenes):

@@ -11,6 +11,7 @@ from tools.curves.figures import Panel, Style, loss_figure, loss_panels
 from tools.curves.reading import AUTOENCODER, FUSION, TOTAL, UNKNOWN, Run, epoch_means, newest_runs, read_runs
 from tools.errors import UserError, run_script
 from tools.figures import save_figure, warn_of_missing_glyphs
+from tools.files import printable
 from tools.settings import parse_settings
 from tools.tables import terminal_table
 
@@ -61,7 +62,7 @@ def read_list(paths: List[str], stage: Optional[str], names: List[str]) -> List[
         runs += fitting
     chosen = []
     for index, run in enumerate(runs):
-        name = names[index] if index < len(names) else run.name
+        name = printable(names[index]) if index < len(names) else run.name
         taken = sum(name == earlier or earlier.startswith(f'{name} [') for earlier in chosen)
         chosen.append(f'{name} [{taken + 1}]' if taken else name)
     return [run._replace(name=name) for run, name in zip(runs, chosen)]

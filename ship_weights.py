@@ -13,7 +13,7 @@ import numpy as np
 
 from args_tools import ShipArgs
 from tools.errors import UserError, run_script
-from tools.files import whole_file
+from tools.files import write_text
 from tools.settings import parse_settings
 from tools.weights.checkpoint import fingerprint, load_weights, save_weights
 
@@ -38,8 +38,7 @@ def ship(run, out: Path, deep_shares=None):
     noted = {'deep_shares': deep_shares} if deep_shares else {}
     fusion = _write_small(files.fusion, out, 'fusion', noted, encoders=trained_with)
     written = [*encoders.values(), fusion]
-    with whole_file(out / CHECKSUMS) as temporary:
-        temporary.write_text(''.join(f'{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n' for path in written))
+    write_text(out / CHECKSUMS, ''.join(f'{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n' for path in written))
     for path in written:
         print(f'{path}: {path.stat().st_size / 2 ** 20:.1f} MiB')
 

@@ -2,6 +2,7 @@
 import os
 import platform
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -152,6 +153,27 @@ def test_the_python_config_that_is_found_names_the_headers_of_this_python():
     includes = subprocess.check_output([str(jittor_setup.find_python_config()), '--includes'])
     folders = [Path(part[2:]) for part in includes.decode().split()]
     assert Path(sysconfig.get_path('include')).resolve() in [folder.resolve() for folder in folders]
+
+
+def test_an_older_cpp_library_than_the_compilers_is_one_line(tmp_path):
+    """As in an environment of conda; the library that stands for its own lacks all but the oldest symbols."""
+    assert run(CHECK_MACHINE, '-S', HOME=tmp_path, JITTOR_HOME=None) == (0, '', '')  # compiles what is tried to load
+    (tmp_path / 'versions').write_text('GLIBCXX_3.4 { global: old; };')
+    (tmp_path / 'old.c').write_text('void old(void) {}')
+    subprocess.run(['g++', '-x', 'c', 'old.c', '-shared', '-fPIC', '-nostdlib', '-Wl,--version-script=versions',
+                    '-Wl,-soname=libstdc++.so.6', '-o', 'libstdc++.so.6'], cwd=str(tmp_path), check=True)
+    code, output, errors = run(CHECK_MACHINE, '-S', HOME=tmp_path, JITTOR_HOME=None, LD_LIBRARY_PATH=tmp_path)
+    assert (code, output, errors.count('\n')) == (1, '', 1) and errors.startswith('error: ')
+    assert f'loads {tmp_path}/libstdc++.so.6, which is too old' in errors and 'conda install' in errors
+    newer = re.search('LD_PRELOAD=(.*)', errors).group(1)
+    assert Path(newer).is_file() and newer != f'{tmp_path}/libstdc++.so.6'
+    assert run(CHECK_MACHINE, '-S', HOME=tmp_path, JITTOR_HOME=None, LD_LIBRARY_PATH=tmp_path, LD_PRELOAD=newer) == (0, '', '')
+
+
+def test_a_compiler_that_does_not_compile_is_named(tmp_path):
+    compiler = executable(tmp_path / 'my-g++', '#!/bin/sh\necho no headers here; exit 1\n')
+    line = refusal(cc_path=compiler, HOME=tmp_path, JITTOR_HOME=None)
+    assert f'the C++ compiler {compiler} does not work; it said: no headers here' in line
 
 
 # The cache folder
@@ -428,8 +450,12 @@ def test_another_error_of_jittor_keeps_its_traceback(fake_jittor):
 
 
 SIGNALS = '''
-import signal, subprocess, time
-from tools.runtime import jt
+import multiprocessing, signal, subprocess, threading, time
+def load():
+    global jt
+    from tools.fuser import jt
+{load}
+assert not multiprocessing.active_children()
 for number in (signal.SIGKILL, signal.SIGSEGV):
     child = subprocess.Popen(['sleep', '60'])
     child.send_signal(number)
@@ -446,8 +472,9 @@ finally:
 '''
 
 
-def test_a_killed_child_ends_nothing_and_ctrl_c_is_a_keyboard_interrupt():
-    process = start(SIGNALS)
+@pytest.mark.parametrize('load', ['load()', 'thread = threading.Thread(target=load); thread.start(); thread.join()'])
+def test_a_killed_child_ends_nothing_and_ctrl_c_is_a_keyboard_interrupt(load):
+    process = start(SIGNALS.format(load=load))
     try:
         lines = []
         while process.poll() is None and 'alive\n' not in lines:

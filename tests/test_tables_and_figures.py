@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from tools import figures
 from tools.errors import UserError
 from tools.figures import figure_style, save_figure, warn_of_missing_glyphs
+from tools.fusing.pictures import CELL_WIDTH, LABEL_HEIGHT, Row, write_contact_sheets
+from tools.images import read_image, write_image
 from tools.tables import markdown_table, terminal_table, write_csv
 
 NO_FONT_HAS = '\U000f1234'  # for private use
@@ -104,8 +106,8 @@ def test_characters_without_a_font_are_told_once(tmp_path):
 
 
 @pytest.fixture
-def fallback_font(tmp_path, monkeypatch):
-    """A font that has the character, as installed on the machine and known as one for East Asian text."""
+def new_font(tmp_path, monkeypatch):
+    """The file of a font that has the character, and ASCII, as squares; known as one for East Asian text, but not in matplotlib's list."""
     pen = TTGlyphPen(None)
     pen.moveTo((0, 0))
     for point in ((0, 700), (500, 700), (500, 0)):
@@ -113,7 +115,7 @@ def fallback_font(tmp_path, monkeypatch):
     pen.closePath()
     builder = FontBuilder(1000)
     builder.setupGlyphOrder(['.notdef', 'square'])
-    builder.setupCharacterMap({ord(NO_FONT_HAS): 'square'})
+    builder.setupCharacterMap(dict.fromkeys([*range(32, 127), ord(NO_FONT_HAS)], 'square'))
     builder.setupGlyf({'.notdef': TTGlyphPen(None).glyph(), 'square': pen.glyph()})
     builder.setupHorizontalMetrics({'.notdef': (500, 0), 'square': (500, 0)})
     builder.setupHorizontalHeader(ascent=800, descent=-200)
@@ -123,8 +125,45 @@ def fallback_font(tmp_path, monkeypatch):
     builder.save(tmp_path / 'font.ttf')
     manager = matplotlib.font_manager.fontManager
     monkeypatch.setattr(manager, 'ttflist', list(manager.ttflist))
-    manager.addfont(tmp_path / 'font.ttf')
     monkeypatch.setattr(figures, 'EAST_ASIAN_FONTS', ('Font that is not installed', 'Font of the test'))
+    return tmp_path / 'font.ttf'
+
+
+@pytest.fixture
+def fallback_font(new_font):
+    """The font as installed on the machine."""
+    matplotlib.font_manager.fontManager.addfont(new_font)
+    return new_font
+
+
+def test_a_font_that_is_newer_than_the_list_of_fonts_is_found(new_font, tmp_path, monkeypatch):
+    (tmp_path / 'damaged.ttf').write_bytes(new_font.read_bytes()[:100])
+    monkeypatch.setattr(matplotlib.font_manager, 'findSystemFonts', lambda: [str(tmp_path / 'damaged.ttf'), str(new_font)])
+    figures._list_new_fonts.cache_clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        warn_of_missing_glyphs([NO_FONT_HAS])
+
+
+def test_a_contact_sheet_is_labelled_in_a_font_that_has_the_name(fallback_font, tmp_path):
+    paths = [tmp_path / name for name in (f'{NO_FONT_HAS * 20}.png', 'b.png', 'fused.png')]
+    for path in paths:
+        write_image(path, np.zeros((CELL_WIDTH, CELL_WIDTH), np.uint8))
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        sheet, = write_contact_sheets(tmp_path / 'sheets', [Row(*paths)])
+    dark = read_image(sheet)[:LABEL_HEIGHT, :, 0] < 128
+    squares, letters = (dark[:, start:start + CELL_WIDTH].sum(axis=1).max() for start in (0, CELL_WIDTH))
+    assert squares > 120 > letters > 0  # in a row of pixels: full squares stand side by side, letters and outlined boxes have gaps
+
+
+def test_a_contact_sheet_whose_names_no_font_has_is_one_line(tmp_path):
+    paths = [tmp_path / name for name in (f'{NO_FONT_HAS}.png', f'{NO_FONT_HAS}b.png', 'fused.png')]
+    for path in paths:
+        write_image(path, np.zeros((20, 24), np.uint8))
+    with pytest.warns(UserWarning) as given:
+        write_contact_sheets(tmp_path / 'sheets', [Row(*paths)])
+    assert len(given) == 1 and f'no font has the characters {NO_FONT_HAS}' in str(given[0].message)
 
 
 def test_installed_fonts_are_fallen_back_to(fallback_font):

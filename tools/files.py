@@ -1,9 +1,9 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and text that goes into them."""
 import contextlib
 import os
 from pathlib import Path
 
-from tools.errors import UserError
+from tools.errors import ESCAPED, UserError
 
 
 @contextlib.contextmanager
@@ -19,7 +19,7 @@ def whole_file(path):
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with open(temporary, 'rb') as file:
+        with open(temporary, 'r+b') as file:  # Windows refuses to sync one that is only read
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
@@ -31,6 +31,11 @@ def whole_file(path):
 
 
 def write_text(path, text):
-    """Write a text file as UTF-8, whole or not at all. Raises as `whole_file` does."""
+    """Write a text file as UTF-8, whole or not at all; what UTF-8 cannot hold as escapes. Raises as `whole_file` does."""
     with whole_file(path) as temporary:
-        temporary.write_text(text, encoding='utf-8')
+        temporary.write_text(text, encoding='utf-8', errors=ESCAPED)
+
+
+def printable(name):
+    """A name for tables and figures, with escapes for what is not UTF-8 in the name of a file: pandas and SVG files refuse it."""
+    return name.encode('utf-8', ESCAPED).decode('utf-8')

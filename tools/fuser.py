@@ -13,7 +13,7 @@ import numpy as np
 from network.strips import fuse_pair
 from tools.errors import UserError
 from tools.images import SIXTEEN_TO_EIGHT_BIT, luma, rgb_to_ycrcb, ycrcb_to_rgb
-from tools.runtime import jt
+from tools.runtime import jt, ran_out_of_memory
 from tools.weights.fusion import RUNS, FusionModel, load_fusion_model
 
 SMALLEST = 8  # pixels: one deep feature
@@ -63,8 +63,14 @@ class Fuser:
             # The network's normalisation would blow up rounding errors. Its training target is the brighter one.
             fused, maps, doubt = np.maximum(ir_values, vis_values), {}, ''
         else:
-            maps = fuse_pair(self.model.networks, ir_values, vis_values)
-            return_memory()
+            try:
+                maps = fuse_pair(self.model.networks, ir_values, vis_values)
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out_of_memory(error):
+                    raise
+                raise UserError(f'the memory does not suffice for {size_text(vis)} pixels (--cuda false: the memory of the CPU)') from error
+            finally:
+                return_memory()
             fused = maps.pop('out')
             if not np.isfinite(fused).all():
                 raise UserError(f'{self.model.files.fusion} gave values that are not numbers: '

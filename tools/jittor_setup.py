@@ -8,18 +8,21 @@ This module imports nothing but Python's own, so that it can speak before the re
 `python -m tools.jittor_setup` checks the machine.
 """
 import ctypes
-import fcntl
 import functools
+import hashlib
 import json
 import os
 import platform
+import re
 import shutil
+import subprocess
 import sys
 import sysconfig
 import tempfile
 from pathlib import Path
 
 from tools.errors import UserError, run_script
+from tools.files import whole_file
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 8), (3, 12)
 INSTALL = 'pip install -r requirements.txt'
@@ -27,6 +30,18 @@ PYTHON_CONFIG_FOLDERS = ('/usr/bin', '/usr/local/bin')
 NVCC_PLACES = ('nvcc', '/usr/local/cuda/bin/nvcc', '/usr/bin/nvcc', '/opt/cuda/bin/nvcc')  # where Jittor looks
 NOT_NEEDED = ('use_cutt', 'use_cutlass', 'use_nccl')  # Jittor's switches for parts that it would download for CUDA
 ONEDNN_FOLDER = 'dnnl_lnx_2.2.0_cpu_gomp'  # the name under which Jittor 1.3.11 looks for oneDNN
+DIGEST = 16  # hexadecimal digits in the name of the probe
+# Parts of the C++ library that Jittor uses too, and of which compilers since version 11, 12 and 13 ask for new symbols.
+PROBE = '''
+#include <condition_variable>
+#include <iostream>
+#include <vector>
+void probe(std::condition_variable &condition, std::unique_lock<std::mutex> &lock, std::vector<int> &numbers, int number) {
+    condition.wait(lock);
+    numbers.push_back(number);
+    std::cout << number;
+}
+'''
 
 
 def prepare():
@@ -47,10 +62,13 @@ def prepare():
 
 def check_machine():
     """UserError if this Python or the machine lacks what no package can bring."""
+    if platform.system() == 'Windows':
+        raise UserError('Jittor does not work under Windows: use WSL, where this runs as under Linux (evaluation, figures and loss '
+                        'curves need no Jittor and work here)')
     check_python()
     check_compiler()
     find_python_config()
-    cache_folder()
+    check_cpp_library(cache_folder())
 
 
 def check_python():
@@ -87,6 +105,33 @@ def check_compiler():
     if not shutil.which(compiler):
         raise UserError(f'Jittor compiles its operators with a C++ compiler, and "{compiler}" was not found: '
                         'install g++ (Debian, Ubuntu: apt install g++), or set the environment variable cc_path')
+
+
+def check_cpp_library(folder):
+    """UserError if this Python cannot load what the compiler makes, since it has an older C++ library of its own, as conda's may be.
+
+    A small library is compiled for it once, into Jittor's cache folder.
+    """
+    compiler = Path(shutil.which(os.environ.get('cc_path', 'g++')))
+    which = hashlib.sha256(f'{compiler.resolve()} {compiler.stat().st_mtime_ns}'.encode()).hexdigest()[:DIGEST]
+    probe = folder / f'probe_{which}.so'
+    if not probe.is_file():
+        with whole_file(probe) as temporary:
+            made = subprocess.run([str(compiler), '-x', 'c++', '-std=c++14', '-shared', '-fPIC', '-o', str(temporary), '-'], input=PROBE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+            if made.returncode:
+                raise UserError(f'the C++ compiler {compiler} does not work; it said: {" ".join(made.stdout.split())}')
+    try:
+        ctypes.CDLL(str(probe))
+    except OSError as error:
+        lacking = re.search(r"(\S+): version `(\S+)' not found", str(error))
+        if lacking is None:
+            raise UserError(f'this Python cannot load what {compiler} compiles: {error}') from error
+        newer = subprocess.run([str(compiler), '-print-file-name=libstdc++.so.6'], stdout=subprocess.PIPE, universal_newlines=True)
+        library, symbol = lacking.groups()
+        raise UserError(f'this Python loads {library}, which is too old for what {compiler} compiles (it has no {symbol}): '
+                        'update it (conda install -c conda-forge libstdcxx-ng), or set the environment variable '
+                        f'LD_PRELOAD={os.path.realpath(newer.stdout.strip())}') from error
 
 
 def find_python_config():
@@ -144,6 +189,7 @@ def place_onednn(folder):
     """
     if (platform.system(), platform.machine()) != ('Linux', 'x86_64'):
         return
+    import fcntl  # here, since Windows does not have it
     try:
         (folder / 'mkl').mkdir(exist_ok=True)
         with open(folder / 'mkl.lock', 'w') as lock:

@@ -1,4 +1,7 @@
 """Jittor, set up. Every file gets it from here: `from tools.runtime import jt, nn`."""
+import atexit
+import contextlib
+import ctypes
 import signal
 import sys
 import warnings
@@ -7,14 +10,18 @@ from tools.errors import UserError
 from tools.jittor_setup import prepare
 
 SEEDS = 2 ** 32
+# What Jittor's and CUDA's errors say when memory has run out.
+MEMORY_ERRORS = 'memory is overflow', 'Unable to alloc', 'cudaErrorMemoryAllocation', 'ALLOC_FAILED'
+SIGACTION_SIZE = 1024  # bytes: more than any system's struct sigaction takes
 
 
 def _import_jittor():
     """Prepare the machine and import Jittor. Raises UserError where Jittor cannot work."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGCHLD)}
     cuda = prepare()
     try:
-        import jittor
+        # Jittor's own handlers end the process at once, past every `finally`, at Ctrl-C and when a child dies by a signal.
+        with _handlers_kept(signal.SIGINT, signal.SIGCHLD):
+            import jittor
     except SystemExit:  # Jittor ends the program, with code 0, after it has renewed a part of its cache
         raise UserError('Jittor has just renewed its cache for this machine: run the same command again') from None
     except Exception as error:
@@ -24,10 +31,35 @@ def _import_jittor():
         raise UserError('Jittor cannot use the CUDA of this machine: it needs CUDA 11 or 12 with cuDNN 8, '
                         'or the environment variable nvcc_path set to nothing, to compute on the CPU. '
                         f'It said: {reason}') from error
-    # Jittor's own handlers end the process at once, past every `finally`, at Ctrl-C and when a child dies by a signal.
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    _end_compile_workers()
     return jittor
+
+
+@contextlib.contextmanager
+def _handlers_kept(*numbers):
+    """Put the handlers of signals back as they were. By the C library, since signal.signal works in the main thread only."""
+    sigaction = ctypes.CDLL(None).sigaction
+    handlers = {number: ctypes.create_string_buffer(SIGACTION_SIZE) for number in numbers}
+    for number, handler in handlers.items():
+        sigaction(number, None, handler)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            sigaction(number, handler, None)
+
+
+def _end_compile_workers():
+    """End the processes that Jittor starts at its import, for compiling itself, and keeps.
+
+    A Ctrl-C in the terminal reaches them too. They die of it holding a lock, for which Jittor waits forever when the
+    program ends.
+    """
+    import jittor_utils
+    if jittor_utils.pool_size:
+        jittor_utils.pool_cleanup()
+        atexit.unregister(jittor_utils.pool_cleanup)
+        jittor_utils.pool_size = 0  # should it need them again, it starts new ones
 
 
 try:
@@ -45,6 +77,11 @@ def use_device(cuda):
                       'computing on the CPU', stacklevel=2)
     jt.flags.use_cuda = int(cuda and usable)
     return 'cuda' if jt.flags.use_cuda else 'cpu'
+
+
+def ran_out_of_memory(error):
+    """Whether an exception means that the memory, the GPU's or the machine's, did not suffice."""
+    return isinstance(error, MemoryError) or isinstance(error, RuntimeError) and any(text in str(error) for text in MEMORY_ERRORS)
 
 
 def set_seed(seed):

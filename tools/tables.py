@@ -3,6 +3,7 @@ import shutil
 
 import pandas as pd
 
+from tools.errors import ESCAPED
 from tools.files import whole_file
 
 
@@ -25,4 +26,4 @@ def terminal_table(table):
 def write_csv(path, table):
     """Write a DataFrame, without its index, as a CSV file that Excel opens as UTF-8; floats with 8 digits, NaN empty."""
     with whole_file(path) as temporary:
-        table.to_csv(temporary, index=False, float_format='%.8g', encoding='utf-8-sig', lineterminator='\r\n')
+        table.to_csv(temporary, index=False, float_format='%.8g', encoding='utf-8-sig', errors=ESCAPED, lineterminator='\r\n')

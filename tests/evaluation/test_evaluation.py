@@ -1,10 +1,12 @@
 """The evaluation script: its tables, what it finds by itself, bad input, and the comparison of two fused folders."""
+import contextlib
 import csv
 import json
 import math
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -654,3 +656,31 @@ def test_published_images(shared, tmp_path, monkeypatch):
     summary = table()[0]
     assert [float(summary[f'{name} mean']) for name in ('EN', 'SD', 'MI')] == pytest.approx(
         [6.82292, 39.42035, 3.12490], rel=1e-5)
+
+
+ENDLESS = '''
+import multiprocessing, time
+from tools.errors import run_script
+from tools.evaluation.scoring import run_in_parallel
+def main():
+    for _ in run_in_parallel(time.sleep, [0, 1e6, 1e6, 1e6], 2):
+        print(*[worker.pid for worker in multiprocessing.active_children()], flush=True)
+run_script(main)
+'''
+
+
+@pytest.mark.parametrize('send', [os.kill, os.killpg])  # a signal to the script, and Ctrl-C in a terminal, to its processes too
+def test_ctrl_c_ends_scoring_at_once(send):
+    process = subprocess.Popen([sys.executable, '-c', ENDLESS], cwd=REPOSITORY, text=True, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        workers = list(map(int, process.stdout.readline().split()))
+        send(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert (process.returncode, errors) == (130, 'stopped\n')
+    for worker in workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)

@@ -139,6 +139,20 @@ def test_a_few_pixels_that_take_the_range_are_doubted(run, monkeypatch):
     assert signed.fuse(*pair).doubt == ''
 
 
+@pytest.mark.parametrize('error', [
+    RuntimeError('Wrong inputs arguments\n[e cuda_device_allocator.cc:31] Unable to alloc cuda device memory for size[i8] 137438953472'),
+    MemoryError()])
+def test_memory_that_does_not_suffice_is_one_line(run, monkeypatch, error):
+    def fail(*_):
+        raise error
+    monkeypatch.setattr('tools.fuser.fuse_pair', fail)
+    with pytest.raises(UserError, match='^the memory does not suffice for 56×40 pixels [^\n]*$'):
+        load_fuser(run)(*pair_of(40, 56))
+    error = RuntimeError('another')
+    with pytest.raises(RuntimeError, match='another'):
+        load_fuser(run)(*pair_of(40, 56))
+
+
 def test_shares_are_those_of_the_training_or_as_asked_for(run, tmp_path):
     arrays, _ = load_weights(run / 'fusetrans_epoch_3.safetensors')
     metadata = {'kind': 'fusion', 'variant': 'standard', 'epoch': 3, 'run': 'run'}

@@ -411,6 +411,19 @@ def test_a_run_folder_that_cannot_be_made_is_an_error(tmp_path, items):
         tiny_run(tmp_path / 'file' / 'run', items)
 
 
+@pytest.mark.parametrize('error', [
+    RuntimeError('[f executor.cc:687]\n*******************\nGPU memory is overflow, please reduce your batch_size or data size!'),
+    MemoryError()])
+def test_memory_that_runs_out_is_one_line_and_the_state_is_kept(tmp_path, items, whole, error):
+    def fail(run, losses):
+        if run.epoch * STEPS + run.step == 4:
+            raise error
+    with pytest.raises(UserError, match='^the memory did not suffice in epoch 2, step 2: [^\n]* --resume [^\n]*$'):
+        tiny_run(tmp_path / 'run', items, fail)
+    tiny_run(tmp_path / 'run', items)
+    assert_same_run(tmp_path / 'run', whole)
+
+
 # ---- what a run writes and shows
 
 def test_broken_images_are_named_and_in_the_summary_also_after_going_on(tmp_path, items, capsys):
@@ -423,6 +436,20 @@ def test_broken_images_are_named_and_in_the_summary_also_after_going_on(tmp_path
     assert 'left out: ' not in out  # said already
     summary = (tmp_path / 'run' / 'summary.txt').read_text()
     assert 'images left out since they could not be read: 1' in summary and str(broken) in summary and summary in out
+
+
+def test_a_broken_image_whose_name_is_not_utf_8_is_in_the_summary(tmp_path, items, capsys):
+    broken = list(Batches(items, 2, (16, 16), args_auto.Args().seed).epoch(0))[1].paths[0][0]
+    place, name = items.index((broken,)), tmp_path / 'images' / os.fsdecode(b'\xe9.png')
+    try:
+        name.write_bytes(b'')
+    except OSError:
+        pytest.skip('this file system has names in UTF-8 only')
+    items[place] = (name,)
+    with pytest.raises(SystemExit) as end:
+        run_script(lambda: tiny_run(tmp_path / 'run', items) and None)
+    assert end.value.code is None and r'images/\udce9.png is empty' in capsys.readouterr().out
+    assert r'images/\udce9.png is empty' in (tmp_path / 'run' / 'summary.txt').read_text(encoding='utf-8')
 
 
 def test_what_stands_in_the_folder(tmp_path, items, whole):

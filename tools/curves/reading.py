@@ -10,6 +10,7 @@ import pandas as pd
 import scipy.io
 
 from tools.errors import UserError
+from tools.files import printable
 from tools.images import natural_key
 
 TOTAL = 'total loss'
@@ -61,7 +62,7 @@ def read_runs(path) -> List[Run]:
         table, notes = (_parse_csv if text.lstrip().startswith('step,') else _parse_log)(text)
     if not len(table):
         raise UserError(f'{source} holds no losses' + ''.join(f'; {note}' for note in notes))
-    return _split_stages(name, table, notes)
+    return _split_stages(printable(name), table, notes)
 
 
 def newest_runs(models) -> Tuple[Dict[str, Run], List[str]]:

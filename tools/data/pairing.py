@@ -6,6 +6,7 @@ from typing import Dict, List, NamedTuple, Tuple
 
 from tools.data.names import common_part, folded, make_partners, read_name, seem_swapped
 from tools.errors import UserError
+from tools.files import printable
 from tools.images import list_images, natural_key, other_files
 
 NAMED_AT_MOST = 5  # files in an error message
@@ -17,7 +18,7 @@ FUSED_PREFIX = r'results_[a-z0-9]+_'  # the original's results_transfuse_IR1.png
 
 
 class Pair(NamedTuple):
-    name: str  # the infrared file's name, used for output names
+    name: str  # the infrared file's, as it stands in tables
     ir: Path
     vis: Path
 
@@ -88,7 +89,7 @@ def pair_folders(ir, vis, patterns=None):
     if ir.is_file():
         if ir.samefile(vis):
             raise UserError(f'{ir} was given both as the infrared and as the visible image')
-        return Pairing('two files as given', [Pair(ir.name, ir, vis)], [], tuple(doubts))
+        return Pairing('two files as given', [Pair(printable(ir.name), ir, vis)], [], tuple(doubts))
 
     one_folder = ir.samefile(vis)
     ir_files = list_images(ir)
@@ -100,7 +101,8 @@ def pair_folders(ir, vis, patterns=None):
                         f'({_what_is_in(vis, vis_files)}); ' + ('ir and vi seem to be swapped' if swapped else HOW_NAMES_PAIR))
     _refuse_two_candidates(partners)
 
-    pairs = sorted((Pair(ir_file.name, ir_file, vis_file) for ir_file, vis_file in partners), key=lambda pair: natural_key(pair.name))
+    pairs = sorted((Pair(printable(ir_file.name), ir_file, vis_file) for ir_file, vis_file in partners),
+                   key=lambda pair: natural_key(pair.name))
     paired = {path for pair in partners for path in pair}
     files = ir_files if one_folder else ir_files + vis_files
     folders = [ir] if one_folder else [ir, vis]

@@ -1,8 +1,10 @@
 """Scoring of fused image files against their sources, and of one fused folder against another, in parallel."""
+import contextlib
 import multiprocessing
 import os
 import re
 import signal
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -18,7 +20,10 @@ from tools import fusion_metrics
 from tools.data.pairing import FUSED_PREFIX, match_fused
 from tools.errors import UserError
 from tools.evaluation.protocols import base_name, metrics_of
+from tools.files import printable
 from tools.images import SIXTEEN_TO_EIGHT_BIT, fitted, list_images, read_gray, read_image
+
+MOST_WORKERS = 60 if sys.platform == 'win32' else sys.maxsize  # of a ProcessPoolExecutor
 
 
 class Scores(NamedTuple):
@@ -59,7 +64,7 @@ def select_metrics(protocol, names):
 
 def name_methods(folders: List[Path], names: List[str]) -> Dict[str, Path]:
     """{name of the method: folder}, the names being those given or those of the folders. Raises UserError if they do not fit."""
-    names = names or [folder.resolve().name for folder in folders]
+    names = [printable(name) for name in names or [folder.resolve().name for folder in folders]]
     if len(names) != len(folders):
         raise UserError(f'{len(names)} names for {len(folders)} fused folders: --names takes one for each')
     if len(set(names)) < len(names):
@@ -160,7 +165,7 @@ def compare_images(paths):
     ours, theirs = (np.hstack(channels) for channels in zip(*planes))
     differences = np.max([np.abs(np.subtract(*plane, dtype=float)) for plane in planes], axis=0)
     psnr = fusion_metrics.psnr(ours, theirs, theirs)
-    return Fidelity(paths[0].name, psnr, ssim, float(differences.max()), float(np.mean(differences == 0))), None
+    return Fidelity(printable(paths[0].name), psnr, ssim, float(differences.max()), float(np.mean(differences == 0))), None
 
 
 def _by_plain_name(folder):
@@ -193,7 +198,7 @@ def read_planes(paths, channels, resize=False):
 
 def run_in_parallel(function, tasks, workers):
     """Yield function(task) in the tasks' order, computed by worker processes, or here if one is enough."""
-    workers = min(workers or os.cpu_count(), len(tasks))
+    workers = min(workers or os.cpu_count(), len(tasks), MOST_WORKERS)
     progress = partial(tqdm, total=len(tasks), unit='image', disable=None)
     try:
         if workers == 1:
@@ -201,13 +206,32 @@ def run_in_parallel(function, tasks, workers):
         else:
             # New processes, not forks of this one: a fork hangs in OpenCV if OpenCV has run threads before it.
             with ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), _prepare_worker) as pool:
-                # Not pool.map: after Ctrl-C it cancels tasks, which fails loudly when the workers have ended, too.
-                futures = [pool.submit(function, task) for task in tasks]
-                yield from progress(future.result() for future in futures)
+                try:
+                    with _ctrl_c_later():
+                        # Not pool.map: after Ctrl-C it cancels tasks, which fails loudly when the workers have ended, too.
+                        futures = [pool.submit(function, task) for task in tasks]
+                    yield from progress(future.result() for future in futures)
+                except BaseException:  # Ctrl-C above all: otherwise the pool would wait for all that it was given
+                    for worker in list(pool._processes.values()):
+                        worker.terminate()
+                    raise
     except (BrokenProcessPool, MemoryError) as error:
         raise UserError('most likely the memory did not suffice: use fewer processes (--workers 1)') from error
 
 
+@contextlib.contextmanager
+def _ctrl_c_later():
+    """Ctrl-C waits, also in the processes started here, which would answer it with a traceback until `_prepare_worker`."""
+    if not hasattr(signal, 'pthread_sigmask'):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _prepare_worker():
     cv2.setNumThreads(1)  # the processes would compete with each other's threads
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once and without a word; the parent speaks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # at Ctrl-C the parent ends it

@@ -14,7 +14,7 @@ from tools.data.layouts import source_folders, what_is_below
 from tools.data.names import Patterns
 from tools.data.pairing import Pair, pair_folders
 from tools.errors import UserError
-from tools.files import whole_file
+from tools.files import write_text
 from tools.fuser import Fuser, is_constant, size_text
 from tools.fusing.pictures import Row, feature_mosaic, write_contact_sheets
 from tools.images import fitted, read_gray, read_image, write_image
@@ -220,8 +220,7 @@ def _note_sources(folder: Path, test_set: TestSet, fuser: Fuser, options: Option
         if not same:
             raise UserError(f'{folder} holds results of other images or settings, says {path}: '
                             'choose another folder, or delete it')
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps({**content, 'resize': resize}, indent=2) + '\n', encoding='utf-8')
+    write_text(path, json.dumps({**content, 'resize': resize}, indent=2) + '\n')
 
 
 def _summary(seconds, elapsed, folder):

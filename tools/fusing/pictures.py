@@ -3,16 +3,17 @@ from pathlib import Path
 from typing import List, NamedTuple
 
 import cv2
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from tools.figures import font_for, warn_of_missing_glyphs
+from tools.files import printable
 from tools.images import read_image, write_image
 
 MOSAIC = 8  # channels down and across
 CELL_WIDTH, GAP, LABEL_HEIGHT = 360, 6, 20  # pixels of a contact sheet
 ROWS_PER_SHEET = 25
-FONT, FONT_SIZE = Path(matplotlib.get_data_path(), 'fonts', 'ttf', 'DejaVuSans.ttf'), 12
+FONT_SIZE = 12
 INK, PAPER = 0, 255
 
 
@@ -42,6 +43,7 @@ def write_contact_sheets(folder, rows: List[Row]) -> List[Path]:
     Returns the files. Raises UserError for an image that cannot be read.
     """
     paths = []
+    warn_of_missing_glyphs(printable(file.name) for row in rows for file in (row.ir, row.vis))
     for first in range(0, len(rows), ROWS_PER_SHEET):
         lines = [_line(row) for row in rows[first:first + ROWS_PER_SHEET]]
         paths.append(Path(folder) / f'contact_sheet_{len(paths) + 1}.png')
@@ -53,7 +55,7 @@ def _line(row):
     """The three images of a row with their names above them: H×W×3 uint8."""
     ir, vis, fused = (read_image(path) for path in (row.ir, row.vis, row.fused))
     height, width = vis.shape[:2]
-    labels = f'infrared: {row.ir.name}', f'visible: {row.vis.name}  {width}×{height}', 'fused'
+    labels = f'infrared: {printable(row.ir.name)}', f'visible: {printable(row.vis.name)}  {width}×{height}', 'fused'
     cell_height = max(round(CELL_WIDTH * height / width), 1)
     cells = [_cell(image, cell_height, label) for image, label in zip((ir, vis, fused), labels)]
     gap = np.full((cells[0].shape[0], GAP, 3), PAPER, np.uint8)
@@ -68,5 +70,5 @@ def _cell(image, height, label):
     shrinks = image.shape[1] > CELL_WIDTH
     image = cv2.resize(image, (CELL_WIDTH, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     strip = Image.new('RGB', (CELL_WIDTH, LABEL_HEIGHT), (PAPER,) * 3)
-    ImageDraw.Draw(strip).text((2, 2), label, fill=(INK,) * 3, font=ImageFont.truetype(str(FONT), FONT_SIZE))
+    ImageDraw.Draw(strip).text((2, 2), label, fill=(INK,) * 3, font=ImageFont.truetype(font_for(label), FONT_SIZE))
     return np.concatenate([np.asarray(strip), image])

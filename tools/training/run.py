@@ -8,7 +8,6 @@
         state_7.bin                         what `--resume` goes on from
         summary.txt
 """
-import atexit
 import contextlib
 import fcntl
 import hashlib
@@ -22,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from tools.errors import INTERRUPTED, UserError
-from tools.files import whole_file
+from tools.files import write_text
 from tools.images import write_image
-from tools.runtime import jt
+from tools.runtime import jt, ran_out_of_memory
 from tools.training.loss_log import LossLog
 from tools.training.run_folder import LOCK, SAMPLE, SETTINGS, SUMMARY, save_settings
 from tools.weights.checkpoint import load_state, save_state, save_weights
@@ -103,7 +102,6 @@ class TrainingRun:
         else:
             print(f'{self.folder} is finished: {self.epoch} epochs are done; to train on, give a larger number: '
                   f'--epochs {self.epoch + 1}')
-        _end_compile_workers()
         heeded = [number for number in STOP_SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]  # nohup
         self.previous_handlers = {number: signal.signal(number, self._interrupt) for number in heeded}
         self.saved_at = time.monotonic()
@@ -116,6 +114,9 @@ class TrainingRun:
         for open_one in (self.feed, self.log, self.lock):
             if open_one is not None:
                 open_one.close()
+        if ran_out_of_memory(error):
+            raise UserError(f'the memory did not suffice in epoch {self.epoch + 1}, step {self.step + 1}: start with a smaller batch, or, '
+                            f'when there is more of it, go on from the last saved state: {self._resuming()}') from error
         if self.stopping and isinstance(error, RuntimeError):
             # In a terminal, Ctrl-C ends the compiler too that Jittor may be waiting for, which it takes for an error.
             raise KeyboardInterrupt from error
@@ -165,8 +166,11 @@ class TrainingRun:
 
     def _stop_if_asked(self):
         if self.stopping:
-            print(f'stopped; go on with: python {Path(sys.argv[0]).name} --resume {self.folder}')
+            print(f'stopped; go on with: {self._resuming()}')
             sys.exit(INTERRUPTED)
+
+    def _resuming(self):
+        return f'python {Path(sys.argv[0]).name} --resume {self.folder}'
 
     def finish(self):
         """Write and print the summary."""
@@ -176,8 +180,7 @@ class TrainingRun:
                  f'weights: {self.last_weights}',
                  f'images left out since they could not be read: {len(self.batches.broken)}',
                  *(f'    {reason}' for reason in self.batches.broken.values())]
-        with whole_file(self.folder / SUMMARY) as temporary:
-            temporary.write_text('\n'.join(lines) + '\n', encoding='utf-8')
+        write_text(self.folder / SUMMARY, '\n'.join(lines) + '\n')
         print('\n'.join(lines))
 
     def _flush(self):
@@ -232,16 +235,3 @@ class TrainingRun:
         items = [[str(path) for path in item] for item in self.batches.items]
         order = [self.batches.seed, self.batches.batch_size, items]
         return hashlib.sha256(json.dumps(order).encode()).hexdigest()
-
-
-def _end_compile_workers():
-    """End the processes that Jittor starts at its import, for compiling itself, and keeps.
-
-    A Ctrl-C in the terminal reaches them too. They die of it holding a lock, for which Jittor waits forever when the
-    program ends.
-    """
-    import jittor_utils  # here, since tools.runtime has to prepare for it
-    if jittor_utils.pool_size:
-        jittor_utils.pool_cleanup()
-        atexit.unregister(jittor_utils.pool_cleanup)
-        jittor_utils.pool_size = 0  # should it need them again, it starts new ones

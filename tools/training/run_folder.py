@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tools.data.names import patterns_of
 from tools.errors import UserError
-from tools.files import whole_file
+from tools.files import write_text
 from tools.settings import may_change, parse_settings
 from tools.weights.names import STATE
 
@@ -40,8 +40,7 @@ def read_settings(cls, description, runs):
 def save_settings(settings, folder):
     """Write the settings into a folder, to be known when a run is resumed."""
     values = {name: value for name, value in vars(settings).items() if name != 'resume'}
-    with whole_file(Path(folder) / SETTINGS) as temporary:
-        temporary.write_text(json.dumps(values, indent=2) + '\n', encoding='utf-8')
+    write_text(Path(folder) / SETTINGS, json.dumps(values, indent=2) + '\n')
 
 
 def new_run_folder(parent, prefix):
