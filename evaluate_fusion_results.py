@@ -14,7 +14,6 @@ from pathlib import Path
 from args_evaluate import Args
 from tools.data.fused_folders import METRICS_FOLDER, Sources, find_fused_folders, noted_sources, set_of_folder, sources_of
 from tools.data.names import patterns_of
-from tools.data.pairing import pair_folders
 from tools.errors import UserError, run_script
 from tools.evaluation.explaining import answer_text, explain, parse_question
 from tools.evaluation.protocols import ALL_PROTOCOLS
@@ -55,7 +54,7 @@ def evaluate(settings, folders):
     metrics = select_metrics(settings.protocol, settings.metrics)
     methods = name_methods(folders, settings.names)
     sources = find_sources(settings, folders)
-    pairing = pair_folders(sources.ir, sources.vis, sources.patterns)
+    pairing = sources.pairing()
     print(f'{pairing.describe()}\nscoring {", ".join(methods)} by {" ".join(metric.name for metric in metrics)}')
     scores = score_methods(methods, pairing, settings.protocol, metrics, settings.channels, settings.workers,
                            sources.resize)
@@ -88,7 +87,7 @@ def explain_numbers(settings, folders):
     """Say what gives the printed numbers on the images of the folders. Returns the exit code."""
     questions = [parse_question(text) for text in settings.explain]
     methods, sources = name_methods(folders, settings.names), find_sources(settings, folders)
-    pairing = pair_folders(sources.ir, sources.vis)
+    pairing = sources.pairing()
     print(pairing.describe())
     problems = []
     for question in questions:
@@ -103,15 +102,15 @@ def find_sources(settings, folders):
     asked = patterns_of(settings.ir_name, settings.vi_name)
     if settings.ir and settings.vi:
         noted = filter(None, map(noted_sources, folders))
-        return Sources(Path(settings.ir), Path(settings.vi), asked, settings.resize or any(source.resize for source in noted))
+        return Sources(((Path(settings.ir), Path(settings.vi)),), asked, settings.resize or any(source.resize for source in noted))
     if settings.ir or settings.vi:
         raise UserError('give both --ir and --vi, or neither')
     sources = [sources_of(folder, settings.images) for folder in folders]
     if None in sources:
         raise UserError('it is not known which images were fused: give their folders as --ir and --vi')
-    if len({(source.ir.resolve(), source.vis.resolve(), source.patterns) for source in sources}) > 1:
+    if any(source.same() != sources[0].same() for source in sources):
         raise UserError('the folders were fused from different images, evaluate them separately: ' + '; '.join(
-            f'{folder} from {source.ir} and {source.vis}' for folder, source in zip(folders, sources)))
+            f'{folder} from {source.describe()}' for folder, source in zip(folders, sources)))
     return sources[0]._replace(patterns=asked or sources[0].patterns, resize=settings.resize or any(source.resize for source in sources))
 
 

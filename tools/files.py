@@ -34,3 +34,12 @@ def write_text(path, text):
     """Write a text file as UTF-8, whole or not at all. Raises as `whole_file` does."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding='utf-8')
+
+
+def found_from(folder, path):
+    """A path that was noted by a program running in `folder`: as it is found from there, or if it is not, as it is spelled.
+
+    So it is found from any other folder, and also where everything moved together.
+    """
+    there = os.path.join(folder, path)
+    return there if folder != os.getcwd() and os.path.exists(there) else path

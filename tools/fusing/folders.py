@@ -1,5 +1,4 @@
 """Fusing folders of image files: which test sets there are, where results go, what to do with those that fail."""
-import json
 import sys
 import time
 from collections import deque
@@ -10,12 +9,11 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 from tqdm import tqdm
 
-from tools.data.fused_folders import SOURCES_FILE
+from tools.data.fused_folders import note_sources
 from tools.data.layouts import source_folders, what_is_below
 from tools.data.names import Patterns
 from tools.data.pairing import Pair, pair_folders
 from tools.errors import UserError
-from tools.files import whole_file
 from tools.fuser import Fuser, is_constant, size_text
 from tools.fusing.pictures import Row, feature_mosaic, write_contact_sheets
 from tools.images import fitted, read_gray, read_image, write_image
@@ -105,7 +103,8 @@ def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options:
             problems.append(str(error))
             continue
         print(f'{test_set.name}: {pairing.describe()}')
-        _note_sources(folder, test_set, fuser, options)
+        note_sources(folder, test_set.ir, test_set.vis, options.patterns, options.resize,
+                     {'model': fuser.model.name, 'color': options.color})
         problems += fuse_pairs(fuser, pairing.pairs, folder, options)
     if problems:
         print('\n  '.join([f'\nproblems ({len(problems)}):'] + problems), file=sys.stderr)
@@ -191,26 +190,6 @@ def _read(path, color):
     """An image with its colour if `color`, else gray as the original reads it, but with all 16 bits where there are."""
     image = read_image(path)
     return image if color or image.dtype == np.uint16 and image.ndim == 2 else read_gray(path)
-
-
-def _note_sources(folder: Path, test_set: TestSet, fuser: Fuser, options: Options):
-    """Write down what `folder` is made from, for evaluation. UserError if it holds results of something else."""
-    content = {'ir': str(test_set.ir), 'vi': str(test_set.vis), 'model': fuser.model.name, 'color': options.color}
-    if options.patterns:
-        content.update(ir_name=options.patterns.ir, vi_name=options.patterns.vi)
-    resize, path = options.resize, folder / SOURCES_FILE
-    if path.exists():
-        try:
-            noted = json.loads(path.read_text(encoding='utf-8'))
-            resize |= noted.pop('resize', False)  # pairs that need no resizing are the same with it
-            same = noted == content
-        except (OSError, ValueError, AttributeError, TypeError):
-            same = False
-        if not same:
-            raise UserError(f'{folder} holds results of other images or settings, says {path}: '
-                            'choose another folder, or delete it')
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps({**content, 'resize': resize}, indent=2) + '\n', encoding='utf-8')
 
 
 def _summary(seconds, elapsed, folder):
