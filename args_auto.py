@@ -22,6 +22,8 @@ class Args:
                                      may_change=True)
     vi_name: Optional[str] = setting(None, 'the same for visible files, as {}_rgb', aliases=('vis_name',), may_change=True)
     type_flag: str = setting('ir', 'modality: infrared or visible', choices=('ir', 'vi'))
+    ir_range: Optional[List[str]] = setting(None, 'values of infrared files to be made black and white: auto, each image\'s own '
+                                                  '(but for 0.1 % of its pixels at each end), or LOW HIGH; none: as the files have them')
     train_num: int = setting(40000, 'number of images to train on, fewer if there are not as many', minimum=1)
     train_num_from: str = setting('first', 'the first train_num images, as the original, or spread over all sequences',
                                   choices=('first', 'spread'))

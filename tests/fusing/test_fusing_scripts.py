@@ -17,9 +17,10 @@ import test_conv_trans
 from tools.data.pairing import pair_folders
 from tools.errors import UserError
 from tools.fuser import load_fuser
-from tools.fusing.pictures import feature_mosaic
+from tools.fusing.pictures import CELL_WIDTH, LABEL_HEIGHT, feature_mosaic
 from tools.images import list_images, luma, read_gray, read_image, write_image
 from tools.scenes.places import make_scene
+from tools.value_range import stretched
 from tools.weights import fusion as fusion_files
 
 RUN = 'fuse_20261122_101500'
@@ -236,6 +237,29 @@ def test_other_formats_are_fused(fuse, tmp_path, extension):
         cv2.imwrite(str(tmp_path / folder / f'1{extension}'), image)
     assert fuse(test_conv_trans, '--ir', 'ir', '--vis', 'vis', '--out', 'out') == 0
     assert [path.name for path in list_images(tmp_path / 'out')] == ['results_transfuse_1.png']
+
+
+@pytest.mark.parametrize('script', [test_conv_trans, test_color_image])
+def test_infrared_of_16_bits_is_stretched_if_asked(fuse, fuser, tmp_path, capsys, script):
+    write_set(tmp_path, sizes=((40, 56), (40, 56)))
+    for number in (1, 2):
+        ir = pair_of(40, 56, number)[0]
+        write_image(tmp_path / 'ir' / f'IR{number}.png', (7000 + 5 * ir.astype(int)).astype(np.uint16))
+    folders = '--ir', 'ir', '--vi', 'vis'
+    assert fuse(script, *folders, '--out', 'plain') == 0
+    assert capsys.readouterr().out.count('doubtful: ') == 1
+    assert fuse(script, *folders, '--out', 'out', '--ir_range', 'auto', '--contact_sheet') == 0
+    assert 'doubtful: ' not in capsys.readouterr().out
+    assert json.loads((tmp_path / 'out' / 'sources.json').read_text())['ir_range'] == 'auto'
+    expected = fuser(stretched(read_image(tmp_path / 'ir' / 'IR1.png'), 'auto'), read_gray(tmp_path / 'vis' / 'VIS1.png'))
+    assert np.array_equal(read_image(list_images(tmp_path / 'out')[0]), expected)
+    infrared = read_image(tmp_path / 'out' / 'contact_sheet' / 'contact_sheet_1.png')[LABEL_HEIGHT:, :CELL_WIDTH]
+    assert np.ptp(infrared[:CELL_WIDTH // 2]) > 200
+    for other in ([], ['--ir_range', '7000', '8000']):
+        with pytest.raises(UserError, match='results of other images or settings'):
+            fuse(script, *folders, '--out', 'out', *other)
+    with pytest.raises(UserError, match='ir_range must be auto, or LOW HIGH'):
+        fuse(script, *folders, '--ir_range', '8000', '7000')
 
 
 # Going wrong

@@ -32,7 +32,7 @@ from tools.curves.reading import read_runs
 from tools.data.frames import check_frames, note_frames
 from tools.data.loader import Batches
 from tools.errors import UserError, run_script
-from tools.images import read_image, write_image
+from tools.images import read_gray, read_image, write_image
 from tools.optimizer import Adam
 from tools.runtime import jt, nn, set_seed
 from tools.scenes.folders import write_database
@@ -928,6 +928,24 @@ def test_both_stages_begin_with_given_weights(tmp_path, database, encoders, monk
         assert all(np.allclose(found[key], expected[key], rtol=0, atol=1e-9) for key in trained) and trained
     with pytest.raises(UserError, match='holds an auto-encoder; a fusion network is needed'):
         main(monkeypatch, train_conv_trans, *still, *encoders, '--resume_model_trans', encoders[1])
+
+
+def test_both_stages_stretch_infrared_of_16_bits(tmp_path, database, encoders, monkeypatch, capsys):
+    for path in database.rglob('lwir/*.png'):
+        target = tmp_path / 'data' / path.relative_to(database)
+        write_image(target, (7000 + 5 * read_gray(path).astype(int)).astype(np.uint16))
+        write_image(target.parent.with_name('visible') / path.name, read_image(path.parent.with_name('visible') / path.name))
+    arguments = '--path', tmp_path / 'data', '--batch', 1, '--train_num', 1, '--epochs', 1
+    for script, stage, more in ((train_autoencoder, 'save_auto_model', SMALL), (train_conv_trans, 'save_fusion_model', encoders)):
+        for ir_range in ([], ['--ir_range', 'auto']):
+            folder = tmp_path / f'{stage}{len(ir_range)}'
+            main(monkeypatch, script, *arguments, *more, f'--{stage}', folder, *ir_range)
+            picture = read_image(the_run(folder) / 'samples' / 'epoch_1.png')
+            infrared = picture[:, :picture.shape[0]]
+            assert (infrared.max() > 200) == bool(ir_range) and np.ptp(infrared) > 150 * bool(ir_range)
+            assert capsys.readouterr().out.count('doubtful: ') == (not ir_range)
+    with pytest.raises(UserError, match='ir_range cannot change'):
+        main(monkeypatch, train_conv_trans, '--resume', the_run(folder), '--ir_range', 'none')
 
 
 def test_stage_2_with_features_that_are_kept_is_the_same_run(tmp_path, database, encoders, monkeypatch, capsys):

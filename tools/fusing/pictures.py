@@ -1,13 +1,13 @@
 """Pictures beside the fused images: contact sheets, and mosaics of feature maps."""
 from pathlib import Path
-from typing import List, NamedTuple
+from typing import Any, List, NamedTuple
 
 import cv2
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tools.images import read_image, write_image
+from tools.images import read_gray, read_image, write_image
 
 MOSAIC = 8  # channels down and across
 CELL_WIDTH, GAP, LABEL_HEIGHT = 360, 6, 20  # pixels of a contact sheet
@@ -21,6 +21,7 @@ class Row(NamedTuple):
     ir: Path
     vis: Path
     fused: Path
+    ir_range: Any = None  # by which the infrared image was read, as from `tools.value_range.parse_range`
 
 
 def feature_mosaic(maps):
@@ -51,7 +52,8 @@ def write_contact_sheets(folder, rows: List[Row]) -> List[Path]:
 
 def _line(row):
     """The three images of a row with their names above them: H×W×3 uint8."""
-    ir, vis, fused = (read_image(path) for path in (row.ir, row.vis, row.fused))
+    ir = read_gray(row.ir, row.ir_range) if row.ir_range else read_image(row.ir)
+    vis, fused = read_image(row.vis), read_image(row.fused)
     height, width = vis.shape[:2]
     labels = f'infrared: {row.ir.name}', f'visible: {row.vis.name}  {width}×{height}', 'fused'
     cell_height = max(round(CELL_WIDTH * height / width), 1)

@@ -11,6 +11,7 @@ from tools.data.names import patterns_of
 from tools.errors import UserError
 from tools.files import found_from, whole_file
 from tools.settings import may_change, parse_settings, paths_in
+from tools.value_range import parse_range
 from tools.weights.names import STATE
 
 NEWEST = 'newest'
@@ -116,6 +117,7 @@ def _check(settings):
                 moved = f'; if the images moved, give {name} beside resume' if settings.resume else ''
                 raise UserError(f'setting {name}: there is no folder {folder}{moved}')
     patterns_of(settings.ir_name, settings.vi_name)
+    parse_range(settings.ir_range)
     if settings.augment and getattr(settings, 'cache_features', None):
         raise UserError('cache_features and augment exclude each other: a cropped image has other features each time')
     if settings.tensorboard and importlib.util.find_spec('tensorboardX') is None:
