@@ -30,6 +30,7 @@ from network import layers, operators
 from network.loss import Gradient_loss, Order_loss
 from tools.curves.reading import read_runs
 from tools.data.frames import check_frames, note_frames
+from tools.data.kaist import list_pairs
 from tools.data.loader import Batches
 from tools.errors import UserError, run_script
 from tools.images import read_gray, read_image, write_image
@@ -931,10 +932,9 @@ def test_both_stages_begin_with_given_weights(tmp_path, database, encoders, monk
 
 
 def test_both_stages_stretch_infrared_of_16_bits(tmp_path, database, encoders, monkeypatch, capsys):
-    for path in database.rglob('lwir/*.png'):
-        target = tmp_path / 'data' / path.relative_to(database)
-        write_image(target, (7000 + 5 * read_gray(path).astype(int)).astype(np.uint16))
-        write_image(target.parent.with_name('visible') / path.name, read_image(path.parent.with_name('visible') / path.name))
+    for number, (ir, vi) in enumerate(list_pairs(database, 2).items):
+        write_image(tmp_path / 'data' / 'ir' / f'{number}.png', (7000 + 5 * read_gray(ir).astype(int)).astype(np.uint16))
+        write_image(tmp_path / 'data' / 'vi' / f'{number}.png', read_gray(vi))
     arguments = '--path', tmp_path / 'data', '--batch', 1, '--train_num', 1, '--epochs', 1
     for script, stage, more in ((train_autoencoder, 'save_auto_model', SMALL), (train_conv_trans, 'save_fusion_model', encoders)):
         for ir_range in ([], ['--ir_range', 'auto']):
