@@ -13,12 +13,17 @@ DEEP_STRIDE = 8  # pixels per deep feature
 @dataclass
 class Args:
     # Data
-    path: List[str] = setting(['./database'], 'folders with training images, as datasets have them: infrared and visible told by names')
-    ir: Optional[str] = setting(None, 'instead of path: a folder of infrared images')
-    vi: Optional[str] = setting(None, 'instead of path: a folder of visible images', aliases=('vis',))
-    ir_name: Optional[str] = setting(None, 'how infrared files are named if words do not tell, as {}_nir; pairs have {} in common')
-    vi_name: Optional[str] = setting(None, 'the same for visible files, as {}_rgb', aliases=('vis_name',))
+    path: List[str] = setting(['./database'], 'folders with training images, as datasets have them: infrared and visible told by names',
+                              may_change=True, is_path=True)
+    ir: Optional[str] = setting(None, 'instead of path: a folder of infrared images', may_change=True, is_path=True)
+    vi: Optional[str] = setting(None, 'instead of path: a folder of visible images',
+                                aliases=('vis',), may_change=True, is_path=True)
+    ir_name: Optional[str] = setting(None, 'how infrared files are named if words do not tell, as {}_nir; pairs have {} in common',
+                                     may_change=True)
+    vi_name: Optional[str] = setting(None, 'the same for visible files, as {}_rgb', aliases=('vis_name',), may_change=True)
     type_flag: str = setting('ir', 'modality: infrared or visible', choices=('ir', 'vi'))
+    ir_range: Optional[List[str]] = setting(None, 'values of infrared files to be made black and white: auto, each image\'s own '
+                                                  '(but for 0.1 % of its pixels at each end), or LOW HIGH; none: as the files have them')
     train_num: int = setting(40000, 'number of images to train on, fewer if there are not as many', minimum=1)
     train_num_from: str = setting('first', 'the first train_num images, as the original, or spread over all sequences',
                                   choices=('first', 'spread'))
@@ -28,11 +33,13 @@ class Args:
     cache: bool = setting(False, 'keep decoded images in memory (64 KB each)', may_change=True)
     augment: bool = setting(False, 'random crop and flip, for those with few images')
 
-    resume_model_auto: Optional[str] = setting(None, 'weights file of an auto-encoder to begin with; none: random weights')
+    resume_model_auto: Optional[str] = setting(None, 'weights file of an auto-encoder to begin with; none: random weights',
+                                               is_path=True)
 
     # Training
     epochs: int = setting(4, 'how often to go through the images', minimum=1, may_change=True)
-    batch: int = setting(2, 'images per step', minimum=1)
+    batch: int = setting(2, 'images per step; beside resume a smaller one, for a run that was too large for the memory',
+                         minimum=1, may_change=True)
     lr: float = setting(1e-4, 'learning rate of the first `full_rate_epochs`; a tenth of it afterwards', above=0)
     full_rate_epochs: int = setting(2, 'epochs at the full learning rate', minimum=1)
     weight_decay: float = setting(0.9, 'L2 weight decay, added to the gradient', minimum=0)

@@ -13,9 +13,9 @@ SMALL_TEST_PAIRS = 2
 
 @dataclass
 class Args:
-    original: Optional[str] = setting(None, 'a checkout of github.com/hli1221/CrossFuse')
+    original: Optional[str] = setting(None, 'a checkout of github.com/hli1221/CrossFuse', is_path=True)
     parts: List[str] = setting(list(PARTS), 'which parts to do', choices=PARTS, may_change=True)
-    data: List[str] = setting(['./database'], 'folders with training images in KAIST\'s layout')
+    data: List[str] = setting(['./database'], 'folders with training images in KAIST\'s layout', is_path=True)
     train_num: int = setting(20000, 'number of pairs to train on, spread over all sequences; fewer if there are not as '
                                     'many', minimum=1)
     test: str = setting('./images/21_pairs_tno', 'a folder with the test images, in ir/ and vi/ (or vis/)', may_change=True)
@@ -47,5 +47,5 @@ class Args:
     cuda: bool = setting(False, 'compute on the GPU, both sides')
     threads: int = setting(0, 'threads of each side while it works alone; in training, where all work at once, it has '
                            'half of them; 0: one for each core', minimum=0)
-    out: str = setting('./results/comparison', 'the folder for tables and figures')
+    out: str = setting('./results/comparison', 'the folder for tables and figures', is_path=True)
     work: str = setting('./output/comparison', 'the folder for what passes between the processes, and for fused images', may_change=True)

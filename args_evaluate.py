@@ -24,6 +24,8 @@ class Args:
     channels: bool = setting(False, 'score each colour channel and average, instead of the luma')
 
     resize: bool = setting(False, 'make infrared images of another size fit the visible ones, as in fusing; --resize there is noted')
+    ir_range: Optional[List[str]] = setting(None, 'values of infrared files to be made black and white: auto, each image\'s own '
+                                                  '(but for 0.1 % of its pixels at each end), or LOW HIGH; none: as noted in fusing')
     images: str = setting('images', 'folder of the test sets, each with folders such as ir/ and vi/')
     output: str = setting('output', 'folder below which fused folders are looked for')
     out: Optional[str] = setting(None, 'folder for the results; by default a new one in `output`/metrics')

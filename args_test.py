@@ -15,6 +15,8 @@ class Args:
     vi: Optional[str] = setting(None, 'instead of a test set: a folder of visible images, or one file', aliases=('vis',))
     ir_name: Optional[str] = setting(None, 'how infrared files are named if words do not tell, as {}_nir; pairs have {} in common')
     vi_name: Optional[str] = setting(None, 'the same for visible files, as {}_rgb', aliases=('vis_name',))
+    ir_range: Optional[List[str]] = setting(None, 'values of infrared files to be made black and white: auto, each image\'s own '
+                                                  '(but for 0.1 % of its pixels at each end), or LOW HIGH; none: as the files have them')
     resize: bool = setting(False, 'make infrared images of another size fit; otherwise such pairs are left out')
 
     # Network

@@ -12,18 +12,23 @@ from tools.settings import setting
 @dataclass
 class Args:
     # Data
-    path: List[str] = setting(['./database'], 'folders with training pairs, as datasets have them: infrared and visible told by names')
-    ir: Optional[str] = setting(None, 'instead of path: a folder of infrared images')
-    vi: Optional[str] = setting(None, 'instead of path: a folder of visible images', aliases=('vis',))
-    ir_name: Optional[str] = setting(None, 'how infrared files are named if words do not tell, as {}_nir; pairs have {} in common')
-    vi_name: Optional[str] = setting(None, 'the same for visible files, as {}_rgb', aliases=('vis_name',))
+    path: List[str] = setting(['./database'], 'folders with training pairs, as datasets have them: infrared and visible told by names',
+                              may_change=True, is_path=True)
+    ir: Optional[str] = setting(None, 'instead of path: a folder of infrared images', may_change=True, is_path=True)
+    vi: Optional[str] = setting(None, 'instead of path: a folder of visible images',
+                                aliases=('vis',), may_change=True, is_path=True)
+    ir_name: Optional[str] = setting(None, 'how infrared files are named if words do not tell, as {}_nir; pairs have {} in common',
+                                     may_change=True)
+    vi_name: Optional[str] = setting(None, 'the same for visible files, as {}_rgb', aliases=('vis_name',), may_change=True)
+    ir_range: Optional[List[str]] = setting(None, 'values of infrared files to be made black and white: auto, each image\'s own '
+                                                  '(but for 0.1 % of its pixels at each end), or LOW HIGH; none: as the files have them')
     train_num: int = setting(20000, 'number of pairs to train on, fewer if there are not as many', minimum=1)
     train_num_from: str = setting('first', 'the first train_num pairs, as the original, or spread over all sequences',
                                   choices=('first', 'spread'))
     workers: int = setting(2, 'threads that read images', minimum=1, may_change=True)
     cache: bool = setting(False, 'keep decoded images in memory (64 KB each)', may_change=True)
     cache_features: Optional[str] = setting(None, 'folder for the encoders\' deep features (1 MB a pair), computed once instead of in '
-                                                  'each epoch; not with augment', may_change=True)
+                                                  'each epoch; not with augment', may_change=True, is_path=True)
     augment: bool = setting(False, 'random crop and flip, the same for both of a pair, for those with few images')
 
     # Networks
@@ -35,15 +40,17 @@ class Args:
     deep_shares: str = setting('signed', 'how deep features are weighed: as the original, or by absolute values, which cannot '
                                          'explode', choices=DEEP_SHARES, part='network')
     resume_model_auto_ir: Optional[str] = setting(None, 'infrared auto-encoder: weights file or run folder; none: the '
-                                                        'newest run')
+                                                        'newest run', is_path=True)
     resume_model_auto_vi: Optional[str] = setting(None, 'visible auto-encoder: weights file or run folder; none: the '
-                                                        'newest run')
+                                                        'newest run', is_path=True)
     save_auto_model: str = setting('./models/autoencoder', 'folder with the runs of stage 1', may_change=True)
-    resume_model_trans: Optional[str] = setting(None, 'weights file of a fusion network to begin with; none: random weights')
+    resume_model_trans: Optional[str] = setting(None, 'weights file of a fusion network to begin with; none: random weights',
+                                                is_path=True)
 
     # Training
     epochs: int = setting(16, 'how often to go through the pairs', minimum=1, may_change=True)
-    batch: int = setting(8, 'pairs per step', minimum=1)
+    batch: int = setting(8, 'pairs per step; beside resume a smaller one, for a run that was too large for the memory',
+                         minimum=1, may_change=True)
     lr: float = setting(1e-3, 'learning rate of the first `full_rate_epochs`; a tenth of it afterwards', above=0)
     full_rate_epochs: int = setting(2, 'epochs at the full learning rate', minimum=1)
     weight_decay: float = setting(0.9, 'L2 weight decay, added to the gradient', minimum=0)

@@ -21,8 +21,8 @@ from tools.data.kaist import list_pairs
 from tools.data.layouts import source_folders
 from tools.data.pairing import pair_folders
 from tools.errors import UserError, run_script
-from tools.settings import describe, may_change, parse_settings
-from tools.training.run_folder import save_settings, saved_settings
+from tools.settings import describe, parse_settings
+from tools.training.run_folder import changed_settings, save_settings, saved_settings
 
 FORWARD_PAIRS = 3  # test pairs that the forward part fuses
 
@@ -63,8 +63,7 @@ def main():
 
 def check_resume(settings):
     """UserError unless the training before was the one that these settings would start."""
-    saved = saved_settings(settings.work)
-    changed = [name for name, value in vars(settings).items() if name not in may_change(Args) and value != saved.get(name)]
+    changed = changed_settings(settings, saved_settings(Args, settings.work))
     if changed:
         raise UserError(f'--resume: the training in {settings.work} had other values of {", ".join(changed)}')
 

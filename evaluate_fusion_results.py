@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 from args_evaluate import Args
+from tools.data.doubts import value_doubts
 from tools.data.fused_folders import METRICS_FOLDER, Sources, find_fused_folders, noted_sources, set_of_folder, sources_of
 from tools.data.names import patterns_of
-from tools.data.pairing import pair_folders
 from tools.errors import UserError, run_script
 from tools.evaluation.explaining import answer_text, explain, parse_question
 from tools.evaluation.protocols import ALL_PROTOCOLS
@@ -24,6 +24,7 @@ from tools.evaluation.scoring import compare_folders, match_methods, name_method
 from tools.evaluation.side_by_side import terminal_tables, write_metric_tables
 from tools.settings import parse_settings
 from tools.tables import write_csv
+from tools.value_range import parse_range
 
 
 def main(arguments=None):
@@ -55,10 +56,12 @@ def evaluate(settings, folders):
     metrics = select_metrics(settings.protocol, settings.metrics)
     methods = name_methods(folders, settings.names)
     sources = find_sources(settings, folders)
-    pairing = pair_folders(sources.ir, sources.vis, sources.patterns)
+    pairing = sources.pairing()
     print(f'{pairing.describe()}\nscoring {", ".join(methods)} by {" ".join(metric.name for metric in metrics)}')
+    for doubt in value_doubts([pair.ir for pair in pairing.pairs], [pair.vis for pair in pairing.pairs], sources.ir_range):
+        print(doubt)
     scores = score_methods(methods, pairing, settings.protocol, metrics, settings.channels, settings.workers,
-                           sources.resize)
+                           sources.resize, sources.ir_range)
     if scores.table.isna().all(axis=None):
         raise UserError('nothing could be scored:\n' + '\n'.join(scores.problems))
 
@@ -88,11 +91,11 @@ def explain_numbers(settings, folders):
     """Say what gives the printed numbers on the images of the folders. Returns the exit code."""
     questions = [parse_question(text) for text in settings.explain]
     methods, sources = name_methods(folders, settings.names), find_sources(settings, folders)
-    pairing = pair_folders(sources.ir, sources.vis)
+    pairing = sources.pairing()
     print(pairing.describe())
     problems = []
     for question in questions:
-        answer = explain(question, methods, pairing, settings.workers)
+        answer = explain(question, methods, pairing, settings.workers, sources.ir_range)
         problems += [problem for problem in answer.problems if problem not in problems]
         print(f'\n{answer_text(question, answer)}')
     return exit_code(problems)
@@ -102,17 +105,27 @@ def find_sources(settings, folders):
     """Where the source images are: as given, or as the folders or their names tell."""
     asked = patterns_of(settings.ir_name, settings.vi_name)
     if settings.ir and settings.vi:
-        noted = filter(None, map(noted_sources, folders))
-        return Sources(Path(settings.ir), Path(settings.vi), asked, settings.resize or any(source.resize for source in noted))
+        noted = list(filter(None, map(noted_sources, folders)))
+        return Sources(((Path(settings.ir), Path(settings.vi)),), asked, settings.resize or any(source.resize for source in noted),
+                       find_range(settings, noted))
     if settings.ir or settings.vi:
         raise UserError('give both --ir and --vi, or neither')
     sources = [sources_of(folder, settings.images) for folder in folders]
     if None in sources:
         raise UserError('it is not known which images were fused: give their folders as --ir and --vi')
-    if len({(source.ir.resolve(), source.vis.resolve(), source.patterns) for source in sources}) > 1:
+    if any(source.same() != sources[0].same() for source in sources):
         raise UserError('the folders were fused from different images, evaluate them separately: ' + '; '.join(
-            f'{folder} from {source.ir} and {source.vis}' for folder, source in zip(folders, sources)))
-    return sources[0]._replace(patterns=asked or sources[0].patterns, resize=settings.resize or any(source.resize for source in sources))
+            f'{folder} from {source.describe()}' for folder, source in zip(folders, sources)))
+    return sources[0]._replace(patterns=asked or sources[0].patterns, resize=settings.resize or any(source.resize for source in sources),
+                               ir_range=find_range(settings, sources))
+
+
+def find_range(settings, sources):
+    """The range of infrared values: as given, or as noted when the images were fused. UserError if that differs."""
+    noted = {source.ir_range for source in sources}
+    if len(noted) > 1 and settings.ir_range is None:
+        raise UserError('the images were fused with different ir_range: give the one to score all with')
+    return next(iter(noted), None) if settings.ir_range is None else parse_range(settings.ir_range)
 
 
 def check(settings, folders):

@@ -22,10 +22,11 @@ def fuse(settings, prefix, **options):
     from tools.fuser import load_fuser
     from tools.fusing.folders import Options, find_test_sets, fuse_test_sets
     from tools.runtime import use_device
+    from tools.value_range import parse_range
 
-    patterns = patterns_of(settings.ir_name, settings.vi_name)
+    patterns, ir_range = patterns_of(settings.ir_name, settings.vi_name), parse_range(settings.ir_range)
     options = Options(prefix, resize=settings.resize, overwrite=settings.overwrite, contact_sheet=settings.contact_sheet,
-                      patterns=patterns, **options)
+                      patterns=patterns, ir_range=ir_range, **options)
     test_sets = find_test_sets(settings.test_set, settings.images, settings.ir, settings.vi, patterns)
     print(f'computing on the {use_device(settings.cuda)}')
     fuser = load_fuser(settings.model, settings.auto_ir, settings.auto_vi, settings.epoch, settings.models,

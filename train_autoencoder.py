@@ -22,12 +22,14 @@ def main():
 
     from network.loss import autoencoder_losses
     from network.operators import use_mixed_precision
+    from tools.data.doubts import value_doubts
     from tools.data.kaist import list_images_of
     from tools.data.loader import Batches
     from tools.data.names import patterns_of
     from tools.optimizer import Adam
     from tools.runtime import jt, set_seed, use_device
     from tools.training.run import TrainingRun, learning_rate
+    from tools.value_range import parse_range
     from tools.weights.checkpoint import load_weights
     from tools.weights.networks import build_auto_encoder, restore
 
@@ -36,8 +38,12 @@ def main():
     listing = list_images_of(settings.path, settings.type_flag, settings.train_num, settings.train_num_from, settings.ir, settings.vi,
                              patterns_of(settings.ir_name, settings.vi_name))
     print(listing.report)
+    ir_range = parse_range(settings.ir_range) if settings.type_flag == 'ir' else None
+    files = [path for path, in listing.items]
+    for doubt in value_doubts(*((files, []) if settings.type_flag == 'ir' else ([], files)), ir_range):
+        print(doubt)
     batches = Batches(listing.items, settings.batch, (settings.Height, settings.Width), settings.seed, settings.workers,
-                      settings.cache, settings.augment, report=tqdm.write)
+                      settings.cache, settings.augment, report=tqdm.write, ranges=[ir_range])
 
     device = use_device(settings.cuda)
     use_mixed_precision(settings.mixed_precision, device)

@@ -25,6 +25,7 @@ def main():
 
     from network.loss import fusion_losses
     from network.operators import use_mixed_precision
+    from tools.data.doubts import value_doubts
     from tools.data.feature_cache import open_caches
     from tools.data.kaist import list_pairs
     from tools.data.loader import Batches
@@ -32,6 +33,7 @@ def main():
     from tools.optimizer import Adam
     from tools.runtime import jt, set_seed, use_device
     from tools.training.run import TrainingRun, learning_rate
+    from tools.value_range import parse_range
     from tools.weights.checkpoint import load_weights
     from tools.weights.encoders import find_encoders, load_encoders, save_encoders
     from tools.weights.networks import build_fusion, restore
@@ -44,15 +46,18 @@ def main():
     listing = list_pairs(settings.path, settings.train_num, settings.train_num_from, settings.ir, settings.vi,
                          patterns_of(settings.ir_name, settings.vi_name))
     print(listing.report)
+    ranges = parse_range(settings.ir_range), None
+    for doubt in value_doubts(*zip(*listing.items), ir_range=ranges[0]):
+        print(doubt)
     batches = Batches(listing.items, settings.batch, SIZE, settings.seed, settings.workers, settings.cache, settings.augment,
-                      report=tqdm.write)
+                      report=tqdm.write, ranges=ranges)
 
     device = use_device(settings.cuda)
     use_mixed_precision(settings.mixed_precision, device)
     set_seed(settings.seed)
     encoders = load_encoders(encoder_files)
     encoder_ir, encoder_vi = (encoder.model for encoder in encoders)
-    caches = open_caches(settings.cache_features, encoders, listing.items, SIZE)
+    caches = open_caches(settings.cache_features, encoders, listing.items, SIZE, ranges)
     given, options = None if resumed else settings.resume_model_trans, part_of(settings, 'network')
     if given:
         model = restore(load_weights(given), given, 'fusion', settings.variant, **options)

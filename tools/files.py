@@ -39,3 +39,12 @@ def write_text(path, text):
 def printable(name):
     """A name for tables and figures, with escapes for what is not UTF-8 in the name of a file: pandas and SVG files refuse it."""
     return name.encode('utf-8', ESCAPED).decode('utf-8')
+
+
+def found_from(folder, path):
+    """A path that was noted by a program running in `folder`: as it is found from there, or if it is not, as it is spelled.
+
+    So it is found from any other folder, and also where everything moved together.
+    """
+    there = os.path.join(folder, path)
+    return there if folder != os.getcwd() and os.path.exists(there) else path

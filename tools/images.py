@@ -13,6 +13,7 @@ from PIL import Image
 
 from tools.errors import UserError
 from tools.files import whole_file
+from tools.value_range import stretched
 
 WRITTEN_EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
 IMAGE_EXTENSIONS = (*WRITTEN_EXTENSIONS, '.pgm', '.webp', '.jp2')  # that are read
@@ -76,13 +77,21 @@ def read_image(path):
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def read_gray(path):
+def read_as_stored(path):
+    """Read an image with all its channels, in OpenCV's order: H×W, H×W×3, or with alpha H×W×4. Raises UserError as `read_gray` does."""
+    return _decode(path, cv2.IMREAD_UNCHANGED)
+
+
+def read_gray(path, value_range=None):
     """Read an image as H×W uint8 gray, exactly as the original does: OpenCV's IMREAD_GRAYSCALE.
 
     Only 16-bit files differ: their whole range is scaled to 0…255 and rounded.
+    value_range: of the file's values, to be stretched to all gray levels, as from `tools.value_range.parse_range`.
     Raises UserError for a file that is missing, empty, no image, cut off, or has other than 8 or 16 bits per channel.
     """
     image = _decode(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+    if value_range:
+        image = stretched(image, value_range)
     if image.dtype == np.uint16:
         image = ((image.astype(np.uint32) + SIXTEEN_TO_EIGHT_BIT // 2) // SIXTEEN_TO_EIGHT_BIT).astype(np.uint8)
     return image

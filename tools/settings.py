@@ -20,17 +20,18 @@ NONE = 'none'
 
 
 def setting(default, help, choices=None, minimum=None, above=None, below=None, multiple_of=None, alone=None, aliases=(), positional=False,
-            part=None, may_change=False):
+            part=None, may_change=False, is_path=False):
     """A field of a settings dataclass, annotated as bool, int, float, str, or as List[…] or Optional[…] of these.
 
     default: its value; a list is copied for each use. help: shown by --help.
     choices: the only values allowed. minimum / above: the smallest value allowed, with / without itself. below: all values are.
     alone: what the option means without a value (`--resume`), as text; a bool alone means true. aliases: other names on the command line.
     positional: given by its place instead of its name, and always. part: what takes it as an argument, see `part_of`.
-    may_change: whether it can be given beside --resume, since it does not change what a run computes.
+    may_change: whether it can be given beside --resume, since it does not change what a run computes, or is checked there.
+    is_path: whether it names files or folders that a run reads, so that it means the same however they are spelled.
     """
     metadata = dict(help=help, choices=choices, minimum=minimum, above=above, below=below, multiple_of=multiple_of, alone=alone,
-                    aliases=aliases, positional=positional, part=part, may_change=may_change)
+                    aliases=aliases, positional=positional, part=part, may_change=may_change, is_path=is_path)
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -44,6 +45,11 @@ def part_of(settings, part):
 def may_change(cls):
     """The names of the settings that can be given beside --resume."""
     return [field.name for field in dataclasses.fields(cls) if field.metadata.get('may_change')]
+
+
+def paths_in(cls):
+    """The names of the settings that name files or folders which are read."""
+    return [field.name for field in dataclasses.fields(cls) if field.metadata.get('is_path')]
 
 
 def parse_settings(cls, description, argv=None, defaults=None):

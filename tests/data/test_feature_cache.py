@@ -51,19 +51,21 @@ def test_the_same_bits_in_any_batches(tmp_path, encoder, paths, images):
     assert np.array_equal(batch(again, images, paths, [0, 2]), expected[::-1])
 
 
-@pytest.mark.parametrize('change', ['encoder', 'image', 'order', 'size'])
+@pytest.mark.parametrize('change', ['encoder', 'image', 'order', 'size', 'range'])
 def test_of_other_encoders_or_images_nothing_is_taken(tmp_path, encoder, paths, images, change):
     FeatureCache(tmp_path / 'cache', encoder, paths, SIZE).deep(jt.array(images), paths)
-    size = SIZE
+    size, value_range = SIZE, None
     if change == 'encoder':
         encoder = SimpleNamespace(model=encoder.model, fingerprint='b')
     elif change == 'image':
         os.utime(paths[1], (1, 1))
     elif change == 'order':
         paths = paths[::-1]
-    else:
+    elif change == 'size':
         size = (72, 80)
-    assert '0 of 4' in FeatureCache(tmp_path / 'cache', encoder, paths, size).describe()
+    else:
+        value_range = 'auto'
+    assert '0 of 4' in FeatureCache(tmp_path / 'cache', encoder, paths, size, value_range).describe()
 
 
 def test_a_file_that_cannot_be_made_is_named(tmp_path, encoder, paths):

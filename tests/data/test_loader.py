@@ -139,9 +139,9 @@ def test_augment_crops_inside_the_image_and_flips(tmp_path):
 def count_reading(monkeypatch):
     read = []
 
-    def counting(path):
+    def counting(path, value_range):
         read.append(path)
-        return read_gray(path)
+        return read_gray(path, value_range)
     monkeypatch.setattr(tools.data.loader, 'read_gray', counting)
     return read
 
@@ -215,10 +215,10 @@ def test_too_few_images(pairs):
 
 
 def test_an_exception_in_a_thread_is_raised_in_the_loop(pairs, monkeypatch):
-    def fail(path):
+    def fail(path, value_range):
         if path == pairs[4][0]:
             raise ZeroDivisionError('a bug')
-        return read_gray(path)
+        return read_gray(path, value_range)
     monkeypatch.setattr(tools.data.loader, 'read_gray', fail)
     with pytest.raises(ZeroDivisionError, match='a bug'):
         list(Batches(pairs, 1, SIZE).epoch(0))
@@ -241,11 +241,11 @@ def test_leaving_the_loop_ends_the_threads_and_the_next_epoch_starts_at_its_begi
 def test_leaving_the_loop_drops_what_was_not_begun(pairs, monkeypatch):
     gate, begun = threading.Event(), []
 
-    def wait_at_the_gate(path):
+    def wait_at_the_gate(path, value_range):
         begun.append(path)
         if len(begun) > 1:
             gate.wait(timeout=60)
-        return read_gray(path)
+        return read_gray(path, value_range)
     monkeypatch.setattr(tools.data.loader, 'read_gray', wait_at_the_gate)
     epoch = Batches([(pair[0],) for pair in pairs], 1, SIZE, workers=2).epoch(0)
     next(epoch)

@@ -401,7 +401,7 @@ def test_sources_that_differ(data):
         main(['--test_set', SET, *OUT])
 
 
-@pytest.mark.parametrize('content', ['{"ir": "a"}', 'not json', '[]', '{"ir": 1, "vis": 2}'])
+@pytest.mark.parametrize('content', ['{"ir": "a"}', 'not json', '[]', '{"ir": 1, "vis": 2}', '{"ir": [], "vi": []}'])
 def test_damaged_sources_file(data, content):
     output_folder(data, f'{SET}_transfuse_epoch4_x', 10)
     (data / f'output/crossfuse_test/{SET}_transfuse_epoch4_x/sources.json').write_text(content)
@@ -508,6 +508,41 @@ def test_results_of_resizing_are_scored_as_they_were_made(data):
     output_folder(data, f'{SET}_x', 10, sources=noted)
     assert main([*OUT]) == 0
     assert float(table('out/scores.csv')[0]['MI']) == pytest.approx(expected, rel=1e-7)
+
+
+def test_infrared_of_16_bits_is_scored_as_it_was_fused(data, capsys):
+    for i in range(1, 7):
+        write_image(data / f'images/{SET}/ir/IR{i}.png', (7000 + 5 * picture(i).astype(int)).astype(np.uint16))
+    fused, _, vis = triple(1)
+    path = data / f'images/{SET}/ir/IR1.png'
+    plain, stretched = (m.mi(fused, read_gray(path, ir_range), vis) for ir_range in (None, 'auto'))
+    assert abs(stretched - plain) > 0.1
+
+    assert main([*SOURCES, '--fused', 'a', '--metrics', 'MI']) == 0
+    assert float(table('out/scores.csv')[0]['MI']) == pytest.approx(plain, rel=1e-7)
+    assert capsys.readouterr().out.count('small part of 16 bits') == 1
+    assert main([*SOURCES, '--fused', 'a', 'b', '--metrics', 'MI', '--ir_range', 'auto', '--html']) == 0
+    assert float(table('out/scores.csv')[0]['MI']) == pytest.approx(stretched, rel=1e-7)
+    told = capsys.readouterr().out
+    assert 'infrared with the range auto' in told and 'doubtful' not in told
+    assert 'infrared with the range auto' in (data / 'out/summary.md').read_text()
+    (data / 'one').mkdir()
+    shutil.copy(data / 'a/results_transfuse_IR1.png', data / 'one')
+    main([*SOURCES, '--fused', 'one', '--explain', f'MI={stretched:.5f}', '--ir_range', 'auto'])
+    assert 'none gives' not in capsys.readouterr().out
+    assert main([*SOURCES, '--fused', 'a', '--metrics', 'MI', '--channels', '--ir_range', '7000', '8275']) == 0
+    expected = m.mi(fused, read_gray(path, (7000.0, 8275.0)), vis)
+    assert float(table('out/scores.csv')[0]['MI']) == pytest.approx(expected, rel=1e-7)
+
+    noted = {'ir': f'images/{SET}/ir', 'vi': f'images/{SET}/vis', 'ir_range': 'auto'}
+    output_folder(data, f'{SET}_x', 10, sources=noted)
+    output_folder(data, f'{SET}_y', 10, 'b', sources={**noted, 'ir_range': '7000.0 8275.0'})
+    for sources in (['--fused', f'output/crossfuse_test/{SET}_x', *OUT], [*SOURCES, '--fused', f'output/crossfuse_test/{SET}_x', 'c']):
+        main([*sources, '--metrics', 'MI'])
+        assert float(table('out/scores.csv')[0]['MI']) == pytest.approx(stretched, rel=1e-7)
+    with pytest.raises(UserError, match='fused with different ir_range: give the one'):
+        main(['--test_set', SET, *OUT])
+    assert main(['--test_set', SET, '--metrics', 'MI', '--ir_range', 'auto', *OUT]) == 0
 
 
 def test_names_as_asked_for_and_as_noted(data):

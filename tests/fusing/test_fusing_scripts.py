@@ -17,9 +17,10 @@ import test_conv_trans
 from tools.data.pairing import pair_folders
 from tools.errors import UserError
 from tools.fuser import load_fuser
-from tools.fusing.pictures import feature_mosaic
+from tools.fusing.pictures import CELL_WIDTH, LABEL_HEIGHT, feature_mosaic
 from tools.images import list_images, luma, read_gray, read_image, write_image
 from tools.scenes.places import make_scene
+from tools.value_range import stretched
 from tools.weights import fusion as fusion_files
 
 RUN = 'fuse_20261122_101500'
@@ -238,6 +239,29 @@ def test_other_formats_are_fused(fuse, tmp_path, extension):
     assert [path.name for path in list_images(tmp_path / 'out')] == ['results_transfuse_1.png']
 
 
+@pytest.mark.parametrize('script', [test_conv_trans, test_color_image])
+def test_infrared_of_16_bits_is_stretched_if_asked(fuse, fuser, tmp_path, capsys, script):
+    write_set(tmp_path, sizes=((40, 56), (40, 56)))
+    for number in (1, 2):
+        ir = pair_of(40, 56, number)[0]
+        write_image(tmp_path / 'ir' / f'IR{number}.png', (7000 + 5 * ir.astype(int)).astype(np.uint16))
+    folders = '--ir', 'ir', '--vi', 'vis'
+    assert fuse(script, *folders, '--out', 'plain') == 0
+    assert capsys.readouterr().out.count('doubtful: ') == 1
+    assert fuse(script, *folders, '--out', 'out', '--ir_range', 'auto', '--contact_sheet') == 0
+    assert 'doubtful: ' not in capsys.readouterr().out
+    assert json.loads((tmp_path / 'out' / 'sources.json').read_text())['ir_range'] == 'auto'
+    expected = fuser(stretched(read_image(tmp_path / 'ir' / 'IR1.png'), 'auto'), read_gray(tmp_path / 'vis' / 'VIS1.png'))
+    assert np.array_equal(read_image(list_images(tmp_path / 'out')[0]), expected)
+    infrared = read_image(tmp_path / 'out' / 'contact_sheet' / 'contact_sheet_1.png')[LABEL_HEIGHT:, :CELL_WIDTH]
+    assert np.ptp(infrared[:CELL_WIDTH // 2]) > 200
+    for other in ([], ['--ir_range', '7000', '8000']):
+        with pytest.raises(UserError, match='results of other images or settings'):
+            fuse(script, *folders, '--out', 'out', *other)
+    with pytest.raises(UserError, match='ir_range must be auto, or LOW HIGH'):
+        fuse(script, *folders, '--ir_range', '8000', '7000')
+
+
 # Going wrong
 
 def test_bad_files_are_named_and_the_rest_is_done(fuse, tmp_path, capsys):
@@ -345,3 +369,50 @@ def test_the_command_line(script, tmp_path):
     unknown = run('--modle', 'x')
     assert unknown.returncode == 1 and '--modle' in unknown.stderr
     assert '--contact_sheet' in run('--help').stdout
+
+
+# The same images, however their paths are spelled
+
+def test_results_of_the_same_images_from_another_folder(fuse, tmp_path, monkeypatch):
+    folder = write_set(tmp_path / 'images' / 'some')
+    assert fuse(test_conv_trans, '--test_set', 'some', '--out', 'out') == 0
+    list_images(tmp_path / 'out')[0].unlink()
+    (tmp_path / 'link').symlink_to(folder / 'vis')
+    assert fuse(test_conv_trans, '--ir', folder / 'ir', '--vi', 'link', '--out', 'out') == 0
+    assert len(list_images(tmp_path / 'out')) == 2
+    monkeypatch.chdir(tmp_path / 'images')
+    assert fuse(test_conv_trans, '--ir', 'some/ir', '--vi', './some/vis', '--out', '../out') == 0
+    assert evaluate_fusion_results.main(['--fused', '../out', '--workers', '1']) == 0
+
+
+def test_single_files_one_after_another(fuse, tmp_path, monkeypatch):
+    write_set(tmp_path)
+    (tmp_path / 'vis' / 'VIS2.png').rename(tmp_path / 'right.png')  # in another folder, of a name that tells nothing
+    for _ in range(2):  # the second time all is there already
+        for ir, vis in (('ir/IR1.png', 'vis/VIS1.png'), (tmp_path / 'ir' / 'IR2.png', 'right.png')):
+            assert fuse(test_conv_trans, '--ir', ir, '--vi', vis, '--out', 'out') == 0
+    assert [path.name for path in list_images(tmp_path / 'out')] == ['results_transfuse_IR1.png', 'results_transfuse_IR2.png']
+    (tmp_path / 'elsewhere').mkdir()
+    monkeypatch.chdir(tmp_path / 'elsewhere')
+    assert evaluate_fusion_results.main(['--fused', '../out', '--out', 'scores', '--workers', '1']) == 0
+    rows = (tmp_path / 'elsewhere' / 'scores' / 'scores.csv').read_text().splitlines()
+    assert [row.split(',')[1] for row in rows] == ['image', 'IR1.png', 'IR2.png']
+
+
+def test_single_files_of_one_name_are_not_mixed(fuse, tmp_path):
+    for name in ('one', 'two'):
+        write_set(tmp_path / name, sizes=((24, 32),))
+    assert fuse(test_conv_trans, '--ir', 'one/ir/IR1.png', '--vi', 'one/vis/VIS1.png', '--out', 'out') == 0
+    for ir, vis in (('two/ir/IR1.png', 'two/vis/VIS1.png'), ('one/ir/IR1.png', 'two/vis/VIS1.png'), ('one/ir', 'one/vis')):
+        with pytest.raises(UserError, match='results of other images or settings'):
+            fuse(test_conv_trans, '--ir', ir, '--vi', vis, '--out', 'out', '--overwrite')
+
+
+def test_results_go_on_after_everything_moved(fuse, tmp_path, monkeypatch):
+    write_set(tmp_path / 'project' / 'images' / 'some')
+    monkeypatch.chdir(tmp_path / 'project')
+    assert fuse(test_conv_trans, '--test_set', 'some', '--out', 'out') == 0
+    (tmp_path / 'project').rename(tmp_path / 'moved')
+    monkeypatch.chdir(tmp_path / 'moved')
+    assert fuse(test_conv_trans, '--test_set', 'some', '--out', 'out') == 0
+    assert evaluate_fusion_results.main(['--fused', 'out', '--workers', '1']) == 0

@@ -1,11 +1,13 @@
 """Training runs: settings, stopping and going on, numbers that go bad, what is written, mixed precision."""
 import contextlib
+import dataclasses
 import errno
 import io
 import os
 import pty
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,9 +28,11 @@ import train_conv_trans
 from network import layers, operators
 from network.loss import Gradient_loss, Order_loss
 from tools.curves.reading import read_runs
+from tools.data.frames import check_frames, note_frames
+from tools.data.kaist import list_pairs
 from tools.data.loader import Batches
 from tools.errors import UserError, run_script
-from tools.images import read_image, write_image
+from tools.images import read_gray, read_image, write_image
 from tools.optimizer import Adam
 from tools.runtime import jt, nn, set_seed
 from tools.scenes.folders import write_database
@@ -256,15 +260,90 @@ def test_more_epochs_go_on_from_a_finished_run(tmp_path, items, whole, capsys):
     assert [line.split()[1] for line in log(whole)] == ['1/2'] * 3 + ['2/2'] * 3 + ['3/4'] * 3 + ['4/4'] * 3
 
 
-@pytest.mark.parametrize('change', [{'seed': 1}, {'batch': 3}], ids=str)
-def test_other_data_is_refused(tmp_path, items, change):
+# ---- the same data, wherever it lies
+
+def moved(items, folder):
+    """The same images copied to another folder, under other names."""
+    paths = [folder / f'{index:02}.PNG' for index in range(len(items))]
+    folder.mkdir()
+    for (source,), path in zip(items, paths):
+        path.write_bytes(source.read_bytes())
+    return [(path,) for path in paths]
+
+
+def test_a_run_goes_on_after_the_data_moved(tmp_path, items, whole, monkeypatch):
+    interrupted(tmp_path / 'run', items, ctrl_c_in(1))
+    elsewhere = moved(items, tmp_path / 'elsewhere')
+    interrupted(tmp_path / 'run', elsewhere, ctrl_c_in(3))
+    for (path,) in elsewhere:
+        path.unlink()
+    monkeypatch.chdir(tmp_path)
+    tiny_run(tmp_path / 'run', [(path.relative_to(tmp_path),) for (path,) in items])
+    assert_same_run(tmp_path / 'run', whole)
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda items: items[0][0].unlink(), r'of 7 1 missing or changed \(.*0.png\), 1 new \(.*0.png\): put them back'),
+    (lambda items: write_image(items[2][0], np.zeros((20, 24), np.uint8)), r'1 missing or changed \(.*2.png\), 1 new \(.*2.png\)'),
+    (lambda items: items.pop(), r'of 7 1 missing or changed \(.*6.png\): put'),
+    (lambda items: items.append(items[0]), r'of 7 1 new \(.*0.png\): put'),
+    (lambda items: items.reverse(), 'but in another order: give their folders in that of the start')], ids=range(5))
+def test_other_data_is_refused_and_what_differs_is_said(tmp_path, items, change, message):
     interrupted(tmp_path / 'run', items, ctrl_c_in(1))
     before = rows(tmp_path / 'run')
-    with pytest.raises(UserError, match='run cannot go on.*images found are not those'):
-        tiny_run(tmp_path / 'run', items, **change)
-    with pytest.raises(UserError, match='run cannot go on.*images found are not those'):
-        tiny_run(tmp_path / 'run', items[::-1])
+    change(items)
+    with pytest.raises(UserError, match=f'run cannot go on: the training images found are not those.*{message}'):
+        tiny_run(tmp_path / 'run', items)
     assert rows(tmp_path / 'run') == before
+
+
+def test_images_of_one_size_are_told_apart(tmp_path):
+    """Uncompressed: only what is in them differs."""
+    paths = [tmp_path / f'{index}.bmp' for index in range(3)]
+    for index, path in enumerate(paths):
+        write_image(path, np.full((64, 64), index, np.uint8))
+    note_frames([(path,) for path in paths], tmp_path)
+    check_frames([(path,) for path in paths], tmp_path)
+    write_image(paths[1], np.full((64, 64), 7, np.uint8))
+    with pytest.raises(UserError, match=r'1 missing or changed \(.*1.bmp\), 1 new \(.*1.bmp\)'):
+        check_frames([(path,) for path in paths], tmp_path)
+    (tmp_path / 'frames.json').write_text('[')
+    with pytest.raises(UserError, match='cannot read .*frames.json'):
+        check_frames([(path,) for path in paths], tmp_path)
+
+
+def test_a_broken_image_may_be_mended_before_going_on(tmp_path, items):
+    broken = list(Batches(items, 2, (16, 16), args_auto.Args().seed).epoch(0))[0].paths[0][0]
+    whole_image = broken.read_bytes()
+    broken.write_bytes(whole_image[:60])
+    interrupted(tmp_path / 'run', items, ctrl_c_in(1))
+    broken.write_bytes(whole_image)
+    tiny_run(tmp_path / 'run', items)
+    assert len(rows(tmp_path / 'run')) == 1 + 2 * STEPS
+
+
+def test_a_smaller_batch_goes_on_at_the_same_image(tmp_path, items, capsys):
+    seen = []
+    interrupted(tmp_path / 'run', items, ctrl_c_in(1), batch=3)  # two steps an epoch
+    interrupted(tmp_path / 'run', items, lambda run, outputs: (seen.append(run.step), os.kill(os.getpid(), signal.SIGINT)), batch=2)
+    assert seen == [0]  # the whole of the second epoch, of three steps
+    assert 'with batch 2 instead of 3' in capsys.readouterr().out
+    tiny_run(tmp_path / 'run', items, lambda run, outputs: seen.append(run.step), batch=1)
+    assert seen == [0, 2, 3, 4, 5, 6]  # two images of the second epoch were done
+    steps = [int(line.split(',')[0]) for line in rows(tmp_path / 'run')[1:]]
+    assert steps == sorted(set(steps)) and steps[-1] == 2 * 7
+    with pytest.raises(UserError, match='batch was 1, and can only become smaller'):
+        tiny_run(tmp_path / 'run', items, batch=2)
+
+
+def test_a_smaller_batch_within_a_batch_sees_some_images_again(tmp_path, items):
+    order = np.random.RandomState([args_auto.Args().seed, 0]).permutation(len(items))
+    interrupted(tmp_path / 'run', items, ctrl_c_in(0), batch=3, epochs=1)
+    paths = []
+    settings = {'batch': 2, 'epochs': 1}
+    hook = lambda run, outputs: paths.extend(run.paths)  # of the step before
+    tiny_run(tmp_path / 'run', items, hook, **settings)
+    assert paths == [items[index] for index in order[2:4]]
 
 
 @pytest.mark.parametrize('spoil', [lambda path: path.unlink(), lambda path: path.write_text('step')],
@@ -636,17 +715,40 @@ def test_harmless_settings_may_change_and_are_kept(stopped, items, monkeypatch):
 
 
 @pytest.mark.parametrize('change', [
-    ['--lr', 0.1], ['--batch', 3], ['--seed', 1], ['--type_flag', 'vi'], ['--Height', 128], ['--ssim_loss_weight', 1],
+    ['--lr', 0.1], ['--seed', 1], ['--type_flag', 'vi'], ['--Height', 128], ['--ssim_loss_weight', 1],
     ['--train_num', 4], ['--augment'], ['--weight_decay', 0], ['--ssim_val_range', 'none'], ['--mixed_precision'],
-    ['--path', '.']], ids=str)
+    ['--resume_model_auto', 'file']], ids=str)
 def test_what_would_make_it_another_run_is_refused(stopped, monkeypatch, change):
-    with pytest.raises(UserError, match=rf'{change[0][2:]} cannot change within a run, only workers, cache, epochs'):
+    with pytest.raises(UserError, match=rf'{change[0][2:]} cannot change within a run, only path, ir, vi, .*workers, cache, epochs, batch'):
         given(monkeypatch, '--resume', stopped, *change)
 
 
+def test_relative_paths_are_found_from_another_folder(tmp_path, monkeypatch):
+    for name in ('project/database', 'other', 'project/elsewhere'):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / 'project' / 'weights').write_text('')
+    monkeypatch.chdir(tmp_path / 'project')
+    settings, _ = given(monkeypatch, '--path', 'database', '--resume_model_auto', './weights')
+    save_settings(settings, tmp_path / 'project' / 'run')
+    assert given(monkeypatch, '--resume', 'run')[0] == dataclasses.replace(settings, resume='run')
+    monkeypatch.chdir(tmp_path / 'other')
+    run = tmp_path / 'project' / 'run'
+    assert given(monkeypatch, '--resume', run)[0].path == [str(tmp_path / 'project' / 'database')]
+    assert given(monkeypatch, '--resume', run, '--path', '../project/elsewhere')[0].path == ['../project/elsewhere']
+    for same in (tmp_path / 'project' / 'weights', '../project/weights'):  # the settings of the start may be given again
+        given(monkeypatch, '--resume', run, '--resume_model_auto', same)
+    (tmp_path / 'project').rename(tmp_path / 'moved')  # run and data together
+    monkeypatch.chdir(tmp_path / 'moved')
+    assert given(monkeypatch, '--resume', 'run')[0].path == ['database']
+    (tmp_path / 'moved' / 'database').rename(tmp_path / 'moved' / 'data')
+    with pytest.raises(UserError, match='there is no folder database; if the images moved, give path beside resume'):
+        given(monkeypatch, '--resume', 'run')
+    assert given(monkeypatch, '--resume', 'run', '--path', 'data')[0].path == ['data']
+
+
 def test_several_changes_are_all_named(stopped, monkeypatch):
-    with pytest.raises(UserError, match='batch, seed cannot change'):
-        given(monkeypatch, '--resume', stopped, '--seed', 1, '--batch', 4, '--epochs', 7)
+    with pytest.raises(UserError, match='lr, seed cannot change'):
+        given(monkeypatch, '--resume', stopped, '--seed', 1, '--lr', 4, '--epochs', 7)
 
 
 def test_a_run_of_the_other_stage_is_refused(stopped, monkeypatch):
@@ -760,12 +862,13 @@ def test_stage_1_interrupted_and_resumed_in_other_processes(tmp_path, database, 
     assert code == 130 and f'stopped; go on with: python train_autoencoder.py --resume {folder}' in out
     assert 'stopping after this step' in errors and 'Traceback' not in errors
     assert 1 + 2 <= len(rows(folder)) < len(rows(whole_stage_1))
-    main(monkeypatch, train_autoencoder, '--resume', '--save_auto_model', tmp_path)
+    shutil.copytree(database, tmp_path / 'moved' / 'database')
+    main(monkeypatch, train_autoencoder, '--resume', folder, '--path', tmp_path / 'moved')
     assert_same_run(folder, whole_stage_1)
     capsys.readouterr()
     main(monkeypatch, train_autoencoder, '--resume', folder)
     assert f'{folder} is finished: 2 epochs are done' in capsys.readouterr().out
-    with pytest.raises(UserError, match='batch cannot change'):
+    with pytest.raises(UserError, match='batch was 2, and can only become smaller'):
         main(monkeypatch, train_autoencoder, '--resume', folder, '--batch', 3)
 
 
@@ -868,6 +971,23 @@ def test_both_stages_begin_with_given_weights(tmp_path, database, encoders, monk
         assert all(np.allclose(found[key], expected[key], rtol=0, atol=1e-9) for key in trained) and trained
     with pytest.raises(UserError, match='holds an auto-encoder; a fusion network is needed'):
         main(monkeypatch, train_conv_trans, *still, *encoders, '--resume_model_trans', encoders[1])
+
+
+def test_both_stages_stretch_infrared_of_16_bits(tmp_path, database, encoders, monkeypatch, capsys):
+    for number, (ir, vi) in enumerate(list_pairs(database, 2).items):
+        write_image(tmp_path / 'data' / 'ir' / f'{number}.png', (7000 + 5 * read_gray(ir).astype(int)).astype(np.uint16))
+        write_image(tmp_path / 'data' / 'vi' / f'{number}.png', read_gray(vi))
+    arguments = '--path', tmp_path / 'data', '--batch', 1, '--train_num', 1, '--epochs', 1
+    for script, stage, more in ((train_autoencoder, 'save_auto_model', SMALL), (train_conv_trans, 'save_fusion_model', encoders)):
+        for ir_range in ([], ['--ir_range', 'auto']):
+            folder = tmp_path / f'{stage}{len(ir_range)}'
+            main(monkeypatch, script, *arguments, *more, f'--{stage}', folder, *ir_range)
+            picture = read_image(the_run(folder) / 'samples' / 'epoch_1.png')
+            infrared = picture[:, :picture.shape[0]]
+            assert (infrared.max() > 200) == bool(ir_range) and np.ptp(infrared) > 150 * bool(ir_range)
+            assert capsys.readouterr().out.count('doubtful: ') == (not ir_range)
+    with pytest.raises(UserError, match='ir_range cannot change'):
+        main(monkeypatch, train_conv_trans, '--resume', the_run(folder), '--ir_range', 'none')
 
 
 def test_stage_2_with_features_that_are_kept_is_the_same_run(tmp_path, database, encoders, monkeypatch, capsys):

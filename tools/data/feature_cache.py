@@ -11,16 +11,20 @@ import numpy as np
 
 from tools.errors import UserError
 from tools.runtime import jt
+from tools.value_range import range_text
 
 DIGEST = 16  # hexadecimal digits of the file's name
 GIB = 2 ** 30
 
 
-def open_caches(folder, encoders, items, size):
-    """A FeatureCache in `folder` for each of the encoders, None if folder is None; says what is in them. items: tuples of paths."""
+def open_caches(folder, encoders, items, size, ranges):
+    """A FeatureCache in `folder` for each of the encoders, None if folder is None; says what is in them. items: tuples of paths.
+
+    ranges: for each of the encoders, of the values of its images, as from tools.value_range.parse_range.
+    """
     if folder is None:
         return None
-    caches = [FeatureCache(folder, encoder, paths, size) for encoder, paths in zip(encoders, zip(*items))]
+    caches = [FeatureCache(folder, encoder, paths, size, one) for encoder, paths, one in zip(encoders, zip(*items), ranges)]
     for cache in caches:
         print(cache.describe())
     return caches
@@ -29,8 +33,9 @@ def open_caches(folder, encoders, items, size):
 class FeatureCache:
     """deep(images, paths) gives the encoder's deep features, computed or from the file, the same bits."""
 
-    def __init__(self, folder, encoder, paths, size):
+    def __init__(self, folder, encoder, paths, size, value_range=None):
         """folder: for the files. encoder: tools.weights.encoders.Encoder. paths: of all images. size: (height, width) to resize them to.
+        value_range: of their values, by which they are read.
 
         Raises UserError if the file cannot be made.
         """
@@ -38,8 +43,9 @@ class FeatureCache:
         self.rows = {path: row for row, path in enumerate(paths)}
         with jt.no_grad():
             shape = self.model(jt.zeros((1, 1, *size)))[1].shape[1:]
+        stretching = [range_text(value_range)] if value_range else []
         images = [[str(Path(path).resolve()), Path(path).stat().st_mtime_ns] for path in paths]
-        key = hashlib.sha256(json.dumps([encoder.fingerprint, list(size), images]).encode()).hexdigest()[:DIGEST]
+        key = hashlib.sha256(json.dumps([encoder.fingerprint, list(size), images, *stretching]).encode()).hexdigest()[:DIGEST]
         self.path = Path(folder) / f'deep_features_{key}.npy'
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,23 +2,42 @@
 import json
 import os
 from pathlib import Path
-from typing import List, NamedTuple, Optional
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 from tools.data.layouts import source_folders
 from tools.data.names import Patterns, patterns_of
+from tools.data.pairing import pair_folders
 from tools.errors import UserError
+from tools.files import found_from, write_text
 from tools.images import IMAGE_EXTENSIONS
+from tools.value_range import parse_range, range_text
 
 METRICS_FOLDER = 'metrics'  # in `output`: the results of evaluation
-SOURCES_FILE = 'sources.json'  # {"ir": folder, "vi": folder, …}, written by the fusing scripts beside the fused images
+# Beside the fused images, by the fusing scripts: {"ir": folder, "vi": folder, …}, or lists of single files, with where they start from
+# if they are relative, and with the settings.
+SOURCES_FILE, WORKING_FOLDER = 'sources.json', 'working_folder'
 
 
 class Sources(NamedTuple):
-    """The folders that the images of a fused folder were made from."""
-    ir: Path
-    vis: Path
-    patterns: Optional[Patterns] = None  # by which their names were paired, if asked for
-    resize: bool = False                 # whether infrared images were made to fit the visible ones
+    """What the images of a fused folder were made from."""
+    pairs: Tuple[Tuple[Path, Path], ...]  # the infrared and the visible folder, or pairs of single files
+    patterns: Optional[Patterns] = None   # by which names in the folders were paired, if asked for
+    resize: bool = False                  # whether infrared images were made to fit the visible ones
+    ir_range: Any = None                  # by which they were read, as from tools.value_range.parse_range
+
+    def pairing(self):
+        """The pairs of files -> tools.data.pairing.Pairing. UserError as from `pair_folders`."""
+        first, *others = [pair_folders(ir, vis, self.patterns) for ir, vis in self.pairs]
+        for other in others:
+            first = first._replace(rule='files as given', pairs=first.pairs + other.pairs, notes=first.notes + other.notes)
+        return first
+
+    def same(self):
+        """What two have in common that are of the same images, however their paths are spelled."""
+        return {(os.path.realpath(ir), os.path.realpath(vis)) for ir, vis in self.pairs}, self.patterns
+
+    def describe(self):
+        return ', '.join(f'{ir} and {vis}' for ir, vis in self.pairs)
 
 
 def find_fused_folders(output, images) -> List[Path]:
@@ -58,17 +77,53 @@ def sources_of(folder, images):
         folders = source_folders(Path(images, test_set)) if test_set else None
     except UserError:  # several: which of them is not known either
         folders = None
-    return Sources(*folders) if folders else None
+    return Sources((folders,)) if folders else None
 
 
 def noted_sources(folder):
     """What the sources.json of a fused folder says -> Sources, None without one. UserError if it cannot be understood."""
     path = Path(folder, SOURCES_FILE)
-    if path.is_file():
-        try:
-            content = json.loads(path.read_text(encoding='utf-8'))
-            return Sources(Path(content['ir']), Path(content.get('vi') or content['vis']),
-                           patterns_of(content.get('ir_name'), content.get('vi_name')), bool(content.get('resize')))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f'{path} should hold {{"ir": folder, "vi": folder}}: {error}') from error
-    return None
+    return _read_note(path)[0] if path.is_file() else None
+
+
+def note_sources(folder, ir, vis, patterns, resize, ir_range, settings):
+    """Write down what a folder's images are made from, two folders or two files: files are added to those noted before.
+
+    settings: {name: value}, what else the images depend on. UserError if the folder holds results of other images or settings.
+    """
+    path, files = Path(folder, SOURCES_FILE), ir.is_file()
+    sources, others = Sources(((ir, vis),), patterns), []
+    if path.exists():
+        noted, noted_files, noted_settings = _read_note(path)
+        if files and noted_files:  # results are called after infrared files, so only one of the same name matters
+            others = [pair for pair in noted.pairs if pair[0].stem != ir.stem]
+        compared = noted._replace(pairs=tuple(pair for pair in noted.pairs if pair not in others))
+        if (settings, ir_range) != (noted_settings, noted.ir_range) or compared.pairs and compared.same() != sources.same():
+            raise UserError(f'{folder} holds results of other images or settings, says {path}: choose another folder, or delete it')
+        resize |= noted.resize  # pairs that need no resizing are the same with it
+    paths = [[str(pair[side]) for pair in (*others, (ir, vis))] for side in range(2)]
+    content = dict(zip(('ir', 'vi'), paths if files else (paths[0][0], paths[1][0])))
+    if patterns:
+        content.update(ir_name=patterns.ir, vi_name=patterns.vi)
+    if ir_range:
+        content['ir_range'] = range_text(ir_range)
+    content.update({WORKING_FOLDER: os.getcwd(), 'resize': resize}, **settings)
+    write_text(path, json.dumps(content, indent=2) + '\n')
+
+
+def _read_note(path):
+    """(Sources, whether they are single files, the other settings) from a sources.json. UserError if it cannot be understood."""
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        ir, vis = content.pop('ir'), content.pop('vi', None) or content.pop('vis')
+        files, start = isinstance(ir, list), content.pop(WORKING_FOLDER, os.getcwd())
+        spelled = zip(ir, vis) if files else [(ir, vis)]
+        pairs = tuple((Path(found_from(start, one)), Path(found_from(start, other))) for one, other in spelled)
+        if not pairs:
+            raise ValueError('no images')
+        patterns = patterns_of(content.pop('ir_name', None), content.pop('vi_name', None))
+        text = content.pop('ir_range', None)
+        ir_range = text and parse_range(text.split())
+        return Sources(pairs, patterns, bool(content.pop('resize', False)), ir_range), files, content
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f'{path} should hold {{"ir": folder, "vi": folder}}: {error}') from error

@@ -33,6 +33,7 @@ class Batches:
     cache    keep decoded images in memory: height·width bytes each (with `augment` in their full size)
     augment  random crop and left-right flip, the same for both of a pair
     report   function that is given a line of text for each broken file
+    ranges   of the values of each file of an item, as from tools.value_range.parse_range; None: all as they are
 
     The same items, seed and epoch give the same batches, with any number of workers; a last partial batch is dropped.
     A file that cannot be read does not stop training: it is reported, noted in `broken` (path -> reason), and the next
@@ -40,7 +41,8 @@ class Batches:
     resumed need not know what was found broken before.
     """
 
-    def __init__(self, items, batch_size, size=(256, 256), seed=0, workers=2, cache=False, augment=False, report=print):
+    def __init__(self, items, batch_size, size=(256, 256), seed=0, workers=2, cache=False, augment=False, report=print,
+                 ranges=None):
         if len(items) < batch_size:
             raise UserError(f'{len(items)} training images or pairs do not fill one batch of {batch_size}')
         self.items = items
@@ -50,6 +52,7 @@ class Batches:
         self.workers = workers
         self.augment = augment
         self.report = report
+        self.ranges = ranges or [None] * len(items[0])
         self.broken: Dict[Path, str] = {}
         self._cached = {} if cache else None
 
@@ -85,17 +88,17 @@ class Batches:
     def _next_readable(self, order, position, broken):
         for offset in range(len(order)):
             item = self.items[order[(position + offset) % len(order)]]
-            images = [self._decode(path, broken) for path in item]
+            images = [self._decode(path, value_range, broken) for path, value_range in zip(item, self.ranges)]
             if all(image is not None for image in images):
                 return item, images
         raise UserError(f'none of the training images can be read any more, for example: {next(iter(broken.values()))}')
 
-    def _decode(self, path, broken):
+    def _decode(self, path, value_range, broken):
         """The uint8 image, resized unless it is still to be cropped, or None if it is broken."""
         if self._cached is not None and path in self._cached:
             return self._cached[path]
         try:
-            image = read_gray(path)
+            image = read_gray(path, value_range)
         except UserError as error:
             broken[path] = str(error)
             return None

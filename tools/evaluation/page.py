@@ -14,7 +14,7 @@ from tools.errors import UserError
 from tools.evaluation.ranking import describe_ranking, ranking
 from tools.evaluation.report import describe, summary
 from tools.files import write_text
-from tools.images import SIXTEEN_TO_EIGHT_BIT, read_image
+from tools.images import SIXTEEN_TO_EIGHT_BIT, read_gray, read_image
 
 TEMPLATE = Path(__file__).with_suffix('.html')
 MAX_BYTES = 20_000_000  # of all images in the page; larger ones are slow to open and do not pass as an attachment
@@ -28,8 +28,10 @@ def write_page(path, scores, tests, methods, pairing, tasks):
     """
     names = ['infrared', 'visible', *methods]
     paths = [[pair.ir, pair.vis, *((tasks.get((method, pair.name)) or [None])[0] for method in methods)] for pair in pairing.pairs]
+    ranges = [scores.ir_range, *[None] * (len(names) - 1)]
     for quality in QUALITIES:
-        scenes = [{'name': pair.name, 'images': [_data_url(path, quality) for path in row]} for pair, row in zip(pairing.pairs, paths)]
+        scenes = [{'name': pair.name, 'images': [_data_url(path, quality, one) for path, one in zip(row, ranges)]}
+                  for pair, row in zip(pairing.pairs, paths)]
         size = sum(len(url) for scene in scenes for url in scene['images'] if url)
         if size <= MAX_BYTES:
             break
@@ -74,13 +76,13 @@ def _script(data):
     return json.dumps(data, ensure_ascii=False).replace('<', r'\u003c')
 
 
-def _data_url(path, quality):
+def _data_url(path, quality, value_range):
     """An image file as a data URL, or None if there is none or it cannot be read."""
     try:
-        image = read_image(path) if path else None
+        if path is None:
+            return None
+        image = read_gray(path, value_range) if value_range else read_image(path)
     except UserError:  # it is named among those left out
-        return None
-    if image is None:
         return None
     if image.dtype == np.uint16:
         image = np.rint(image / SIXTEEN_TO_EIGHT_BIT).astype(np.uint8)

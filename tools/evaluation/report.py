@@ -7,6 +7,7 @@ import pandas as pd
 
 from tools.files import write_text
 from tools.tables import markdown_table, terminal_table, write_csv
+from tools.value_range import range_text
 
 MISSING = '–'
 METRICS_PER_TABULAR = 6  # so many columns `mean ± std` fit the width of a printed page
@@ -30,7 +31,9 @@ class PairedTest(NamedTuple):
 
 
 def scored_on(scores):
-    return 'colour channels, averaged' if scores.channels else 'luma'
+    """What of the images was scored, as text."""
+    stretched = f', infrared with the range {range_text(scores.ir_range)}' if scores.ir_range else ''
+    return ('colour channels, averaged' if scores.channels else 'luma') + stretched
 
 
 def describe(scores, numbers='mean ± standard deviation'):

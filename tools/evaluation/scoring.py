@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
-from typing import Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple
 
 import cv2
 import numpy as np
@@ -33,6 +33,7 @@ class Scores(NamedTuple):
     protocol: str
     channels: bool       # scored per colour channel and averaged, instead of on luma
     problems: List[str]  # what was left out, and why
+    ir_range: Any = None  # by which the infrared images were read
 
 
 class Fidelity(NamedTuple):
@@ -72,11 +73,12 @@ def name_methods(folders: List[Path], names: List[str]) -> Dict[str, Path]:
     return dict(zip(names, folders))
 
 
-def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels=False, workers=0, resize=False):
+def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels=False, workers=0, resize=False, ir_range=None):
     """Score the fused images in some folders, one per method, against their sources -> Scores.
 
     folders: a method's name -> its folder. pairing: from `tools.data.pairing.pair_folders`. metrics: from `select_metrics`.
-    workers: processes, 0 for one per core. resize: make infrared images fit the visible ones, as fusing does.
+    workers: processes, 0 for one per core. resize: make infrared images fit the visible ones, as fusing does. ir_range: of their values,
+    from `tools.value_range.parse_range`.
     What cannot be scored is left out and named in Scores.problems: files, and methods whose folder holds no image of any pair or two
     of one.
     Raises UserError if no method is left.
@@ -86,11 +88,12 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
                                        names=['method', 'image'])
     table = pd.DataFrame(np.nan, index, [metric.name for metric in metrics])
     # By name: the metrics themselves cannot be sent to another process.
-    score = partial(score_image, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels, resize=resize)
+    score = partial(score_image, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels, resize=resize,
+                    ir_range=ir_range)
     for row, (values, complaints) in zip(tasks, run_in_parallel(score, list(tasks.values()), workers)):
         table.loc[row, :] = values
         problems += complaints
-    return Scores(table, metrics, protocol, channels, problems)
+    return Scores(table, metrics, protocol, channels, problems, ir_range)
 
 
 def match_methods(folders, pairing):
@@ -118,14 +121,14 @@ def match_methods(folders, pairing):
     return tasks, problems
 
 
-def score_image(paths, protocol, metrics, channels, resize=False):
+def score_image(paths, protocol, metrics, channels, resize=False, ir_range=None):
     """Score one fused image -> (one value per metric, NaN where there is none; what went wrong, as texts).
 
     paths: of the fused, the infrared and the visible image. metrics: their names, as `metrics_of` the protocol has them.
     """
     values, problems = [np.nan] * len(metrics), []
     try:
-        planes = read_planes(paths, channels, resize)
+        planes = read_planes(paths, channels, resize, ir_range)
     except UserError as error:
         return values, [str(error)]
     named = {metric.name: metric for metric in metrics_of(protocol)}
@@ -178,13 +181,15 @@ def _by_plain_name(folder):
     return named
 
 
-def read_planes(paths, channels, resize=False):
+def read_planes(paths, channels, resize=False, ir_range=None):
     """Read images as tuples of H×W planes on 0…255: their luma, or each of the three colour channels.
 
-    A gray image beside a colour one stands for all three. resize: the second is made to fit the third.
+    A gray image beside a colour one stands for all three. resize: the second is made to fit the third. ir_range: of its values.
     Raises UserError if unreadable or of different sizes.
     """
     images = [read_image(path) if channels else read_gray(path) for path in paths]
+    if ir_range:
+        images[1] = read_gray(paths[1], ir_range)
     if resize:
         images[1] = fitted(images[1], images[2].shape)
     if len({image.shape[:2] for image in images}) > 1:

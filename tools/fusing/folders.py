@@ -1,24 +1,24 @@
 """Fusing folders of image files: which test sets there are, where results go, what to do with those that fail."""
-import json
 import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from tqdm import tqdm
 
-from tools.data.fused_folders import SOURCES_FILE
+from tools.data.doubts import value_doubts
+from tools.data.fused_folders import note_sources
 from tools.data.layouts import source_folders, what_is_below
 from tools.data.names import Patterns
 from tools.data.pairing import Pair, pair_folders
 from tools.errors import UserError
-from tools.files import write_text
 from tools.fuser import Fuser, is_constant, size_text
 from tools.fusing.pictures import Row, feature_mosaic, write_contact_sheets
 from tools.images import fitted, read_gray, read_image, write_image
 from tools.threads import in_order
+from tools.value_range import stretched
 
 ALL_SETS = 'all'
 LOSSLESS = ('.png', '.bmp', '.tif', '.tiff')
@@ -39,7 +39,7 @@ class Options(NamedTuple):
     prefix: of the fused files' names. color: keep the visible images' colour; otherwise both are read as gray.
     resize: make an infrared image fit the visible one. overwrite: make results anew that are there already.
     features: write feature pictures, too. contact_sheet: write infrared | visible | fused as one picture.
-    patterns: how files' names pair, if words in them do not tell.
+    patterns: how files' names pair, if words in them do not tell. ir_range: as from `tools.value_range.parse_range`.
     """
     prefix: str
     color: bool = False
@@ -48,6 +48,7 @@ class Options(NamedTuple):
     features: bool = False
     contact_sheet: bool = False
     patterns: Optional[Patterns] = None
+    ir_range: Any = None
 
 
 def find_test_sets(names, images, ir=None, vis=None, patterns=None) -> List[TestSet]:
@@ -105,7 +106,10 @@ def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options:
             problems.append(str(error))
             continue
         print(f'{test_set.name}: {pairing.describe()}')
-        _note_sources(folder, test_set, fuser, options)
+        for doubt in value_doubts([pair.ir for pair in pairing.pairs], [pair.vis for pair in pairing.pairs], options.ir_range):
+            print(doubt)
+        note_sources(folder, test_set.ir, test_set.vis, options.patterns, options.resize, options.ir_range,
+                     {'model': fuser.model.name, 'color': options.color})
         problems += fuse_pairs(fuser, pairing.pairs, folder, options)
     if problems:
         print('\n  '.join([f'\nproblems ({len(problems)}):'] + problems), file=sys.stderr)
@@ -148,7 +152,7 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) 
     if seconds:
         print(_summary(seconds, time.perf_counter() - started, folder))
     if options.contact_sheet:
-        rows = [Row(pair.ir, pair.vis, files[pair]['out']) for pair in pairs if files[pair]['out'].exists()]
+        rows = [Row(pair.ir, pair.vis, files[pair]['out'], options.ir_range) for pair in pairs if files[pair]['out'].exists()]
         for path in write_contact_sheets(folder / 'contact_sheet', rows):
             print(f'contact sheet: {path}')
     return problems
@@ -167,7 +171,7 @@ def result_files(pair: Pair, folder: Path, options: Options) -> Dict[str, Path]:
 
 def read_pair(pair: Pair, options: Options) -> Tuple[np.ndarray, np.ndarray, List[str]]:
     """The infrared and visible image of a pair, and what is doubtful about them. UserError if they cannot be fused."""
-    ir, vis = _read(pair.ir, color=False), _read(pair.vis, options.color)
+    ir, vis = _read(pair.ir, False, options.ir_range), _read(pair.vis, options.color)
     if ir.shape[:2] != vis.shape[:2]:
         if not options.resize:
             raise UserError(f'{pair.ir} is {size_text(ir)}, {pair.vis} is {size_text(vis)} '
@@ -198,29 +202,14 @@ def write_results(pictures: Dict[str, np.ndarray], files: Dict[str, Path], overw
             write_image(files[name], picture)
 
 
-def _read(path, color):
+def _read(path, color, value_range=None):
     """An image with its colour if `color`, else gray as the original reads it, but with all 16 bits where there are."""
     image = read_image(path)
-    return image if color or image.dtype == np.uint16 and image.ndim == 2 else read_gray(path)
-
-
-def _note_sources(folder: Path, test_set: TestSet, fuser: Fuser, options: Options):
-    """Write down what `folder` is made from, for evaluation. UserError if it holds results of something else."""
-    content = {'ir': str(test_set.ir), 'vi': str(test_set.vis), 'model': fuser.model.name, 'color': options.color}
-    if options.patterns:
-        content.update(ir_name=options.patterns.ir, vi_name=options.patterns.vi)
-    resize, path = options.resize, folder / SOURCES_FILE
-    if path.exists():
-        try:
-            noted = json.loads(path.read_text(encoding='utf-8'))
-            resize |= noted.pop('resize', False)  # pairs that need no resizing are the same with it
-            same = noted == content
-        except (OSError, ValueError, AttributeError, TypeError):
-            same = False
-        if not same:
-            raise UserError(f'{folder} holds results of other images or settings, says {path}: '
-                            'choose another folder, or delete it')
-    write_text(path, json.dumps({**content, 'resize': resize}, indent=2) + '\n')
+    if color:
+        return image
+    if image.dtype == np.uint16 and image.ndim == 2:
+        return stretched(image, value_range) if value_range else image
+    return read_gray(path, value_range)
 
 
 def _summary(seconds, elapsed, folder):

@@ -5,12 +5,12 @@
         train.log, losses.csv               the losses, for people and for programs
         auto_encoder_epoch_1_ir.safetensors the weights after each epoch
         samples/epoch_1.png                 sources and results of a few images
+        frames.json                         what the images of this run are known by
         state_7.bin                         what `--resume` goes on from
         summary.txt
 """
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import signal
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tools.data.frames import check_frames, note_frames
 from tools.errors import INTERRUPTED, UserError
 from tools.files import write_text
 from tools.images import write_image
@@ -81,6 +82,7 @@ class TrainingRun:
         self.log.start(self.epoch, self.step, settings.tensorboard)
         save_settings(settings, self.folder)  # of a resumed run with what was given beside --resume
         if not resume:
+            note_frames(batches.items, self.folder)
             self.save_state()  # so that there is something to go on from, and a full disk shows now
 
     def _lock_folder(self):
@@ -208,30 +210,39 @@ class TrainingRun:
         arrays.update(self.optimizer.state())
         self._check_finite(arrays)
         save_state(self.folder, arrays, {
-            'epoch': self.epoch, 'step': self.step, 'log': self.log.state(), 'data': self._data_digest(), 'network': self.metadata,
-            'last_weights': self.last_weights and self.last_weights.name,
-            'broken': {str(path): reason for path, reason in self.batches.broken.items()}})
+            'epoch': self.epoch, 'step': self.step, 'batch': self.batches.batch_size, 'log': self.log.state(), 'network': self.metadata,
+            'last_weights': self.last_weights and self.last_weights.name, 'broken': self._broken()})
         self.saved_at = time.monotonic()
 
     def _restore(self):
         arrays, place = load_state(self.folder)
-        if 'network' not in place:
+        if 'batch' not in place:
             raise UserError(f'the state in {self.folder} is of an older version: start a new run')
         if place['network'] != json.loads(json.dumps(self.metadata)):  # weights of the same shapes, which would compute something else
             raise UserError(f'{self.folder} cannot go on: its network was built with other options or encoders than this version builds')
-        if place['data'] != self._data_digest():
-            raise UserError(f'{self.folder} cannot go on: the training images found are not those that it was started '
-                            'with (put them back as they were, or start a new run)')
+        check_frames(self.batches.items, self.folder, [(item, file) for item, file, _ in place['broken']])
         self.model.load_state_dict({name[len('model/'):]: array for name, array in arrays.items()
                                     if name.startswith('model/')})
         self.optimizer.load_state(arrays)
         jt.sync_all()  # as after a step
-        self.epoch, self.step = place['epoch'], place['step']
+        self.epoch, self.step = place['epoch'], self._step_of(place['step'], place['batch'])
         self.log.restore(place['log'])
         self.last_weights = place['last_weights'] and self.folder / place['last_weights']
-        self.batches.broken.update((Path(path), reason) for path, reason in place['broken'].items())
+        self.batches.broken.update((self.batches.items[item][file], reason) for item, file, reason in place['broken'])
 
-    def _data_digest(self):
-        items = [[str(path) for path in item] for item in self.batches.items]
-        order = [self.batches.seed, self.batches.batch_size, items]
-        return hashlib.sha256(json.dumps(order).encode()).hexdigest()
+    def _broken(self):
+        """The broken files as [number of the item, number of the file in it, reason]: wherever they lie by the time of resuming."""
+        return [[number, item.index(path), self.batches.broken[path]] for number, item in enumerate(self.batches.items)
+                for path in item if path in self.batches.broken]
+
+    def _step_of(self, step, batch):
+        """The step of the epoch to go on with, after `step` ones of so many images; says it if batches are smaller now.
+
+        Batches do not change the epoch's order: it goes on where it was. If that is within a batch, the images at its start come again.
+        """
+        if self.batches.batch_size > batch:
+            raise UserError(f'{self.folder} cannot go on: batch was {batch}, and can only become smaller within a run')
+        if self.batches.batch_size == batch:
+            return step
+        print(f'from here on with batch {self.batches.batch_size} instead of {batch}')
+        return step * batch // self.batches.batch_size

@@ -2,18 +2,22 @@
 import importlib.util
 import itertools
 import json
+import os
 import time
+from functools import partial
 from pathlib import Path
 
 from tools.data.names import patterns_of
 from tools.errors import UserError
-from tools.files import write_text
-from tools.settings import may_change, parse_settings
+from tools.files import found_from, write_text
+from tools.settings import may_change, parse_settings, paths_in
+from tools.value_range import parse_range
 from tools.weights.names import STATE
 
 NEWEST = 'newest'
 # What a run folder holds, beside weights (tools.weights.names).
 SETTINGS, LOG, CSV, SUMMARY, LOCK = 'settings.json', 'train.log', 'losses.csv', 'summary.txt', '.lock'
+WORKING_FOLDER = 'working_folder'  # beside the settings: where the run was started, for relative paths
 SAMPLE = 'samples/epoch_{epoch}.png'  # sources and results of a few images
 
 
@@ -27,9 +31,9 @@ def read_settings(cls, description, runs):
     settings, folder = parse_settings(cls, description), None
     if settings.resume is not None:
         folder = find_run(getattr(settings, runs), settings.resume)
-        saved = saved_settings(folder)
+        saved = saved_settings(cls, folder)
         settings = parse_settings(cls, description, defaults=saved)
-        changed = [name for name in saved if name not in may_change(cls) and getattr(settings, name) != saved[name]]
+        changed = changed_settings(settings, saved)
         if changed:
             raise UserError(f'--resume {folder}: {", ".join(changed)} cannot change within a run, only '
                             f'{", ".join(may_change(cls))} can: leave it out, or start a new run')
@@ -40,6 +44,7 @@ def read_settings(cls, description, runs):
 def save_settings(settings, folder):
     """Write the settings into a folder, to be known when a run is resumed."""
     values = {name: value for name, value in vars(settings).items() if name != 'resume'}
+    values[WORKING_FOLDER] = os.getcwd()
     write_text(Path(folder) / SETTINGS, json.dumps(values, indent=2) + '\n')
 
 
@@ -73,8 +78,11 @@ def find_run(runs, which):
     return states[-1].parent
 
 
-def saved_settings(folder):
-    """{name: value} that `save_settings` wrote into a folder. UserError if it cannot be read."""
+def saved_settings(cls, folder):
+    """{name: value} that `save_settings` wrote into a folder, paths as they are found from here. UserError if it cannot be read.
+
+    cls: the dataclass of the settings.
+    """
     path = Path(folder) / SETTINGS
     try:
         saved = json.loads(path.read_text(encoding='utf-8'))
@@ -82,7 +90,21 @@ def saved_settings(folder):
         raise UserError(f'cannot read {path}: {error}') from error
     if not isinstance(saved, dict):
         raise UserError(f'{path} is damaged: it does not hold settings')
-    return saved
+    started_in = saved.pop(WORKING_FOLDER, os.getcwd())
+    return {name: _each(partial(found_from, started_in), value) if name in paths_in(cls) else value for name, value in saved.items()}
+
+
+def changed_settings(settings, saved):
+    """The names of settings that have other values than the saved ones, and may not; the same file is the same however it is spelled."""
+    cls = type(settings)
+    spelled = lambda name, value: _each(os.path.realpath, value) if name in paths_in(cls) else value
+    return [name for name, value in vars(settings).items()
+            if name in saved and name not in may_change(cls) and spelled(name, value) != spelled(name, saved[name])]
+
+
+def _each(function, paths):
+    """The function of a path or of each in a list; None stays."""
+    return paths and ([function(path) for path in paths] if isinstance(paths, list) else function(paths))
 
 
 def _check(settings):
@@ -91,8 +113,10 @@ def _check(settings):
     for name, folders in given or [('path', settings.path)]:
         for folder in folders:
             if not Path(folder).is_dir():
-                raise UserError(f'setting {name}: there is no folder {folder}')
+                moved = f'; if the images moved, give {name} beside resume' if settings.resume else ''
+                raise UserError(f'setting {name}: there is no folder {folder}{moved}')
     patterns_of(settings.ir_name, settings.vi_name)
+    parse_range(settings.ir_range)
     if settings.augment and getattr(settings, 'cache_features', None):
         raise UserError('cache_features and augment exclude each other: a cropped image has other features each time')
     if settings.tensorboard and importlib.util.find_spec('tensorboardX') is None:
