@@ -145,9 +145,9 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) 
             pictures = {'out': fused.image}
             if options.features:
                 pictures.update({name: feature_mosaic(maps) for name, maps in fused.maps.items()})
-            yield pictures, files[pair]
+            yield pictures, files[pair], options.overwrite
 
-    for _ in in_order(lambda results: write_results(*results, options.overwrite), fused_pairs(), ahead=PAIRS_AHEAD):
+    for _ in in_order(lambda results: write_results(*results), fused_pairs(), ahead=PAIRS_AHEAD):
         pass
     if seconds:
         print(_summary(seconds, time.perf_counter() - started, folder))
