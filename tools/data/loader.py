@@ -14,6 +14,7 @@ import numpy as np
 
 from tools.errors import UserError
 from tools.images import read_gray
+from tools.processes import COUNT, NUMBER
 
 BATCHES_AHEAD = 2  # per worker; bounds the memory, and the work still under way when the loop is left
 SMALLEST_CROP = 0.6  # share of the image's height and width that augmenting keeps at least
@@ -33,6 +34,7 @@ class Batches:
     cache    keep decoded images in memory: height·width bytes each (with `augment` in their full size)
     augment  random crop and left-right flip, the same for both of a pair
     report   function that is given a line of text for each broken file
+    share    which of `shares` equal parts of each batch to give, counted from 0; by default that of this process
 
     The same items, seed and epoch give the same batches, with any number of workers; a last partial batch is dropped.
     A file that cannot be read does not stop training: it is reported, noted in `broken` (path -> reason), and the next
@@ -40,9 +42,12 @@ class Batches:
     resumed need not know what was found broken before.
     """
 
-    def __init__(self, items, batch_size, size=(256, 256), seed=0, workers=2, cache=False, augment=False, report=print):
+    def __init__(self, items, batch_size, size=(256, 256), seed=0, workers=2, cache=False, augment=False, report=print,
+                 share=NUMBER, shares=COUNT):
         if len(items) < batch_size:
             raise UserError(f'{len(items)} training images or pairs do not fill one batch of {batch_size}')
+        if batch_size % shares:
+            raise UserError(f'{shares} processes cannot share batches of {batch_size} equally: give batch a multiple of {shares}')
         self.items = items
         self.batch_size = batch_size
         self.size = size
@@ -50,6 +55,7 @@ class Batches:
         self.workers = workers
         self.augment = augment
         self.report = report
+        self.share, self.share_size = share, batch_size // shares
         self.broken: Dict[Path, str] = {}
         self._cached = {} if cache else None
 
@@ -79,16 +85,21 @@ class Batches:
 
     def _finish(self, future):
         batch, broken = future.result()
+        self.leave_out(broken)
+        return batch
+
+    def leave_out(self, broken):
+        """Note broken files, {path: reason}, and report those that are new."""
         for path, reason in broken.items():
             if path not in self.broken:
                 self.broken[path] = reason
                 self.report(f'left out: {reason}')
-        return batch
 
     def _load_batch(self, order, epoch, step):
         """Runs in a thread -> the batch, and the broken files that were met as {path: reason}."""
         broken, paths, images = {}, [], []
-        for position in range(step * self.batch_size, (step + 1) * self.batch_size):
+        first = step * self.batch_size + self.share * self.share_size
+        for position in range(first, first + self.share_size):
             item, decoded = self._next_readable(order, position, broken)
             paths.append(item)
             images.append(self._vary(decoded, epoch, position) if self.augment else decoded)

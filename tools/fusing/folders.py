@@ -19,6 +19,7 @@ from tools.files import whole_file
 from tools.fuser import Fuser, is_constant, size_text
 from tools.fusing.pictures import Row, feature_mosaic, write_contact_sheets
 from tools.images import fitted, read_gray, read_image, write_image
+from tools.processes import COUNT, FIRST, NUMBER, by_first, gather
 
 ALL_SETS = 'all'
 LOSSLESS = ('.png', '.bmp', '.tif', '.tiff')
@@ -105,9 +106,9 @@ def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options:
             problems.append(str(error))
             continue
         print(f'{test_set.name}: {pairing.describe()}')
-        _note_sources(folder, test_set, fuser, options)
+        by_first(_note_sources, folder, test_set, fuser, options)
         problems += fuse_pairs(fuser, pairing.pairs, folder, options)
-    if problems:
+    if problems and FIRST:
         print('\n  '.join([f'\nproblems ({len(problems)}):'] + problems), file=sys.stderr)
     return 1 if problems else 0
 
@@ -115,17 +116,20 @@ def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options:
 def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) -> List[str]:
     """Fuse pairs of files into `folder`, and return what went wrong, a line each; the other pairs are done anyway.
 
-    Reading, fusing and writing overlap. Raises UserError if a result cannot be written.
+    Several processes (tools/processes.py) share the pairs, and each returns what went wrong in all. Reading, fusing and writing overlap.
+    Raises UserError if a result cannot be written.
     """
     files = {pair: result_files(pair, folder, options) for pair in pairs}
-    remaining = [pair for pair in pairs if options.overwrite or not all(path.exists() for path in files[pair].values())]
+    missing = by_first(lambda: [options.overwrite or not all(path.exists() for path in files[pair].values()) for pair in pairs])
+    remaining = [pair for pair, wanted in zip(pairs, missing) if wanted]
     if len(remaining) < len(pairs):
         print(f'{len(pairs) - len(remaining)} are there already and stay as they are (--overwrite makes them anew)')
+    remaining = remaining[NUMBER::COUNT]
     problems, seconds, started = [], [], time.perf_counter()
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         reading = deque(reader.submit(read_pair, pair, options) for pair in remaining[:PAIRS_AHEAD])
         writing = deque()
-        for number, pair in enumerate(tqdm(remaining, desc=folder.name, unit='image')):
+        for number, pair in enumerate(tqdm(remaining, desc=folder.name, unit='image', disable=not FIRST)):
             if number + PAIRS_AHEAD < len(remaining):
                 reading.append(reader.submit(read_pair, remaining[number + PAIRS_AHEAD], options))
             try:
@@ -147,9 +151,10 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) 
                 writing.popleft().result()
         for future in writing:
             future.result()
+    problems, seconds = (sum(lists, []) for lists in zip(*gather([problems, seconds])))
     if seconds:
         print(_summary(seconds, time.perf_counter() - started, folder))
-    if options.contact_sheet:
+    if options.contact_sheet and FIRST:
         rows = [Row(pair.ir, pair.vis, files[pair]['out']) for pair in pairs if files[pair]['out'].exists()]
         for path in write_contact_sheets(folder / 'contact_sheet', rows):
             print(f'contact sheet: {path}')
