@@ -22,6 +22,7 @@ from tools.evaluation.ranking import terminal_ranking, write_ranking
 from tools.evaluation.report import fidelity_table, paired_tests, terminal_summary, write_tables
 from tools.evaluation.scoring import compare_folders, match_methods, name_methods, score_methods, select_metrics
 from tools.evaluation.side_by_side import terminal_tables, write_metric_tables
+from tools.processes import FIRST, by_first
 from tools.settings import parse_settings
 from tools.tables import write_csv
 from tools.value_range import parse_range
@@ -64,7 +65,11 @@ def evaluate(settings, folders):
                            sources.resize, sources.ir_range)
     if scores.table.isna().all(axis=None):
         raise UserError('nothing could be scored:\n' + '\n'.join(scores.problems))
+    return by_first(write_results, settings, scores, methods, pairing)
 
+
+def write_results(settings, scores, methods, pairing):
+    """Write and show the tables. Returns the exit code."""
     left = scores.table.index.unique('method')
     several = len(left) > 1
     out = results_folder(settings, f'{len(left)}_methods' if several else methods[left[0]].name)
@@ -136,7 +141,7 @@ def check(settings, folders):
     if results.empty:
         raise UserError('nothing could be compared:\n' + '\n'.join(problems))
     out = results_folder(settings, f'{folders[0].name}_against_{Path(settings.check_against).name}')
-    write_csv(out / 'fidelity.csv', results)
+    by_first(write_csv, out / 'fidelity.csv', results)
     print(f'{folders[0]} against {settings.check_against}\n{fidelity_table(results)}\n\ntable: {out}')
     return exit_code(problems)
 
@@ -147,10 +152,10 @@ def results_folder(settings, title):
 
 def exit_code(problems):
     """Name what was left out; 1 if there was anything."""
-    if problems:
+    if problems and FIRST:
         print(f'\nleft out ({len(problems)}):\n  ' + '\n  '.join(problems), file=sys.stderr)
     return 1 if problems else 0
 
 
 if __name__ == '__main__':
-    run_script(main)
+    run_script(main, shared=True)

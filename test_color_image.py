@@ -18,4 +18,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run_script(main)
+    run_script(main, shared=True)

@@ -36,4 +36,4 @@ def fuse(settings, prefix, **options):
 
 
 if __name__ == '__main__':
-    run_script(main)
+    run_script(main, shared=True)

@@ -27,6 +27,7 @@ def main():
     from tools.data.loader import Batches
     from tools.data.names import patterns_of
     from tools.optimizer import Adam
+    from tools.processes import by_first
     from tools.runtime import jt, set_seed, use_device
     from tools.training.run import TrainingRun, learning_rate
     from tools.value_range import parse_range
@@ -53,7 +54,7 @@ def main():
     optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
     metadata = {'kind': 'auto_encoder', 'modality': settings.type_flag, 'options': model.options}
     weights_file = AUTO_ENCODER.replace('{modality}', settings.type_flag)
-    folder = resumed or new_run_folder(settings.save_auto_model, settings.type_flag)
+    folder = resumed or by_first(new_run_folder, settings.save_auto_model, settings.type_flag)
 
     with TrainingRun(folder, model, optimizer, batches, settings, weights_file, metadata) as run:
         for epoch in range(run.epoch, settings.epochs):
@@ -69,4 +70,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run_script(main)
+    run_script(main, shared=True)

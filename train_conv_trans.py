@@ -31,6 +31,7 @@ def main():
     from tools.data.loader import Batches
     from tools.data.names import patterns_of
     from tools.optimizer import Adam
+    from tools.processes import by_first
     from tools.runtime import jt, set_seed, use_device
     from tools.training.run import TrainingRun, learning_rate
     from tools.value_range import parse_range
@@ -67,10 +68,10 @@ def main():
     optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
     metadata = {'kind': 'fusion', 'variant': settings.variant, 'options': model.options,
                 'encoders': {'ir': encoders[0].fingerprint, 'vi': encoders[1].fingerprint}}
-    folder = resumed or new_run_folder(settings.save_fusion_model, 'fuse')
+    folder = resumed or by_first(new_run_folder, settings.save_fusion_model, 'fuse')
 
     with TrainingRun(folder, model, optimizer, batches, settings, FUSION, metadata) as run:
-        save_encoders(encoders, folder)
+        by_first(save_encoders, encoders, folder)
         for epoch in range(run.epoch, settings.epochs):
             optimizer.lr = learning_rate(settings.lr, epoch, settings.full_rate_epochs)
             for batch in run.batches_of(epoch):
@@ -92,4 +93,4 @@ def main():
 
 
 if __name__ == '__main__':
-    run_script(main)
+    run_script(main, shared=True)

@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from network.operators import box_of_channels, convolve, linear
+from tools.processes import COUNT, mean_over_processes
 from tools.runtime import jt, nn
 
 
@@ -73,15 +74,15 @@ def mean_pool2(x):
 
 
 def channel_mean(x):
-    """Mean over batch, rows and columns, (N, C, H, W) → (1, C, 1, 1).
+    """Mean over batch, rows and columns, (N, C, H, W) → (1, C, 1, 1); over the whole batch, if several processes share it.
 
     In stages, one axis after the other: Jittor adds up in plain float32, which over a whole axis product loses 3 to 4 digits.
     """
-    return x.mean(3, keepdims=True).mean(2, keepdims=True).mean(0, keepdims=True)
+    return mean_over_processes(x.mean(3, keepdims=True).mean(2, keepdims=True).mean(0, keepdims=True))
 
 
 def total_mean(x):
-    """Mean of all elements of (N, C, H, W), in stages for the same reason."""
+    """Mean of all elements of (N, C, H, W), of all processes, in stages for the same reason."""
     return channel_mean(x).mean()
 
 
@@ -154,7 +155,7 @@ class BatchNorm2d(nn.Module):
             mean = channel_mean(x)
             centred = x - mean
             var = channel_mean(centred.sqr())
-            self._track(mean.reshape(-1), var.reshape(-1), count=x.shape[0] * x.shape[2] * x.shape[3])
+            self._track(mean.reshape(-1), var.reshape(-1), count=COUNT * x.shape[0] * x.shape[2] * x.shape[3])
         else:
             centred = x - self.running_mean.reshape(shape)
             var = self.running_var.reshape(shape)

@@ -6,6 +6,7 @@ args_auto.py or args_trans.py. Log, CSV and curves take the names that are there
 import numpy as np
 
 from network.layers import mean_pool2, mse, total_mean
+from tools.processes import mean_over_processes
 from tools.runtime import jt, nn
 
 EPSILON = 1e-6
@@ -16,12 +17,14 @@ TARGET_WINDOW = 11  # box in which Order_loss compares the brightness of the two
 
 
 def infer_value_range(x):
-    """The original's guess of the value range of x, a Var of shape (1,): 255 if max > 128 else 1, plus 1 if min < −0.5.
+    """The original's guess of the value range of x, a Var of shape (1,): 255 if max > 128 else 1, plus 1 if min < −0.5, of the whole
+    batch.
 
     It jumps as x crosses these bounds, and training with it can give NaN on flat images.
     """
-    top = jt.ternary(x.max() > 128, jt.float32(255), jt.float32(1))
-    bottom = jt.ternary(x.min() < -0.5, jt.float32(-1), jt.float32(0))
+    anywhere = lambda found: mean_over_processes(found.float32()) > 0
+    top = jt.ternary(anywhere(x.max() > 128), jt.float32(255), jt.float32(1))
+    bottom = jt.ternary(anywhere(x.min() < -0.5), jt.float32(-1), jt.float32(0))
     return (top - bottom).stop_grad()
 
 

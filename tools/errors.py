@@ -5,6 +5,8 @@ import os
 import sys
 import warnings
 
+from tools.processes import together
+
 INTERRUPTED = 130  # the shell's exit code for Ctrl-C
 ESCAPED = 'backslashreplace'  # how text is written that an encoding cannot hold, as parts of file names in another one: \udce9
 
@@ -48,9 +50,10 @@ class Output:
                 os.dup2(nowhere.fileno(), self.stream.fileno())
 
 
-def run_script(main):
+def run_script(main, shared=False):
     """Run `main()` as a script, and end the program.
 
+    shared: whether several processes, started by mpirun, can share its work; if not, it refuses to be several.
     The exit code is what it returns (None is 0); 1 after a UserError, printed as `error: …`, and where memory has run out, or the
     disk for what is printed; 130 after Ctrl-C. Warnings are printed as `warning: …`, without the line of code that gives them.
     """
@@ -58,7 +61,8 @@ def run_script(main):
     output = Output(sys.stdout)
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(Output(sys.stderr)):  # type: ignore  # as good as streams
         try:
-            code = main()
+            with together(shared):
+                code = main()
         except SystemExit as end:
             code = end.code
         except UserError as error:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from tools.errors import UserError, run_script
 from tools.files import whole_file
+from tools.processes import COUNT, COUNT_HERE, NUMBER_HERE
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 8), (3, 12)
 INSTALL = 'pip install -r requirements.txt'
@@ -55,6 +56,7 @@ def prepare():
     os.environ.setdefault('python_config_path', str(find_python_config()))
     # By default Jittor names its cache after the git branch that is checked out, and compiles anew for each.
     os.environ.setdefault('cache_name', 'default')
+    set_up_mpi()
     folder = cache_folder()
     place_onednn(folder)
     return set_up_cuda(folder)
@@ -229,6 +231,21 @@ def _installed_onednn():
     if not library or not header:
         raise UserError(f'oneDNN, which computes the convolutions on the CPU, is not installed: {INSTALL}')
     return library[0], header[0].parent
+
+
+def set_up_mpi():
+    """Have Jittor use MPI if this is one of several processes that mpirun started, and otherwise compile and load nothing of it.
+
+    Those on one machine share its cores, unless OMP_NUM_THREADS says how, and have a GPU each.
+    """
+    os.environ['use_mpi'] = str(int(COUNT > 1))
+    if COUNT == 1:
+        os.environ.pop('OMPI_COMM_WORLD_SIZE', None)  # by which Jittor takes a single process of mpirun's for one of several
+        return
+    cores = min(len(os.sched_getaffinity(0)), (os.cpu_count() or 1) // COUNT_HERE)
+    os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores)))
+    gpus = os.environ.get('CUDA_VISIBLE_DEVICES', ','.join(map(str, range(COUNT_HERE)))).split(',')
+    os.environ['CUDA_VISIBLE_DEVICES'] = gpus[NUMBER_HERE % len(gpus)]
 
 
 def set_up_cuda(folder):

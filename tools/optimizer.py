@@ -2,6 +2,7 @@
 import numpy as np
 
 from tools.errors import UserError
+from tools.processes import mean_over_processes
 from tools.runtime import jt
 
 
@@ -34,7 +35,7 @@ class Adam:
         self.steps = 0
 
     def step(self, loss):
-        """One step down the gradient of `loss`, a Var of one element."""
+        """One step down the gradient of `loss`, a Var of one element; if several processes share a batch, of the mean of theirs."""
         self.steps += 1
         for i, gradient in enumerate(jt.grad(loss, self.parameters, retain_graph=False)):
             self._update(i, gradient)
@@ -42,7 +43,7 @@ class Adam:
 
     def _update(self, i, gradient):
         parameter, (beta1, beta2) = self.parameters[i], self.betas
-        gradient = gradient + self.weight_decays[i] * parameter
+        gradient = mean_over_processes(gradient) + self.weight_decays[i] * parameter
         first = beta1 * self.first_moments[i] + (1 - beta1) * gradient
         second = beta2 * self.second_moments[i] + (1 - beta2) * gradient.sqr()
         deviation = second.sqrt() / (1 - beta2 ** self.steps) ** 0.5 + self.eps

@@ -88,4 +88,4 @@ def set_seed(seed):
     """Seed all that is random: Jittor (initial weights), numpy and Python. UserError unless 0 ≤ seed < 2³²."""
     if not 0 <= seed < SEEDS:
         raise UserError(f'seed must be from 0 to {SEEDS - 1}, not {seed}')
-    jt.set_global_seed(seed)
+    jt.set_global_seed(seed, different_seed_for_mpi=False)  # several processes begin with the same weights

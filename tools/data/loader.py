@@ -13,6 +13,7 @@ import numpy as np
 
 from tools.errors import UserError
 from tools.images import read_gray
+from tools.processes import COUNT, NUMBER
 from tools.threads import in_order
 
 BATCHES_AHEAD = 2  # per worker; bounds the memory, and the work still under way when the loop is left
@@ -34,6 +35,7 @@ class Batches:
     augment  random crop and left-right flip, the same for both of a pair
     report   function that is given a line of text for each broken file
     ranges   of the values of each file of an item, as from tools.value_range.parse_range; None: all as they are
+    share    which of `shares` equal parts of each batch to give, counted from 0; by default that of this process
 
     The same items, seed and epoch give the same batches, with any number of workers; a last partial batch is dropped.
     A file that cannot be read does not stop training: it is reported, noted in `broken` (path -> reason), and the next
@@ -42,9 +44,11 @@ class Batches:
     """
 
     def __init__(self, items, batch_size, size=(256, 256), seed=0, workers=2, cache=False, augment=False, report=print,
-                 ranges=None):
+                 ranges=None, share=NUMBER, shares=COUNT):
         if len(items) < batch_size:
             raise UserError(f'{len(items)} training images or pairs do not fill one batch of {batch_size}')
+        if batch_size % shares:
+            raise UserError(f'{shares} processes cannot share batches of {batch_size} equally: give batch a multiple of {shares}')
         self.items = items
         self.batch_size = batch_size
         self.size = size
@@ -53,6 +57,7 @@ class Batches:
         self.augment = augment
         self.report = report
         self.ranges = ranges or [None] * len(items[0])
+        self.share, self.share_size = share, batch_size // shares
         self.broken: Dict[Path, str] = {}
         self._cached = {} if cache else None
 
@@ -69,16 +74,21 @@ class Batches:
         order = np.random.RandomState([self.seed, epoch]).permutation(len(self.items))
         load = partial(self._load_batch, order, epoch)
         for batch, broken in in_order(load, range(start, len(self)), self.workers, BATCHES_AHEAD * self.workers):
-            for path, reason in broken.items():
-                if path not in self.broken:
-                    self.broken[path] = reason
-                    self.report(f'left out: {reason}')
+            self.leave_out(broken)
             yield batch
+
+    def leave_out(self, broken):
+        """Note broken files, {path: reason}, and report those that are new."""
+        for path, reason in broken.items():
+            if path not in self.broken:
+                self.broken[path] = reason
+                self.report(f'left out: {reason}')
 
     def _load_batch(self, order, epoch, step):
         """Runs in a thread -> the batch, and the broken files that were met as {path: reason}."""
         broken, paths, images = {}, [], []
-        for position in range(step * self.batch_size, (step + 1) * self.batch_size):
+        first = step * self.batch_size + self.share * self.share_size
+        for position in range(first, first + self.share_size):
             item, decoded = self._next_readable(order, position, broken)
             paths.append(item)
             images.append(self._vary(decoded, epoch, position) if self.augment else decoded)

@@ -22,6 +22,7 @@ from tools.errors import UserError
 from tools.evaluation.protocols import base_name, metrics_of
 from tools.files import printable
 from tools.images import SIXTEEN_TO_EIGHT_BIT, fitted, list_images, read_gray, read_image
+from tools.processes import COUNT_HERE, by_all
 
 MOST_WORKERS = 60 if sys.platform == 'win32' else sys.maxsize  # of a ProcessPoolExecutor
 
@@ -202,11 +203,18 @@ def read_planes(paths, channels, resize=False, ir_range=None):
 
 
 def run_in_parallel(function, tasks, workers):
-    """Yield function(task) in the tasks' order, computed by worker processes, or here if one is enough."""
-    workers = min(workers or os.cpu_count(), len(tasks), MOST_WORKERS)
+    """[function(task) for each task], computed by so many worker processes, 0 for all cores, or here if one is enough.
+
+    Several processes that mpirun started (tools/processes.py) share the tasks; what the function gives has to be something that JSON holds.
+    """
+    return by_all(partial(_run_in_parallel, function, workers=workers), tasks)
+
+
+def _run_in_parallel(function, tasks, workers):
+    workers = min(workers or max(1, os.cpu_count() // COUNT_HERE), len(tasks), MOST_WORKERS)
     progress = partial(tqdm, total=len(tasks), unit='image', disable=None)
     try:
-        if workers == 1:
+        if workers <= 1:
             yield from progress(map(function, tasks))
         else:
             # New processes, not forks of this one: a fork hangs in OpenCV if OpenCV has run threads before it.

@@ -17,6 +17,7 @@ from tools.errors import UserError
 from tools.fuser import Fuser, is_constant, size_text
 from tools.fusing.pictures import Row, feature_mosaic, write_contact_sheets
 from tools.images import fitted, read_gray, read_image, write_image
+from tools.processes import COUNT, FIRST, NUMBER, by_first, gather
 from tools.threads import in_order
 from tools.value_range import stretched
 
@@ -108,10 +109,10 @@ def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options:
         print(f'{test_set.name}: {pairing.describe()}')
         for doubt in value_doubts([pair.ir for pair in pairing.pairs], [pair.vis for pair in pairing.pairs], options.ir_range):
             print(doubt)
-        note_sources(folder, test_set.ir, test_set.vis, options.patterns, options.resize, options.ir_range,
-                     {'model': fuser.model.name, 'color': options.color})
+        by_first(note_sources, folder, test_set.ir, test_set.vis, options.patterns, options.resize, options.ir_range,
+                 {'model': fuser.model.name, 'color': options.color})
         problems += fuse_pairs(fuser, pairing.pairs, folder, options)
-    if problems:
+    if problems and FIRST:
         print('\n  '.join([f'\nproblems ({len(problems)}):'] + problems), file=sys.stderr)
     return 1 if problems else 0
 
@@ -119,17 +120,20 @@ def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options:
 def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) -> List[str]:
     """Fuse pairs of files into `folder`, and return what went wrong, a line each; the other pairs are done anyway.
 
-    Reading, fusing and writing overlap. Raises UserError if a result cannot be written.
+    Several processes (tools/processes.py) share the pairs, and each returns what went wrong in all. Reading, fusing and writing overlap.
+    Raises UserError if a result cannot be written.
     """
     files = {pair: result_files(pair, folder, options) for pair in pairs}
-    remaining = [pair for pair in pairs if options.overwrite or not all(path.exists() for path in files[pair].values())]
+    missing = by_first(lambda: [options.overwrite or not all(path.exists() for path in files[pair].values()) for pair in pairs])
+    remaining = [pair for pair, wanted in zip(pairs, missing) if wanted]
     if len(remaining) < len(pairs):
         print(f'{len(pairs) - len(remaining)} are there already and stay as they are (--overwrite makes them anew)')
+    remaining = remaining[NUMBER::COUNT]
     problems, seconds, started = [], [], time.perf_counter()
 
     def fused_pairs():
         reading = in_order(partial(_try_to_read, options=options), remaining, ahead=PAIRS_AHEAD)
-        for pair, images, found in tqdm(reading, folder.name, len(remaining), unit='image'):
+        for pair, images, found in tqdm(reading, folder.name, len(remaining), unit='image', disable=not FIRST):
             problems.extend(found)
             if images is None:
                 continue
@@ -149,9 +153,10 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) 
 
     for _ in in_order(lambda results: write_results(*results), fused_pairs(), ahead=PAIRS_AHEAD):
         pass
+    problems, seconds = (sum(lists, []) for lists in zip(*gather([problems, seconds])))
     if seconds:
         print(_summary(seconds, time.perf_counter() - started, folder))
-    if options.contact_sheet:
+    if options.contact_sheet and FIRST:
         rows = [Row(pair.ir, pair.vis, files[pair]['out'], options.ir_range) for pair in pairs if files[pair]['out'].exists()]
         for path in write_contact_sheets(folder / 'contact_sheet', rows):
             print(f'contact sheet: {path}')

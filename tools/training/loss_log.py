@@ -6,6 +6,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tools.errors import UserError
+from tools.processes import by_first
 from tools.runtime import jt
 from tools.training.run_folder import CSV, LOG
 
@@ -60,7 +61,7 @@ class LossLog:
         bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
         good = bad[0] if len(bad) else len(values)
         if good:
-            self._write(values[:good].tolist(), epoch, first, lr)
+            by_first(self._write, values[:good].tolist(), epoch, first, lr)
         return (first + good + 1, self._named(values[good]), paths[good]) if len(bad) else None
 
     def _write(self, values, epoch, first, lr):

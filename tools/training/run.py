@@ -11,6 +11,7 @@
 """
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import signal
@@ -24,10 +25,11 @@ from tools.data.frames import check_frames, note_frames
 from tools.errors import INTERRUPTED, UserError
 from tools.files import write_text
 from tools.images import write_image
+from tools.processes import COUNT, FIRST, KILLED_AFTER, by_first, gather
 from tools.runtime import jt, ran_out_of_memory
 from tools.training.loss_log import LossLog
 from tools.training.run_folder import LOCK, SAMPLE, SETTINGS, SUMMARY, save_settings
-from tools.weights.checkpoint import load_state, save_state, save_weights
+from tools.weights.checkpoint import fingerprint, load_state, save_state, save_weights
 from tools.weights.networks import weights_of
 
 SAMPLES = 4  # images of a batch in a sample picture
@@ -65,6 +67,8 @@ class TrainingRun:
     number of threads. Nothing random happens after the initial weights but the order of the data (and what `augment`
     does), which follows from seed, epoch and place in it. So the state is the weights, the optimiser's moments and the
     place in the data; the losses so far are in the CSV file, which resuming cuts off where the state was saved.
+
+    Several processes (tools/processes.py) go through all this in step, so that any number of them can go on; the first alone writes.
     """
 
     def __init__(self, folder, model, optimizer, batches, settings, weights_file, metadata):
@@ -72,17 +76,18 @@ class TrainingRun:
         self.settings, self.weights_file, self.metadata = settings, weights_file, metadata
         self.epoch, self.step = 0, 0  # the next step to do: its epoch, and its number within it
         self.paths = []  # of the batch of the last step
-        self.last_weights = self.feed = None
+        self.last_weights = self.feed = self.lock = None
         self.stopping = False
         self.log = LossLog(self.folder, len(batches), batches.batch_size, settings.epochs)
-        self._lock_folder()
-        resume = (self.folder / SETTINGS).exists()
+        by_first(self._lock_folder)
+        resume = by_first((self.folder / SETTINGS).exists)
         if resume:
             self._restore()
-        self.log.start(self.epoch, self.step, settings.tensorboard)
-        save_settings(settings, self.folder)  # of a resumed run with what was given beside --resume
+        self._check_processes()
+        by_first(self.log.start, self.epoch, self.step, settings.tensorboard)
+        by_first(save_settings, settings, self.folder)  # of a resumed run with what was given beside --resume
         if not resume:
-            note_frames(batches.items, self.folder)
+            by_first(note_frames, batches.items, self.folder)
             self.save_state()  # so that there is something to go on from, and a full disk shows now
 
     def _lock_folder(self):
@@ -101,6 +106,11 @@ class TrainingRun:
             print(f'training on the {"GPU" if jt.flags.use_cuda else "CPU"}: {len(self.batches)} steps per epoch, from '
                   f'epoch {self.epoch + 1} step {self.step + 1}; all goes to {self.folder}; the first step ever takes '
                   'minutes, while Jittor compiles', flush=True)
+            if COUNT > 1:
+                print(f'{COUNT} processes share each batch', flush=True)
+                if KILLED_AFTER not in os.environ:
+                    print('mpirun kills them a second after Ctrl-C, back to the last saved state; with --mca odls_base_sigkill_timeout 60, '
+                          'or more if a step takes longer, they have time to save theirs', flush=True)
         else:
             print(f'{self.folder} is finished: {self.epoch} epochs are done; to train on, give a larger number: '
                   f'--epochs {self.epoch + 1}')
@@ -117,8 +127,8 @@ class TrainingRun:
             if open_one is not None:
                 open_one.close()
         if ran_out_of_memory(error):
-            raise UserError(f'the memory did not suffice in epoch {self.epoch + 1}, step {self.step + 1}: start with a smaller batch, or, '
-                            f'when there is more of it, go on from the last saved state: {self._resuming()}') from error
+            raise UserError(f'the memory did not suffice in epoch {self.epoch + 1}, step {self.step + 1}: go on from the last saved state, '
+                            f'with a smaller batch where it never suffices: {self._resuming()} --batch {max(1, self.batches.batch_size // 2)}') from error
         if self.stopping and isinstance(error, RuntimeError):
             # In a terminal, Ctrl-C ends the compiler too that Jittor may be waiting for, which it takes for an error.
             raise KeyboardInterrupt from error
@@ -127,8 +137,9 @@ class TrainingRun:
         if self.stopping:
             raise KeyboardInterrupt
         self.stopping = True
-        with contextlib.suppress(OSError):  # of a terminal that was closed
-            os.write(STDERR, STOPPING)  # not print, which this may have interrupted
+        if FIRST:
+            with contextlib.suppress(OSError):  # of a terminal that was closed
+                os.write(STDERR, STOPPING)  # not print, which this may have interrupted
 
     def batches_of(self, epoch):
         """The batches of an epoch that are still to do, with a progress bar on a terminal."""
@@ -143,10 +154,11 @@ class TrainingRun:
         self.log.add(losses, batch.paths)
         self.paths = batch.paths
         self.step += 1
-        if self.step % self.settings.step == 0 or self.stopping:
-            self._flush()
         due = time.monotonic() - self.saved_at > 60 * self.settings.save_minutes
-        if self.step < len(self.batches) and (due or self.stopping):  # at the end of an epoch, after_epoch does both
+        stopping, due = map(any, zip(*gather([self.stopping, due])))
+        if self.step % self.settings.step == 0 or stopping:
+            self._flush()
+        if self.step < len(self.batches) and (due or stopping):  # at the end of an epoch, after_epoch does both
             self.save_state()
             self._stop_if_asked()
 
@@ -157,17 +169,17 @@ class TrainingRun:
         self._check_finite(weights)
         self.epoch, self.step = self.epoch + 1, 0
         self.last_weights = self.folder / self.weights_file.format(epoch=self.epoch)
-        save_weights(self.last_weights, weights,
-                     {**self.metadata, 'epoch': self.epoch, 'run': self.folder.name, 'settings': vars(self.settings)})
+        by_first(save_weights, self.last_weights, weights,
+                 {**self.metadata, 'epoch': self.epoch, 'run': self.folder.name, 'settings': vars(self.settings)})
         columns = [np.concatenate(list(np.asarray(images)[:SAMPLES, 0])) for images in samples]
         picture = np.concatenate(columns, axis=1).clip(0, 255).astype(np.uint8)
-        write_image(self.folder / SAMPLE.format(epoch=self.epoch), picture)
+        by_first(write_image, self.folder / SAMPLE.format(epoch=self.epoch), picture)
         self.save_state()
         if self.epoch < self.settings.epochs:
             self._stop_if_asked()
 
     def _stop_if_asked(self):
-        if self.stopping:
+        if any(gather(self.stopping)):
             print(f'stopped; go on with: {self._resuming()}')
             sys.exit(INTERRUPTED)
 
@@ -176,6 +188,9 @@ class TrainingRun:
 
     def finish(self):
         """Write and print the summary."""
+        by_first(self._summarise)
+
+    def _summarise(self):
         lines = [f'{self.folder}: {self.epoch} epochs of {len(self.batches)} steps',
                  f'time: {self.log.seconds / 60:.1f} minutes, {self.log.images / max(self.log.seconds, 1e-9):.2f} images/s',
                  f'losses of the last step: {self.log.last}',
@@ -197,7 +212,7 @@ class TrainingRun:
             self._refuse(f'{len(bad)} weights are not finite ({bad[0]}, …)', self.step, self.paths)
 
     def _refuse(self, what, step, paths):
-        files = ', '.join(str(path) for item in paths for path in item)
+        files = ', '.join(str(path) for share in gather(paths) for item in share for path in item)
         raise UserError(f'training has gone bad in epoch {self.epoch + 1}, step {step}: {what}. '
                         f'Images of that batch: {files}. '
                         f'Last good weights: {self.last_weights or "none, this was the first epoch"}. '
@@ -209,10 +224,15 @@ class TrainingRun:
         arrays = {f'model/{name}': array for name, array in weights_of(self.model).items()}
         arrays.update(self.optimizer.state())
         self._check_finite(arrays)
+        for broken in gather([[str(path), reason] for path, reason in self.batches.broken.items()]):
+            self.batches.leave_out({Path(path): reason for path, reason in broken})
+        by_first(self._write_state, arrays)
+        self.saved_at = time.monotonic()
+
+    def _write_state(self, arrays):
         save_state(self.folder, arrays, {
             'epoch': self.epoch, 'step': self.step, 'batch': self.batches.batch_size, 'log': self.log.state(), 'network': self.metadata,
             'last_weights': self.last_weights and self.last_weights.name, 'broken': self._broken()})
-        self.saved_at = time.monotonic()
 
     def _restore(self):
         arrays, place = load_state(self.folder)
@@ -226,7 +246,7 @@ class TrainingRun:
         self.optimizer.load_state(arrays)
         jt.sync_all()  # as after a step
         self.epoch, self.step = place['epoch'], self._step_of(place['step'], place['batch'])
-        self.log.restore(place['log'])
+        by_first(self.log.restore, place['log'])
         self.last_weights = place['last_weights'] and self.folder / place['last_weights']
         self.batches.broken.update((self.batches.items[item][file], reason) for item, file, reason in place['broken'])
 
@@ -234,6 +254,18 @@ class TrainingRun:
         """The broken files as [number of the item, number of the file in it, reason]: wherever they lie by the time of resuming."""
         return [[number, item.index(path), self.batches.broken[path]] for number, item in enumerate(self.batches.items)
                 for path in item if path in self.batches.broken]
+
+    def _check_processes(self):
+        """UserError unless all processes, perhaps on several machines, do the same: they would average what has nothing in common."""
+        if COUNT == 1:
+            return
+        same = {'settings': vars(self.settings), 'run folders': str(self.folder), 'images': [self.batches.items, self.batches.seed],
+                'states': [self.epoch, self.step], 'weights': fingerprint(weights_of(self.model))}
+        for what, value in same.items():
+            values = gather(hashlib.sha256(json.dumps(value, default=str).encode()).hexdigest())
+            if len(set(values)) > 1:
+                raise UserError(f'the processes have different {what}: each must find the same files under the same names, '
+                                'and compute on the same kind of device')
 
     def _step_of(self, step, batch):
         """The step of the epoch to go on with, after `step` ones of so many images; says it if batches are smaller now.
