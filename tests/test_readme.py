@@ -45,6 +45,7 @@ SAID = [
      '| Jittor | 21 | 73.48 dB | 69.00 dB | 1 gray levels | 99.7 % |'),
     ('up to 7.7 % apart in total loss at the median step (Jittor: 2.3 %)', 'comparison_first_epochs/training.md',
      '| Fusion network | total loss | 300 | 8285.13 | -1.29 % | 1.59 % | 2.3 % | 7.7 % |'),
+    ('2.49 % (Jittor: 3.3 %)', 'comparison_zero_start/training.md', '| -25.8 % | 27.9 % | 3.3 % | 2.49 % |'),
     ('On two cores of an AMD EPYC', 'comparison/speed.md', 'AMD EPYC, 2 cores'),
     ('medians of ten rounds', 'comparison/speed.md', 'Medians of 10 rounds'),
     ('22.90 M parameters, 128.9 G multiply–adds for 640×480', 'cost/README.md', '| all | 22.90 M | 26.0 G | 128.9 G |'),
@@ -187,6 +188,8 @@ def check_command(words):
         makefile = (REPOSITORY / 'Makefile').read_text(encoding='utf-8')
         assert re.search(f'^{rest[0]}:', makefile, re.MULTILINE), f'no target {rest[0]}'
         assert all(re.search(f'^{name.split("=")[0]} ', makefile, re.MULTILINE) for name in rest[1:])
+    elif program == 'mpirun':
+        check_command(rest[rest.index('python'):])
     elif program == 'bash':
         assert (REPOSITORY / rest[0]).is_file()
     elif program == 'git':

@@ -74,10 +74,11 @@ def home(environment, tmp_path):
 
 @pytest.fixture
 def fake_jittor(tmp_path):
-    """Writes a package `jittor` of the given code; returns the folder to find it in."""
+    """Writes a package `jittor` of the given code, which starts no compile workers; returns the folder to find it in."""
     def write(code):
         (tmp_path / 'packages' / 'jittor').mkdir(parents=True)
         (tmp_path / 'packages' / 'jittor' / '__init__.py').write_text(code)
+        (tmp_path / 'packages' / 'jittor_utils.py').write_text('pool_size = 0')
         return tmp_path / 'packages'
     return write
 
