@@ -1,4 +1,5 @@
 """Several processes under mpirun: they give what one gives, stop, go on and fail together; and without mpirun there is no MPI."""
+import contextlib
 import csv
 import json
 import os
@@ -18,12 +19,13 @@ from network.loss import infer_value_range
 from tools.data.loader import Batches
 from tools.errors import UserError
 from tools.images import list_images, read_image, write_image
-from tools.processes import KILLED_AFTER, by_all, by_first, gather, mean_over_processes
+from tools.processes import by_all, by_first, gather, mean_over_processes
 from tools.runtime import jt, set_seed
 from tools.scenes.folders import write_database
 from tools.weights.checkpoint import load_weights, save_weights
 from tools.weights.networks import build_auto_encoder, weights_of
 
+STAGE_1, EPOCHS = 'auto_encoder_epoch_10_ir.safetensors', 10  # of 4 steps
 WAIT = 600  # seconds; the first time Jittor compiles
 NEEDED = [name for name in ('mpirun', 'mpicc') if not shutil.which(name)]
 with_mpi = pytest.mark.skipif(bool(NEEDED), reason=f'OpenMPI is not installed: there is no {" or ".join(NEEDED)}')
@@ -31,20 +33,25 @@ MPIRUN = ['mpirun', '--oversubscribe', '--bind-to', 'none']  # test machines may
 AS_ROOT = {'OMPI_ALLOW_RUN_AS_ROOT': '1', 'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM': '1'}
 
 
-def start(processes, script, *arguments, **variables):
+@contextlib.contextmanager
+def started(processes, script, *arguments, **variables):
     """A script as so many processes under mpirun, or without it as one; variables: of its environment."""
     command = [sys.executable, script, *map(str, arguments)]
     if processes > 1:
         command = [*MPIRUN, '-np', str(processes), *command]
-    return subprocess.Popen(command, cwd=REPOSITORY, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env={**os.environ, **AS_ROOT, KILLED_AFTER: '60', **variables})
+    variables = {**os.environ, **AS_ROOT, **variables}
+    with subprocess.Popen(command, cwd=REPOSITORY, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def run(processes, script, *arguments, code=0, **variables):
-    """Run a script as `start` does, to its end, and give back what it printed and what errors."""
-    started = start(processes, script, *arguments, **variables)
-    out, errors = started.communicate(timeout=WAIT)
-    assert started.returncode == code and 'Traceback' not in errors, out + errors
+    """Run a script as in `started`, to its end, and give back what it printed and what errors."""
+    with started(processes, script, *arguments, **variables) as process:
+        out, errors = process.communicate(timeout=WAIT)
+    assert process.returncode == code and 'Traceback' not in errors, out + errors
     return out.replace('\r\n', '\n'), errors
 
 
@@ -56,13 +63,14 @@ def database(tmp_path_factory):
 
 
 def stage_1(database, runs):
-    return ('train_autoencoder.py', '--cuda', 'false', '--path', database, '--Height', 32, '--Width', 32, '--step', 1, '--epochs', 2,
-            '--ssim_val_range', 'none', '--save_auto_model', runs)
+    # Long enough not to be over before it is stopped, at a rate at which rounding does not add up.
+    return ('train_autoencoder.py', '--cuda', 'false', '--path', database, '--Height', 32, '--Width', 32, '--step', 1,
+            '--epochs', EPOCHS, '--lr', 1e-5, '--ssim_val_range', 'none', '--save_auto_model', runs)
 
 
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory, database):
-    """The folder of stage 1 by one process: 2 epochs of 4 steps."""
+    """The folder of stage 1 by one process."""
     runs = tmp_path_factory.mktemp('whole')
     run(1, *stage_1(database, runs))
     return the_run(runs)
@@ -88,7 +96,7 @@ def assert_same_run(folder, expected, weights):
     got, want = load_weights(folder / weights).arrays, load_weights(expected / weights).arrays
     assert {name: array.shape for name, array in got.items()} == {name: array.shape for name, array in want.items()}
     close = {name: np.isclose(got[name], want[name], rtol=1e-3, atol=1e-3 * np.abs(want[name]).max()) for name in want}
-    assert all(near.all() for name, near in close.items() if 'running_' in name)
+    assert all(np.allclose(got[name], want[name], rtol=1e-3, atol=1e-3) for name in want if 'running_' in name)
     assert np.mean(np.concatenate([near.reshape(-1) for near in close.values()])) > 0.999
 
 
@@ -102,10 +110,10 @@ def names_in(folder):
 def test_stage_1_shared_by_two_is_that_of_one(tmp_path, database, whole):
     out, errors = run(2, *stage_1(database, tmp_path))
     folder = the_run(tmp_path)
-    assert_same_run(folder, whole, 'auto_encoder_epoch_2_ir.safetensors')
+    assert_same_run(folder, whole, STAGE_1)
     assert names_in(folder) == names_in(whole)
-    assert out.count('2 processes share each batch\n') == 1 and out.count(f'{folder}: 2 epochs of 4 steps') == 1
-    assert len(re.findall('Batch 1/4', out)) == 2 and 'Batch' not in errors  # a line in each epoch
+    assert out.count('2 processes share each batch') == 1 and out.count(f'{folder}: {EPOCHS} epochs of 4 steps') == 1
+    assert len(re.findall('Batch 1/4', out)) == EPOCHS and 'Batch' not in errors  # a line in each epoch
 
 
 @with_mpi
@@ -135,30 +143,34 @@ def until(process, text):
 
 
 @with_mpi
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_two_stop_together_and_one_goes_on(tmp_path, database, whole, number):
-    with start(2, *stage_1(database, tmp_path)) as process:
+def test_two_stop_together_and_one_goes_on(tmp_path, database, whole):
+    with started(2, *stage_1(database, tmp_path)) as process:
         until(process, 'Batch 2/4')
-        process.send_signal(number)
+        process.send_signal(signal.SIGUSR1)
         out, errors = process.communicate(timeout=WAIT)
     folder = the_run(tmp_path)
-    assert process.returncode and f'--resume {folder}' in out and errors.count('stopping after this step') == 1, out + errors
-    assert 2 <= len(losses(folder)) < 8
+    assert process.returncode == 130 and f'--resume {folder}' in out and errors.count('stopping after this step') == 1, out + errors
+    assert 2 <= len(losses(folder)) < len(losses(whole)) and 'Traceback' not in errors
     run(1, 'train_autoencoder.py', '--cuda', 'false', '--resume', folder)
-    assert_same_run(folder, whole, 'auto_encoder_epoch_2_ir.safetensors')
+    assert_same_run(folder, whole, STAGE_1)
+
+
+def one_dies(mpirun):
+    children = Path(f'/proc/{mpirun.pid}/task/{mpirun.pid}/children').read_text().split()
+    os.kill(int(children[-1]), signal.SIGKILL)
 
 
 @with_mpi
-def test_when_a_process_dies_all_end_and_two_go_on_from_the_state(tmp_path, database, whole):
-    with start(2, *stage_1(database, tmp_path), '--save_minutes', 1e-9, **{KILLED_AFTER: '1'}) as process:
+@pytest.mark.parametrize('end', [one_dies, lambda mpirun: mpirun.send_signal(signal.SIGINT)], ids=['one dies', 'Ctrl-C'])
+def test_when_mpirun_kills_them_two_go_on_from_the_state(tmp_path, database, whole, end):
+    with started(2, *stage_1(database, tmp_path), '--save_minutes', 1e-9) as process:
         until(process, 'Batch 2/4')
-        children = Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()
-        os.kill(int(children[-1]), signal.SIGKILL)
+        end(process)
         _, errors = process.communicate(timeout=WAIT)
     assert process.returncode and 'Traceback' not in errors
     folder = the_run(tmp_path)
     run(2, 'train_autoencoder.py', '--cuda', 'false', '--resume', folder)
-    assert_same_run(folder, whole, 'auto_encoder_epoch_2_ir.safetensors')
+    assert_same_run(folder, whole, STAGE_1)
 
 
 @with_mpi
@@ -201,7 +213,7 @@ def test_fusing_and_evaluating_are_shared_and_give_the_same(tmp_path):
     for processes in (1, 2):
         out, errors = run(processes, 'test_conv_trans.py', '--cuda', 'false', '--model', tmp_path / 'model', *sources, '--contact_sheet',
                           '--out', tmp_path / f'fused_{processes}', code=1)
-        assert '3 fused into' in out and errors.count('3 left out: ') == 1
+        assert '3 fused into' in out and errors.count('3.png left out: ') == 1
         out, errors = run(processes, 'evaluate_fusion_results.py', *sources, '--fused', tmp_path / f'fused_{processes}', '--metrics', 'EN',
                           'SD', '--names', 'ours', '--workers', 1, '--out', tmp_path / f'scores_{processes}', code=1)
         assert out.count('tables: ') == 1 and errors.count('no fused image of 3.png') == 1

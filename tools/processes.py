@@ -1,6 +1,6 @@
 """Several processes that train one network, or share the images to fuse or to score: those that OpenMPI's mpirun starts.
 
-    mpirun -np 2 --bind-to none --mca odls_base_sigkill_timeout 60 python train_conv_trans.py
+    mpirun -np 2 --bind-to none python train_conv_trans.py
 
 Each runs the whole script. In training each takes its share of every batch, and all means over the batch, those of the gradients
 included, are means over all shares: so the weights are the same in all, after each step. Files are written by the first alone.
@@ -14,14 +14,13 @@ import shutil
 import sys
 import time
 
-import numpy as np
-
 COUNT = int(os.environ.get('OMPI_COMM_WORLD_SIZE', 1))
 NUMBER = int(os.environ.get('OMPI_COMM_WORLD_RANK', 0))
 COUNT_HERE = int(os.environ.get('OMPI_COMM_WORLD_LOCAL_SIZE', 1))  # on this machine
 NUMBER_HERE = int(os.environ.get('OMPI_COMM_WORLD_LOCAL_RANK', 0))
 FIRST = NUMBER == 0
-KILLED_AFTER = 'OMPI_MCA_odls_base_sigkill_timeout'  # seconds that mpirun waits for processes which it has told to end; 1 by default
+# When it ends processes, at Ctrl-C or since one failed, mpirun lets so many seconds pass, sends SIGTERM, lets as many pass, and kills.
+GRACE, DEFAULT_GRACE = 'OMPI_MCA_odls_base_sigkill_timeout', 1
 OTHER_MPI = 'PMI_SIZE'  # in the environment of what another MPI's mpirun starts
 LENGTH_BYTES = 8
 PATIENCE = 3  # seconds; see `together`
@@ -51,7 +50,8 @@ def together(shared):
         yield
     except (Exception, KeyboardInterrupt) as error:
         if not FIRST:
-            time.sleep(PATIENCE)  # most likely the first says the same, and mpirun ends this process meanwhile
+            # Most likely the first says the same, and mpirun ends this process meanwhile.
+            time.sleep(PATIENCE + int(os.environ.get(GRACE, DEFAULT_GRACE)))
         # At an orderly end MPI waits for the others, and they may be waiting for this one.
         atexit.register(_leave, INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1)
         raise
@@ -72,7 +72,9 @@ def gather(value):
     """[the value of each process], in all of them, once each has got here. The value: what JSON holds, or a path, which comes as text."""
     if COUNT == 1:
         return [value]
-    from tools.runtime import jt  # here, since those who find out how many they are need no Jittor
+    import numpy as np  # here, since what checks the machine imports this module before the requirements are installed
+
+    from tools.runtime import jt
     own = json.dumps(value, default=str).encode()
     values = []
     for sender in range(COUNT):

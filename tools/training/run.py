@@ -25,7 +25,7 @@ from tools.data.frames import check_frames, note_frames
 from tools.errors import INTERRUPTED, UserError
 from tools.files import write_text
 from tools.images import write_image
-from tools.processes import COUNT, FIRST, KILLED_AFTER, by_first, gather
+from tools.processes import COUNT, FIRST, by_first, gather
 from tools.runtime import jt, ran_out_of_memory
 from tools.training.loss_log import LossLog
 from tools.training.run_folder import LOCK, SAMPLE, SETTINGS, SUMMARY, save_settings
@@ -35,6 +35,7 @@ from tools.weights.networks import weights_of
 SAMPLES = 4  # images of a batch in a sample picture
 STDERR = 2
 STOP_SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+FORWARDED = signal.SIGUSR1  # by mpirun, to each of several processes; those above it answers by killing them
 STOPPING = b'\nstopping after this step (Ctrl-C again: at once, back to the last saved state)\n'
 
 
@@ -61,7 +62,7 @@ class TrainingRun:
     settings: the script's dataclass. weights_file: its name, with `{epoch}` in it. metadata: goes into the weights files.
 
     A first Ctrl-C (or SIGTERM, as batch systems send it, or SIGHUP, of a closed terminal) ends the loop after the step in progress, with
-    the state saved; a second one ends at once.
+    the state saved; a second one ends at once. With several processes, SIGUSR1 does.
 
     A resumed run gives bit for bit the losses and weights of an uninterrupted one, on one machine's CPU with the same
     number of threads. Nothing random happens after the initial weights but the order of the data (and what `augment`
@@ -107,14 +108,13 @@ class TrainingRun:
                   f'epoch {self.epoch + 1} step {self.step + 1}; all goes to {self.folder}; the first step ever takes '
                   'minutes, while Jittor compiles', flush=True)
             if COUNT > 1:
-                print(f'{COUNT} processes share each batch', flush=True)
-                if KILLED_AFTER not in os.environ:
-                    print('mpirun kills them a second after Ctrl-C, back to the last saved state; with --mca odls_base_sigkill_timeout 60, '
-                          'or more if a step takes longer, they have time to save theirs', flush=True)
+                print(f'{COUNT} processes share each batch; to stop them after a step: pkill -USR1 mpirun (Ctrl-C lets mpirun kill '
+                      'them within seconds, back to the last saved state)', flush=True)
         else:
             print(f'{self.folder} is finished: {self.epoch} epochs are done; to train on, give a larger number: '
                   f'--epochs {self.epoch + 1}')
         heeded = [number for number in STOP_SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]  # nohup
+        heeded += [FORWARDED] if COUNT > 1 else []
         self.previous_handlers = {number: signal.signal(number, self._interrupt) for number in heeded}
         self.saved_at = time.monotonic()
         return self
