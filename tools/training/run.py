@@ -127,8 +127,9 @@ class TrainingRun:
             if open_one is not None:
                 open_one.close()
         if ran_out_of_memory(error):
+            smaller = max(1, self.batches.batch_size // 2)
             raise UserError(f'the memory did not suffice in epoch {self.epoch + 1}, step {self.step + 1}: go on from the last saved state, '
-                            f'with a smaller batch where it never suffices: {self._resuming()} --batch {max(1, self.batches.batch_size // 2)}') from error
+                            f'with a smaller batch where it never suffices: {self._resuming()} --batch {smaller}') from error
         if self.stopping and isinstance(error, RuntimeError):
             # In a terminal, Ctrl-C ends the compiler too that Jittor may be waiting for, which it takes for an error.
             raise KeyboardInterrupt from error
