@@ -63,15 +63,33 @@ def test_gray_levels_are_divided_as_by_numpy():
     assert found.dtype == np.float32 and np.array_equal(found, levels / np.float32(255))
 
 
+@pytest.mark.parametrize('scale', [1.0, -0.3])
 @pytest.mark.parametrize('by_onednn', [True, False])
-def test_batched_products_and_their_gradients(by_onednn, monkeypatch):
+def test_batched_products_and_their_gradients(by_onednn, scale, monkeypatch):
     if not by_onednn:  # as on a GPU
         monkeypatch.setattr(operators, '_by_onednn', lambda: False)
     random = np.random.RandomState(0)
     a, b, slope = (random.randn(2, 3, *shape).astype(np.float32) for shape in ((5, 7), (7, 11), (5, 11)))
     variables = jt.array(a), jt.array(b)
-    product = operators.batched_matmul(*variables)
+    product = operators.batched_matmul(*variables, scale)
     found = [product.numpy(), *jt.fetch_sync(jt.grad((product * jt.array(slope)).sum(), list(variables)))]
-    expected = a @ b, slope @ b.swapaxes(2, 3), a.swapaxes(2, 3) @ slope
+    expected = scale * (a @ b), scale * (slope @ b.swapaxes(2, 3)), scale * (a.swapaxes(2, 3) @ slope)
     for one, other in zip(found, expected):
+        assert one.shape == other.shape and np.abs(one - other).max() < 1e-6 * np.abs(other).max()
+
+
+@pytest.mark.parametrize('by_onednn', [True, False])
+def test_softmax_and_its_gradient(by_onednn, monkeypatch):
+    if not by_onednn:
+        monkeypatch.setattr(operators, '_by_onednn', lambda: False)
+    random = np.random.RandomState(0)
+    x, slope = (random.randn(2, 3, 5, 37).astype(np.float32) for _ in range(2))
+    x[0, 0, 0] += 1000  # exponentials of which overflow
+    variable = jt.array(x)
+    out = operators.softmax(variable)
+    found = out.numpy(), jt.grad((out * jt.array(slope)).sum(), variable).numpy()
+    exponentials = np.exp(x.astype(np.float64) - x.max(axis=-1, keepdims=True))
+    expected = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    mean_slope = (expected * slope).sum(axis=-1, keepdims=True)
+    for one, other in zip(found, (expected, expected * (slope - mean_slope))):
         assert one.shape == other.shape and np.abs(one - other).max() < 1e-6 * np.abs(other).max()
