@@ -129,7 +129,7 @@ def find_range(settings, sources):
     """The range of infrared values: as given, or as noted when the images were fused. UserError if that differs."""
     noted = {source.ir_range for source in sources}
     if len(noted) > 1 and settings.ir_range is None:
-        raise UserError('the images were fused with different ir_range: give the one to score all with, --ir_range auto or --ir_range LOW HIGH')
+        raise UserError('the images were fused with different ir_range: give one for all, --ir_range auto or LOW HIGH')
     return next(iter(noted), None) if settings.ir_range is None else parse_range(settings.ir_range)
 
 

@@ -540,7 +540,7 @@ def test_infrared_of_16_bits_is_scored_as_it_was_fused(data, capsys):
     for sources in (['--fused', f'output/crossfuse_test/{SET}_x', *OUT], [*SOURCES, '--fused', f'output/crossfuse_test/{SET}_x', 'c']):
         main([*sources, '--metrics', 'MI'])
         assert float(table('out/scores.csv')[0]['MI']) == pytest.approx(stretched, rel=1e-7)
-    with pytest.raises(UserError, match='fused with different ir_range: give the one'):
+    with pytest.raises(UserError, match='fused with different ir_range: give one'):
         main(['--test_set', SET, *OUT])
     assert main(['--test_set', SET, '--metrics', 'MI', '--ir_range', 'auto', *OUT]) == 0
 
