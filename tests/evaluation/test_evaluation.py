@@ -694,12 +694,16 @@ def test_published_images(shared, tmp_path, monkeypatch):
 
 
 ENDLESS = '''
-import multiprocessing, time
+import multiprocessing, threading, time
 from tools.errors import run_script
 from tools.evaluation.scoring import run_in_parallel
+def name_workers():
+    while len(multiprocessing.active_children()) < 2:
+        time.sleep(0.01)
+    print(*[worker.pid for worker in multiprocessing.active_children()], flush=True)
 def main():
-    for _ in run_in_parallel(time.sleep, [0, 1e6, 1e6, 1e6], 2):
-        print(*[worker.pid for worker in multiprocessing.active_children()], flush=True)
+    threading.Thread(target=name_workers, daemon=True).start()
+    run_in_parallel(time.sleep, [1e6] * 4, 2)
 run_script(main)
 '''
 
