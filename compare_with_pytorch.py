@@ -1,4 +1,4 @@
-"""Compare this repository with the PyTorch original: forward pass, training, results, speed.
+"""Compare this repository with the PyTorch original: forward pass, training, results, speed and memory.
 
     git clone https://github.com/hli1221/CrossFuse ../CrossFuse
     pip install -r requirements-compare.txt
@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from args_compare import SMALL, SMALL_TEST_PAIRS, Args
-from comparison import curves, forward, results, speed, training
+from comparison import curves, forward, results, scaling, speed, start, training
 from comparison.inputs import weights_folder, write_batches, write_pairs
 from comparison.report import conditions
 from comparison.sides import JITTOR, SIDES, Setup, check_original, open_sides, sides_with
@@ -38,7 +38,7 @@ def main():
     setup = Setup(Path(settings.original).resolve(), Path(settings.work).resolve(), settings.cuda,
                   settings.threads or os.cpu_count(), settings.ssim_val_range)
     out = Path(settings.out)
-    batches = write_training_data(settings, setup)
+    items, batches = write_training_data(settings, setup)
     pairing, pairs = write_test_data(settings, setup)
 
     print('starting PyTorch and Jittor, which compiles for some minutes the first time')
@@ -57,7 +57,12 @@ def main():
         results.compare(setup, names, pairing, pairs, settings.metrics, out, note)
     if 'speed' in settings.parts:
         sizes = speed.FUSED_SIZES[:1] if settings.small else speed.FUSED_SIZES
-        speed.compare(setup, initial, batches, pairs[0], sizes, settings.repeats, out, note)
+        work = speed.Work(initial, batches, items, pairs[0], sizes, [(pair.ir, pair.vis) for pair in pairing.pairs])
+        speed.compare(setup, work, settings.repeats, out, note)
+    if 'start' in settings.parts:
+        start.compare(setup, out, note)
+    if 'scaling' in settings.parts:
+        scaling.compare(setup, initial, items, pairs[0], settings.seed, out, note, **scaling.SMALL if settings.small else {})
     print(f'tables and figures: {out / "README.md"}')
 
 
@@ -93,13 +98,13 @@ def stages_of(settings):
 
 
 def write_training_data(settings, setup):
-    """The batches of both stages, {network: BatchFile}."""
+    """(the training pairs, the batches of both stages as {network: BatchFile})."""
     steps = settings.steps if 'training' in settings.parts else 1
     listing = list_pairs(settings.data, settings.train_num, 'spread')
     print(listing.report)
     stage_1, stage_2 = (write_batches(setup.work / f'batches_{number}.npy', listing.items, batch, steps, settings.seed)
                         for number, batch in ((1, settings.batch_1), (2, settings.batch_2)))
-    return {'ir': stage_1, 'vi': stage_1, 'fusion': stage_2}
+    return listing.items, {'ir': stage_1, 'vi': stage_1, 'fusion': stage_2}
 
 
 def write_test_data(settings, setup):

@@ -1,14 +1,22 @@
 """The Jittor side: this repository's networks, with the same methods as comparison.pytorch_side."""
 import platform
 import time
+from pathlib import Path
 
 import numpy as np
 
-from comparison.worker import MIB, Trainer, process_peak_memory, read_batch, read_pair, serve
+from comparison.worker import MIB, Trainer, process_memory, read_batch, read_pair, serve
 from network.layers import Conv2d
 from network.loss import Gradient_loss, Order_loss
-from network.strips import Networks, fuse_pair
+from network.strips import fuse_pair
 from tools.cost import multiply_adds, multiply_adds_while
+from tools.data.loader import Batches
+from tools.data.pairing import Pair, Pairing
+from tools.evaluation.protocols import DEFAULT_PROTOCOL, metrics_of
+from tools.evaluation.scoring import score_methods
+from tools.fuser import load_fuser
+from tools.fusing.folders import Options, fuse_pairs
+from tools.images import image_size
 from tools.optimizer import Adam
 from tools.runtime import jt, set_seed, use_device
 from tools.training.run import learning_rate
@@ -34,7 +42,11 @@ class JittorSide(Trainer):
 
     def peak_memory(self):
         """MiB: of the GPU the size of Jittor's pool, which does not shrink, else what the process took."""
-        return jt.get_mem_info().total_cuda_used / MIB if self.cuda else process_peak_memory()
+        return jt.get_mem_info().total_cuda_used / MIB if self.cuda else process_memory('VmHWM')
+
+    def memory(self):
+        """MiB that are held now: of the GPU the size of Jittor's pool, else of the process."""
+        return jt.get_mem_info().total_cuda_used / MIB if self.cuda else process_memory('VmRSS')
 
     def write_initial_weights(self, ir, vi, fusion, seed, deep_start):
         """Write new weights for both auto-encoders and the fusion network (see its `deep_start`) to three files."""
@@ -97,9 +109,8 @@ class JittorSide(Trainer):
 
     def start_fusing(self, ir, vi, fusion):
         """Load three files of weights to fuse images of any size."""
-        network = self.fusion_network(fusion, train_flag=False)
-        network.eval()
-        self.networks = Networks(*self.encoders(ir, vi, train_flag=False), network)
+        self.fuser = load_fuser(fusion, ir, vi)
+        self.networks = self.fuser.model.networks
 
     def fuse(self, pair, out=None):
         """Fuse a test pair; write the image, float32 H×W in 0…255, to the .npy file `out` if one is given."""
@@ -110,6 +121,23 @@ class JittorSide(Trainer):
     def fuse_operations(self, pair):
         """Floating-point operations of fusing a test pair."""
         return 2 * sum(multiply_adds(self.networks, *read_pair(pair).shape[1:]))
+
+    def fuse_files(self, pairs, out):
+        """Read, fuse and write pairs of image files (infrared, visible), as test_conv_trans.py does."""
+        fuse_pairs(self.fuser, _pairs(pairs), Path(out), Options(prefix='', overwrite=True))
+
+    def fuse_files_operations(self, pairs, out):
+        """Floating-point operations of that."""
+        return 2 * sum(sum(multiply_adds(self.networks, *image_size(ir))) for ir, _ in pairs)
+
+    def score(self, pairs, out):
+        """Score by all metrics what `fuse_files` has written to `out`, as evaluate_fusion_results.py does."""
+        score_methods({'fused': Path(out)}, Pairing('', _pairs(pairs), []), DEFAULT_PROTOCOL, metrics_of(DEFAULT_PROTOCOL))
+
+    def load(self, pairs, batch, size):
+        """Read pairs of image files in batches, as train_conv_trans.py does. size: (height, width)."""
+        for _ in Batches(pairs, batch, tuple(size)).epoch(0):
+            pass
 
     def auto_encoder(self, path, train_flag):
         return build_auto_encoder(load_weights(path).arrays, path, train_flag=train_flag,
@@ -126,6 +154,11 @@ class JittorSide(Trainer):
 
     def _vars(self, array):
         return [jt.array(modality) for modality in array]
+
+
+def _pairs(files):
+    """Paths (infrared, visible) as a list of Pair."""
+    return [Pair(Path(ir).name, Path(ir), Path(vis)) for ir, vis in files]
 
 
 if __name__ == '__main__':

@@ -12,7 +12,7 @@ import numpy as np
 import safetensors.numpy
 import torch
 
-from comparison.worker import MIB, Trainer, process_peak_memory, read_batch, read_pair, serve
+from comparison.worker import MIB, Trainer, process_memory, read_batch, read_pair, serve
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -24,7 +24,7 @@ FUSION = dict(en_out_channels1=32, out_channels=1, part_out=128, img_size=32, pa
 
 
 def import_original(path, ssim_val_range):
-    """What is needed of the original, from a checkout of it: its classes, and its rule for the learning rate."""
+    """What is needed of the original, from a checkout of it: its classes, and its module of small functions."""
     unused = types.ModuleType('timm.models.layers')  # imported by name there, and never used
     unused.DropPath = unused.to_2tuple = unused.trunc_normal_ = None
     packages = {name: types.ModuleType(name) for name in ('timm', 'timm.models')}
@@ -34,12 +34,12 @@ def import_original(path, ssim_val_range):
     from network import net_autoencoder
     from network.loss import Gradient_loss, Order_loss
     from network.net_conv_trans import Trans_FuseNet
-    from tools.utils import adjust_learning_rate
+    from tools import utils
     if ssim_val_range is not None:  # its msssim has this argument, its auto-encoder does not pass it on
         net_autoencoder.ssim_loss = partial(net_autoencoder.ssim_loss, val_range=ssim_val_range)
     return types.SimpleNamespace(
         Auto_Encoder_single=net_autoencoder.Auto_Encoder_single, Trans_FuseNet=Trans_FuseNet,
-        Gradient_loss=Gradient_loss, Order_loss=Order_loss, adjust_learning_rate=adjust_learning_rate)
+        Gradient_loss=Gradient_loss, Order_loss=Order_loss, utils=utils)
 
 
 class PyTorchSide(Trainer):
@@ -64,11 +64,11 @@ class PyTorchSide(Trainer):
 
     def peak_memory(self):
         """MiB: of the GPU what PyTorch reserved, else what the process took."""
-        return torch.cuda.max_memory_reserved() / MIB if self.device.type == 'cuda' else process_peak_memory()
+        return torch.cuda.max_memory_reserved() / MIB if self.device.type == 'cuda' else process_memory('VmHWM')
 
     def step(self, batches, index, epoch):
         """One training step on a batch of a file -> {'lr', and the losses before the step}. epoch: from 0."""
-        lr = self.original.adjust_learning_rate(self.optimizer, epoch, self.lr)
+        lr = self.original.utils.adjust_learning_rate(self.optimizer, epoch, self.lr)
         self.optimizer.zero_grad()
         outputs = self.forward(self._tensor(read_batch(batches, index)))
         outputs['total_loss'].backward()
@@ -103,13 +103,22 @@ class PyTorchSide(Trainer):
 
     def fuse(self, pair, out=None):
         """Fuse a test pair; write the image, float32 H×W in 0…255, to the .npy file `out` if one is given."""
-        encoders, network = self.fusing
-        images = self._tensor(read_pair(pair)[:, None, None])
-        with torch.no_grad():
-            (ir_sh, ir_de), (vi_sh, vi_de) = (encoder(x) for encoder, x in zip(encoders, images))
-            fused = network(ir_de, ir_sh, vi_de, vi_sh, True)['out'][0, 0].cpu().numpy()
+        fused = self._fused(self._tensor(read_pair(pair)[:, None, None]))
         if out:
-            np.save(out, fused)
+            np.save(out, fused[0, 0].cpu().numpy())
+
+    def fuse_files(self, pairs, out):
+        """Read, fuse and write pairs of image files (infrared, visible), as the original's test script does."""
+        Path(out).mkdir(parents=True, exist_ok=True)
+        for paths in pairs:
+            images = [self.original.utils.get_train_images(path, None, None).to(self.device) for path in paths]
+            self.original.utils.save_image(self._fused(images), str(Path(out, Path(paths[0]).name)))
+
+    def load(self, pairs, batch, size):
+        """Read pairs of image files in batches, as the original's training script does. size: (height, width)."""
+        for first in range(0, len(pairs) - batch + 1, batch):
+            for paths in zip(*pairs[first:first + batch]):
+                self.original.utils.get_train_images(list(paths), *size)
 
     def auto_encoder(self, path, train_flag):
         return self._load(self.original.Auto_Encoder_single(**AUTOENCODER, train_flag=train_flag), path)
@@ -123,6 +132,13 @@ class PyTorchSide(Trainer):
     def adam(self, model, lr, weight_decay):
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         return torch.optim.Adam(trained, lr, weight_decay=weight_decay)
+
+    def _fused(self, images):
+        """The fused image of a pair, each 1×1×H×W."""
+        encoders, network = self.fusing
+        with torch.no_grad():
+            (ir_sh, ir_de), (vi_sh, vi_de) = (encoder(x) for encoder, x in zip(encoders, images))
+            return network(ir_de, ir_sh, vi_de, vi_sh, True)['out']
 
     def _load(self, model, path):
         arrays = safetensors.numpy.load_file(path)

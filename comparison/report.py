@@ -10,7 +10,7 @@ import pandas as pd
 from tools.files import write_text
 from tools.tables import write_csv
 
-PARTS = ('forward', 'training', 'results', 'speed')
+PARTS = ('forward', 'training', 'results', 'speed', 'start', 'scaling')
 TITLE = """# CrossFuse in Jittor beside the PyTorch original
 
 Written by `compare_with_pytorch.py`: both frameworks in processes of their own, from the same initial weights, on the

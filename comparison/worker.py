@@ -51,10 +51,10 @@ def read_pair(path):
     return np.load(path).astype(np.float32)
 
 
-def process_peak_memory():
-    """The largest resident size of this process so far, in MiB (Linux)."""
+def process_memory(field):
+    """The resident size of this process, in MiB (Linux): 'VmRSS' now, 'VmHWM' the largest so far."""
     with open('/proc/self/status') as file:  # getrusage would count the parent's from before this program was loaded
-        return next(int(line.split()[1]) / 1024 for line in file if line.startswith('VmHWM'))
+        return next(int(line.split()[1]) / 1024 for line in file if line.startswith(field))
 
 
 class Trainer:

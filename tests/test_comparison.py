@@ -14,14 +14,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import REPOSITORY
+from test_readme import check_command
 
 from args_compare import Args
 from compare_with_pytorch import check_resume, stages_of
-from comparison import curves, forward, inputs, results, sides, speed, training
+from comparison import curves, forward, inputs, results, scaling, sides, speed, start, training
 from comparison.report import conditions, percent, write_part
 from comparison.sides import FLOOR, JITTOR, PYTORCH, Answer, Setup, SideError, check_original, open_sides
 from tools.data.loader import Batches
-from tools.data.pairing import Pair
+from tools.data.pairing import Pair, pair_folders
 from tools.errors import UserError
 from tools.evaluation.scoring import Fidelity
 from tools.training.run_folder import save_settings
@@ -118,9 +119,15 @@ def test_results_rows_and_fidelity():
 
 
 def test_ratio_is_that_of_the_rounds():
-    row = speed.summary('step', [1.0, 2.0, 4.0], [1.5, 1.0, 4.0], 900.0, 1000.0, operations=120e9, peak=160e9)
+    row = speed.summary('step', {PYTORCH: [1.0, 2.0, 4.0], JITTOR: [1.5, 1.0, 4.0]}, {PYTORCH: 900.0, JITTOR: 1000.0},
+                        operations=120e9, peak=160e9)
     assert row == ('step', 2.0, 1.5, 1.0, 0.5, 1.5, 900.0, 1000.0, 120.0, 0.5)
     assert '| step | 2.000 s | 1.500 s | 1.00 | 0.50 … 1.50 | 900 MiB | 1000 MiB | 120 | 50% of the peak |' in speed.describe([row], 3, '')
+
+
+def test_what_only_jittor_does_has_no_ratio():
+    row = speed.summary('metrics', {JITTOR: [3.0, 1.0, 2.0]}, {JITTOR: 500.0}, operations=np.nan, peak=160e9)
+    assert '| metrics | — | 2.000 s | — | — | — | 500 MiB | — | — |' in speed.describe([row], 3, '')
 
 
 def test_numbers_as_text():
@@ -149,6 +156,39 @@ def test_the_report_holds_the_parts_that_were_done(tmp_path):
     report = (tmp_path / 'README.md').read_text(encoding='utf-8')
     assert report.index('the forward pass') < report.index('the speed again') and report.count('the speed') == 1
     assert (tmp_path / 'speed.csv').read_text(encoding='utf-8-sig').split() == ['a', '2']
+
+
+def test_memory_is_shown_by_quarters_and_time_by_side(tmp_path):
+    rows = [scaling.Row(scaling.IMAGE, side, size, seconds) for size in (0.1, 3) for side, seconds in (('PyTorch', 11.5), ('Jittor', 7))]
+    rows += [scaling.Row(what, 'Jittor', number, 100 + number) for what in (scaling.STEP, scaling.ONE_MORE) for number in range(1, 9)]
+    text = scaling.describe(rows, 'A note.')
+    assert '| fused image | 0.1 | 11.500 s | 7.000 s |' in text and '| fused image | 3 |' in text
+    assert '| 8 training steps | 102 MiB | 104 MiB | 106 MiB | 108 MiB |' in text and text.endswith('A note.\n')
+    drawn = scaling.draw(rows)
+    assert [len(axes.lines) for axes in drawn.axes] == [2, 0, 1, 1]
+    assert list(drawn.axes[2].lines[0].get_ydata()) == [100 + number for number in range(1, 9)]
+
+
+def test_starts_are_counted_in_a_home_of_their_own(tmp_path, monkeypatch):
+    """Of a script that compiles an operator for each size of image, each of them once."""
+    compiles = ('import sys; from pathlib import Path; folder = Path.home() / ".cache/jittor/jt1/default/jit"; '
+                'folder.mkdir(parents=True, exist_ok=True); [(folder / f"{name}.so").touch() for name in sys.argv[1:]]')
+    monkeypatch.setattr(start, 'JITTOR_ITSELF', ('-c', compiles, 'itself'))
+    monkeypatch.setattr(start, 'scripts', lambda work, cuda: [start.Script('one', ('-c', compiles, 'itself', 'a', 'b', 'c'), ('d', 'e')),
+                                                              start.Script('other', ('-c', compiles, 'a'))])
+    setup = Setup(tmp_path, tmp_path / 'work', cuda=False, threads=2)
+    start.compare(setup, tmp_path, 'A note.')
+    table = pd.read_csv(tmp_path / 'start.csv')
+    assert table.iloc[:, 3:].fillna(-1).to_numpy().tolist() == [[1, 0, -1], [3, 0, 2], [1, 0, -1]]
+    assert (table[['cold', 'warm']] > 0).all(axis=None) and not list(Path.home().glob('.cache/jittor/jt1'))
+    monkeypatch.setattr(start, 'scripts', lambda work, cuda: [start.Script('broken', ('-c', 'raise SystemExit("no such thing")'))])
+    with pytest.raises(UserError, match='broken: no such thing'):
+        start.compare(setup, tmp_path, 'A note.')
+
+
+def test_scripts_that_are_started_exist_with_their_settings(tmp_path):
+    for script in start.scripts(tmp_path, cuda=False):
+        check_command(['python', *map(str, script.command)])
 
 
 # Inputs
@@ -442,6 +482,22 @@ def test_curves_of_nothing_write_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_names_that_are_not_utf_8_are_scored(fake, tmp_path):
+    folders = tmp_path / 'ir', tmp_path / 'vi'
+    for folder in folders:
+        for name in ('a.png', os.fsdecode(b'caf\xe9.png')):
+            write_gray(folder / 'image.png', np.random.RandomState(len(name)).randint(0, 256, (40, 50), np.uint8)).rename(folder / name)
+    pairing = pair_folders(*folders)
+    pairs, left_out = inputs.write_pairs(fake.work / 'pairs', pairing.pairs)
+    assert len(pairs) == 2 and not left_out
+    for name in sides.SIDES:
+        for path in inputs.weights_folder(fake, name).values():
+            path.touch()
+    results.compare(fake, sides.SIDES, pairing, pairs, ['EN'], tmp_path / 'out', 'A note.')
+    report = (tmp_path / 'out' / 'results.md').read_text(encoding='utf-8')
+    assert '| EN |' in report and '| Jittor | 2 | inf dB |' in report and 'Left out' not in report
+
+
 # The Jittor side
 
 @pytest.fixture(scope='module')
@@ -523,3 +579,21 @@ def test_jittor_side_fuses(jittor_side, jittor_weights, batches, tmp_path):
     fused = np.load(tmp_path / 'fused.npy')
     assert fused.shape == (256, 256) and fused.dtype == np.float32
     assert fused.min() == 0 and fused.max() == pytest.approx(255, abs=0.01)
+
+
+def test_jittor_side_works_on_files(jittor_side, jittor_weights, tmp_path):
+    random = np.random.RandomState(2)
+    pairs = [[str(write_gray(tmp_path / modality / f'{number}.png', random.randint(0, 256, (48, 40), np.uint8)))
+              for modality in inputs.MODALITIES] for number in range(2)]
+    jittor_side.start_fusing(**jittor_weights)
+    jittor_side.fuse_files(pairs, str(tmp_path / 'fused'))
+    assert sorted(path.name for path in (tmp_path / 'fused').iterdir()) == ['0.png', '1.png']
+    np.save(tmp_path / 'pair.npy', [cv2.imread(path, cv2.IMREAD_GRAYSCALE) for path in pairs[0]])
+    jittor_side.fuse(str(tmp_path / 'pair.npy'), str(tmp_path / 'fused.npy'))
+    written = cv2.imread(str(tmp_path / 'fused' / '0.png'), cv2.IMREAD_GRAYSCALE)
+    assert np.array_equal(written, np.load(tmp_path / 'fused.npy').astype(np.uint8))
+    one = jittor_side.fuse_operations(str(tmp_path / 'pair.npy'))
+    assert jittor_side.fuse_files_operations(pairs, '') == 2 * one
+    jittor_side.score(pairs, str(tmp_path / 'fused'))
+    jittor_side.load(pairs, 2, [64, 64])
+    assert 0 < jittor_side.memory() <= jittor_side.peak_memory()
