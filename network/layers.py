@@ -189,10 +189,12 @@ class ConvLayer(nn.Module):
         layers = [Conv2d(in_channels, out_channels, kernel_size)]
         self.conv2d = nn.Sequential(*layers, BatchNorm2d(out_channels, scale=scale)) if batch_norm else nn.Sequential(*layers)
 
+    def padded(self, x):
+        """What the convolution takes."""
+        return reflection_pad(x, self.pad, self.pad, self.pad, self.pad) if self.pad else x
+
     def execute(self, x):
-        if self.pad:
-            x = reflection_pad(x, self.pad, self.pad, self.pad, self.pad)
-        return self.conv2d(x)
+        return self.conv2d(self.padded(x))
 
 
 class MaxPool2(nn.Module):

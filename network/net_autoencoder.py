@@ -14,26 +14,24 @@ def to_unit_range(x):
     return (x.float64() / MAX_VALUE).float32()
 
 
-class Dense_ConvLayer(ConvLayer):
-    """A convolution whose output is appended to its input: (N, C, H, W) → (N, C + out, H, W)."""
-
-    def execute(self, x):
-        return jt.concat([x, super().execute(x)], dim=1)
-
-
 class Dense_Block(nn.Module):
-    """num_layers densely connected convolutions, then one to dense_out channels: (N, in, H, W) → (N, dense_out, H, W)."""
+    """num_layers densely connected convolutions, then one to dense_out channels: (N, in, H, W) → (N, dense_out, H, W).
+
+    The output of each convolution is appended to its input. What is appended is padded already, so that nothing is padded twice.
+    """
 
     def __init__(self, num_layers, in_channels, out_channels, dense_out):
         self.num_layers = num_layers
         for i in range(num_layers):
-            setattr(self, f'dense_conv{i}', Dense_ConvLayer(in_channels + i * out_channels, out_channels))
+            setattr(self, f'dense_conv{i}', ConvLayer(in_channels + i * out_channels, out_channels))
         self.adjust_conv = ConvLayer(in_channels + num_layers * out_channels, dense_out)
 
     def execute(self, x):
+        x = self.adjust_conv.padded(x)
         for i in range(self.num_layers):
-            x = getattr(self, f'dense_conv{i}')(x)
-        return self.adjust_conv(x)
+            features = getattr(self, f'dense_conv{i}').conv2d(x)
+            x = jt.concat([x, self.adjust_conv.padded(features)], dim=1)  # (N, in + (i + 1) · out, H + 2, W + 2)
+        return self.adjust_conv.conv2d(x)
 
 
 class Encoder(nn.Module):
