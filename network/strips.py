@@ -14,10 +14,11 @@ import numpy as np
 from network.layers import pad_to_indices, reach
 from network.net_autoencoder import Auto_Encoder_single
 from network.net_conv_trans import Trans_FuseNet
-from tools.runtime import jt
+from tools.runtime import jt, nn
 
-FITS = 640 * 480  # pixels of an image that is computed whole, and of a strip
+FITS = 400_000  # pixels of an image that is computed whole, and of a strip
 WINDOWS = 8  # that go through CAM at once
+PIXELS_PER_DEEP = 4  # of the image take as much memory as one of the maps that a deeper block of the encoder computes
 
 
 class Networks(NamedTuple):
@@ -35,7 +36,7 @@ def fuse_pair(networks: Networks, ir, vi, fits=FITS) -> Dict[str, np.ndarray]:
     with jt.no_grad():
         if ir.size <= fits:
             fusion = networks.fusion
-            (ir_sh, ir_de), (vi_sh, vi_de) = networks.ir(_as_batch(ir)), networks.vi(_as_batch(vi))
+            (ir_sh, ir_de), (vi_sh, vi_de) = _features(networks.ir, ir), _features(networks.vi, vi)
         else:
             fusion = copy.copy(networks.fusion)
             fusion.cross_atten_block = _InChunks(fusion.cross_atten_block)
@@ -46,6 +47,13 @@ def fuse_pair(networks: Networks, ir, vi, fits=FITS) -> Dict[str, np.ndarray]:
         names = list(outputs)
         arrays = dict(zip(names, jt.fetch_sync([outputs[name] for name in names])))
         return {'out': arrays.pop('out')[0, 0], **{name: maps[0] for name, maps in arrays.items()}}
+
+
+def _features(encoder, image):
+    """Shallow and deep ones, computed now: left to Jittor, both encoders would fill the memory at once."""
+    features = encoder(_as_batch(image))
+    jt.sync(list(features))
+    return features
 
 
 class _Shallow(NamedTuple):
@@ -99,19 +107,34 @@ class _InStrips:
 
 
 def _deep_features(encoder, image, fits):
-    """The encoder's deep features (1, 128, H//8, W//8) of an image (H, W)."""
-    rows, scale = reach(encoder.fea_encoder1)
+    """The encoder's deep features (1, 128, H//8, W//8) of an image (H, W).
+
+    Up to each pooling in turn, since all of it at once would reach much further, and compute that much twice.
+    """
+    beginning, blocks = copy.copy(encoder), list(encoder.fea_encoder1.dense_blocks)
+    beginning.fea_encoder1 = copy.copy(encoder.fea_encoder1)
+    beginning.fea_encoder1.dense_blocks = nn.Sequential(*blocks[:2])
+    deep = _shrunk(lambda strip: beginning(strip)[1], reach(beginning.fea_encoder1), image[np.newaxis, np.newaxis], fits)
+    for first in range(2, len(blocks), 2):
+        block = nn.Sequential(*blocks[first:first + 2])
+        deep = _shrunk(block, reach(block), deep, fits // PIXELS_PER_DEEP)
+    return jt.array(deep)
+
+
+def _shrunk(compute, reach, x, fits):
+    """`compute` of an array (1, C, H, W), whose result has fewer rows and the given `network.layers.reach`, as an array."""
+    rows, scale = reach
     halo, scale = math.ceil(rows / scale), int(scale)
-    height, width = image.shape
-    deep_height = height // scale
+    height, width = x.shape[2:]
+    out_height = height // scale
     strips = []
-    for top, bottom in _strips(scale * deep_height, width, fits, scale):
+    for top, bottom in _strips(scale * out_height, width, fits, scale):
         first, last = top // scale, bottom // scale
         above, below = max(first - halo, 0), last + halo
-        end = scale * below if below < deep_height else height  # to the last row, though it may fill no deep one
-        deep = encoder(_as_batch(image[scale * above:end]))[1].numpy()
-        strips.append(deep[:, :, first - above:last - above])
-    return jt.array(np.concatenate(strips, axis=2))
+        end = scale * below if below < out_height else height  # to the last row, though it may fill none of the result
+        strip = compute(jt.array(np.ascontiguousarray(x[:, :, scale * above:end], np.float32))).numpy()
+        strips.append(strip[:, :, first - above:last - above])
+    return np.concatenate(strips, axis=2)
 
 
 def _strips(height, width, fits, multiple):
