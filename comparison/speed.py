@@ -70,7 +70,7 @@ def compare(setup, work, repeats, out, note):
     rows = []
     for task in tasks(setup, work):
         rows.append(_measure(setup, task, repeats))
-        print(f'{task.title}: PyTorch {rows[-1].pytorch:.3f} s, Jittor {rows[-1].jittor:.3f} s')
+        print(f'{task.title}: {", ".join(cells(rows[-1])[1:3])}')
     write_part(out, 'speed', rows, describe(rows, repeats, note))
 
 
@@ -103,7 +103,8 @@ def tasks(setup, work):
     def start_scoring(side):
         start_fusing(side)
         side.ask('fuse_files', **folder)
-    found.append(Task(f'18 metrics of {number} fused test pairs', start_scoring, 'score', folder, sides=(JITTOR,), computes=False))
+    found.append(Task(f'18 metrics of {number} fused test pairs', start_scoring, 'score', folder, sides=(JITTOR,), computes=False,
+                      is_long=True))
     loaded = work.training_files[:LOADED_PAIRS]
     found.append(Task(f'loading {len(loaded)} pairs to train on', lambda side: None, 'load',
                       {'pairs': as_texts(loaded), 'batch': min(LOADED_BATCH, len(loaded)), 'size': SIZE}, computes=False))
@@ -128,17 +129,22 @@ def describe(rows, repeats, note):
     table = markdown_table(
         ['task', 'PyTorch', 'Jittor', 'Jittor ÷ PyTorch', 'smallest … largest', 'PyTorch, peak memory', 'Jittor', 'GFLOP',
          'Jittor reaches'],
-        [[row.task, *(NOTHING if np.isnan(value) else text for value, text in (
-            (row.pytorch, f'{row.pytorch:.3f} s'), (row.jittor, f'{row.jittor:.3f} s'), (row.ratio, f'{row.ratio:.2f}'),
-            (row.ratio, f'{row.smallest_ratio:.2f} … {row.largest_ratio:.2f}'), (row.pytorch_memory, f'{row.pytorch_memory:.0f} MiB'),
-            (row.jittor_memory, f'{row.jittor_memory:.0f} MiB'), (row.gflop, f'{row.gflop:.0f}'),
-            (row.of_peak, f'{row.of_peak:.0%} of the peak')))] for row in rows])
+        map(cells, rows))
     return (f'## Speed and memory\n\n{table}\n'
             f'Medians of {repeats} rounds after {WARM_UP_ROUNDS} to warm up; in a round, either side works while the '
-            f'other waits; of the folder {LONG_ROUNDS - 1} after one. Peak memory: of the process, or on a GPU what the '
+            f'other waits; of the folder and its metrics {LONG_ROUNDS - 1} after one. Peak memory: of the process, or on a GPU what the '
             f'framework reserved there. '
             f'GFLOP: of convolutions, linear layers and attention. Peak: the speed of a large 3×3 convolution in the same process. '
             f'{note}\n')
+
+
+def cells(row):
+    """A Row as texts; NOTHING for NaN."""
+    texts = ((row.pytorch, f'{row.pytorch:.3f} s'), (row.jittor, f'{row.jittor:.3f} s'), (row.ratio, f'{row.ratio:.2f}'),
+             (row.ratio, f'{row.smallest_ratio:.2f} … {row.largest_ratio:.2f}'), (row.pytorch_memory, f'{row.pytorch_memory:.0f} MiB'),
+             (row.jittor_memory, f'{row.jittor_memory:.0f} MiB'), (row.gflop, f'{row.gflop:.0f}'),
+             (row.of_peak, f'{row.of_peak:.0%} of the peak'))
+    return [row.task, *(NOTHING if np.isnan(value) else text for value, text in texts)]
 
 
 def _measure(setup, task, repeats) -> Row:
