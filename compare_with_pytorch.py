@@ -60,7 +60,7 @@ def main():
         work = speed.Work(initial, batches, items, pairs[0], sizes, [(pair.ir, pair.vis) for pair in pairing.pairs])
         speed.compare(setup, work, settings.repeats, out, note)
     if 'start' in settings.parts:
-        start.compare(setup, out, note)
+        start.compare(setup, out, note, **start.SMALL if settings.small else {})
     if 'scaling' in settings.parts:
         scaling.compare(setup, initial, items, pairs[0], settings.seed, out, note, **scaling.SMALL if settings.small else {})
     print(f'tables and figures: {out / "README.md"}')
