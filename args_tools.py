@@ -51,6 +51,8 @@ class ShipArgs:
     run: str = setting('', 'run folder of train_conv_trans.py; its last epoch is taken', positional=True)
     out: str = setting('', 'the folder to write to', positional=True)
     deep_shares: Optional[str] = setting(None, 'how deep features are weighed when fusing; none: as in training', choices=DEEP_SHARES)
+    level: List[str] = setting([], 'folders with training pairs, on some of which the faint grid that the attention adds to every image '
+                                   'alike is measured, and taken from the weights; none: it stays')
 
 
 @dataclass

@@ -7,12 +7,15 @@ from conftest import REPOSITORY
 from fusion_runs import pair_of, write_run
 
 from convert_checkpoint import convert
-from ship_weights import CHECKSUMS, ship
+from ship_weights import CHECKSUMS, ship, training_pairs
 from tools.errors import UserError
 from tools.fuser import load_fuser
+from tools.images import luma
+from tools.scenes.folders import write_database
 from tools.scenes.places import make_scene
 from tools.weights.checkpoint import load_weights, save_weights
-from tools.weights.fusion import SHIPPED
+from tools.weights.fusion import SHIPPED, load_fusion_model
+from tools.weights.levelling import patch_pattern
 
 LARGEST_FILE = 50 * 10 ** 6
 
@@ -61,6 +64,30 @@ def test_shares_other_than_the_training_s_can_be_noted(tmp_path):
     assert fuser.model.deep_shares == 'bounded' and 'bounded' not in fuser.model.name
     pair = pair_of(72, 96)
     assert np.abs(fuser(*pair).astype(int) - load_fuser(run, deep_shares='bounded')(*pair)).mean() < 1
+
+
+def test_what_the_attention_adds_to_every_image_is_taken_off(tmp_path):
+    run, database = write_run(tmp_path / 'fuse_20261122_101500'), tmp_path / 'database'
+    write_database(database, 3, (64, 80), seed=0)
+    ship(run, tmp_path / 'as_it_is')
+    ship(run, tmp_path / 'shipped', level=[database])
+    before, after = (load_weights(tmp_path / folder / 'fusetrans_epoch_3.safetensors').arrays for folder in ('as_it_is', 'shipped'))
+    pairs = list(training_pairs([database]))
+    assert len(pairs) == 3 and pairs[0][0].shape == pairs[0][1].shape == (256, 256)
+    pattern = patch_pattern(load_fusion_model(run).networks, pairs)
+    assert {name for name in before if not np.array_equal(before[name], after[name])} == set(pattern) and len(pattern) == 2
+    left = patch_pattern(load_fusion_model(tmp_path / 'shipped').networks, pairs)
+    for name, taken in pattern.items():
+        assert np.abs(taken.reshape(-1, 4).mean(1)).max() < 1e-5 < 0.01 < np.abs(taken).max()
+        assert np.abs(left[name]).max() < 0.01 * np.abs(taken).max()  # float16
+    with pytest.raises(UserError, match='variant cnn has no cross-attention'):
+        ship(write_run(tmp_path / 'cnn', 'cnn'), tmp_path / 'out', level=[database])
+
+
+def test_the_weights_of_the_repository_bring_no_grid():
+    scenes = (make_scene(seed, 256, 256) for seed in range(2))
+    left = patch_pattern(load_fusion_model(SHIPPED).networks, [(ir, luma(visible)) for ir, visible in scenes])
+    assert all(np.sqrt(np.mean(of_norm ** 2)) < 0.1 for of_norm in left.values())  # it was 0.62
 
 
 def test_what_cannot_be_shipped_is_refused(tmp_path):
