@@ -52,7 +52,7 @@ SAID = [
 ]
 # Decimal numbers in README.md and docs/ that claim no result: versions, settings, and 31.6 = 1/√(1 − 0.999), from Adam's β₂.
 NO_RESULTS = {'3.8', '3.12', '1.3', '0.9', '0.0001', '0.001', '31.6', '0.999'}
-CHECKED_TABLES = 'method', 'compared', 'hours of training', 'task'
+CHECKED_TABLES = 'method', 'compared', 'hours of training', 'task', 'from start to end'
 
 Block = namedtuple('Block', 'language text')
 
@@ -299,7 +299,16 @@ def test_speed(readme):
         if task == 'CUDA':
             assert not numbers(' '.join(cells.values()))
         else:
-            assert [shown(speed[task][column], cell) for column, cell in zip(columns, cells.values())] == list(cells.values()), task
+            assert [shown(speed[task][column], cell) if speed[task][column] else '—'
+                    for column, cell in zip(columns, cells.values())] == list(cells.values()), task
+
+
+def test_starts(readme):
+    start = rows_of('comparison/start.csv')
+    for task, cells in readme.table('from start to end'):
+        columns = zip(('operators', 'cold', 'warm'), cells.values())
+        assert [shown(start[task][column], cell) for column, cell in columns] == list(cells.values()), task
+        assert float(start[task]['warm_operators']) == float(start[task]['other_size_operators'] or 0) == 0, 'compiled once, for all sizes'
 
 
 def test_hours_of_training(readme):
