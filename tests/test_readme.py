@@ -48,7 +48,8 @@ SAID = [
     ('2.49 % (Jittor: 3.3 %)', 'comparison_zero_start/training.md', '| -25.8 % | 27.9 % | 3.3 % | 2.49 % |'),
     ('On two cores of an AMD EPYC', 'comparison/speed.md', 'AMD EPYC, 2 cores'),
     ('medians of ten rounds', 'comparison/speed.md', 'Medians of 10 rounds'),
-    ('stage 2 at batch 8 took PyTorch 0.977 s a pair, Jittor 0.719', 'comparison/scaling.md', '| batch of stage 2 | 8 | 0.977 s | 0.719 s |'),
+    ('stage 2 at batch 8 took PyTorch 0.977 s a pair, Jittor 0.719', 'comparison/scaling.md',
+     '| batch of stage 2 | 8 | 0.977 s | 0.719 s |'),
     ('22.90 M parameters, 128.9 G multiply–adds for 640×480', 'cost/README.md', '| all | 22.90 M | 26.0 G | 128.9 G |'),
 ]
 # Decimal numbers in README.md and docs/ that claim no result: versions, settings, and 31.6 = 1/√(1 − 0.999), from Adam's β₂.
