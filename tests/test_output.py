@@ -151,3 +151,16 @@ with figure_style('paper'):
                            env={**environment, 'TMPDIR': str(tmp_path)})
     assert (drawn.returncode, drawn.stdout) == (0, '') and 'Traceback' not in drawn.stderr, drawn.stderr
     assert (tmp_path / 'drawn.png').is_file()
+
+
+def test_what_ctrl_c_left_half_made_goes_silently():
+    script = ('from tools.errors import run_script\n'
+              'class HalfMade:\n'
+              '    def __del__(self):\n'
+              '        print(self.never_set)\n'
+              'def main():\n'
+              '    half = HalfMade()\n'
+              '    raise KeyboardInterrupt\n'
+              'run_script(main)')
+    result = subprocess.run([sys.executable, '-c', script], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (130, 'stopped\n')

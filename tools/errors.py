@@ -72,6 +72,7 @@ def run_script(main, shared=False):
             print(f'error: the memory did not suffice ({error or "nothing more is known"})', file=sys.stderr)
             code = 1
         except KeyboardInterrupt:
+            sys.unraisablehook = lambda _: None  # what Ctrl-C left half made, such as a progress bar, may fail as it is thrown away
             print('stopped', file=sys.stderr)
             code = INTERRUPTED
         output.flush()
