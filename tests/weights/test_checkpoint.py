@@ -25,8 +25,11 @@ import pytest
 from conftest import REFERENCE, REPOSITORY, full_disk
 
 from convert_checkpoint import convert
+from network.net_conv_trans import Trans_FuseNet
+from network.variants import VARIANTS, Variant
 from tools.errors import UserError
 from tools.weights.checkpoint import Weights, check_fits, load_state, load_weights, recognise, save_state, save_weights
+from tools.weights.networks import build_fusion
 from tools.weights.torch_file import COUNT, LEGACY_MAGIC, read_torch, write_torch
 
 TINY_FILES = [REFERENCE / 'tiny_zip.model', REFERENCE / 'tiny_legacy.model']
@@ -870,3 +873,13 @@ def test_conversion_on_the_command_line(tmp_path, auto_encoder):
     assert (done.returncode, done.stderr) == (0, '')
     assert done.stdout == f'{target}: auto_encoder, standard, 26 arrays, 1,254,529 values\n'
     assert_same(load_weights(target).arrays, auto_encoder)
+
+
+class HandsOn(Trans_FuseNet):
+    def __init__(self, *args, deep_shares='bounded', **options):
+        super().__init__(*args, deep_shares=deep_shares, **options)
+
+
+def test_a_network_may_hand_on_its_arguments(monkeypatch):
+    monkeypatch.setitem(VARIANTS, 'hands_on', Variant(f'{__name__}.HandsOn'))
+    assert build_fusion('hands_on', n_heads=8).options == {'deep_shares': 'bounded', 'n_heads': 8}

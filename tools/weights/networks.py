@@ -62,7 +62,7 @@ def weights_of(model):
 def _defaults(network):
     """The options of a network's class, and their defaults."""
     parameters = inspect.signature(network).parameters.values()
-    return {one.name: one.default for one in parameters if one.kind is not one.VAR_KEYWORD}
+    return {one.name: one.default for one in parameters if one.default is not one.empty}
 
 
 def _build(network, arrays, path, options):
