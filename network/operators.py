@@ -99,7 +99,10 @@ ONEDNN_SOFTMAX_GRADIENT = '''
 
 
 def use_mixed_precision(wanted, device):
-    """Switch mixed precision on if `wanted` and the device is 'cuda', else off."""
+    """Switch mixed precision on if `wanted` and the device is 'cuda', else off.
+
+    Once in a process: Jittor remembers cuDNN's algorithms by shapes alone, and not every one knows both precisions.
+    """
     if wanted and device != 'cuda':
         print('mixed_precision = True is for the GPU; on the CPU it is ignored')
     jt.flags.amp_level = MIXED if wanted and device == 'cuda' else OFF

@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 REFERENCE = REPOSITORY / 'tests' / 'reference'  # numbers that the PyTorch original computed
 
@@ -15,6 +17,17 @@ SHARED_DATA = _shared if _shared.is_dir() else None  # real images, where the ma
 sys.path.insert(0, str(REPOSITORY))
 # A shell starts background jobs with Ctrl-C ignored, and so would be the processes that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser):
+    parser.addoption('--cuda', action='store_true', help='compute on the GPU what the tests compute in their own process')
+
+
+def pytest_configure(config):
+    if config.getoption('--cuda'):
+        from tools.runtime import use_device  # here, since Jittor takes seconds to start, and few tests need it
+        if use_device(cuda=True) != 'cuda':
+            raise pytest.UsageError('--cuda: there is no GPU that Jittor can use')
 
 
 @contextlib.contextmanager

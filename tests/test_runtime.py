@@ -440,9 +440,14 @@ def test_a_renewed_cache_is_no_success(fake_jittor):
 
 def test_cuda_that_jittor_cannot_use_is_one_line(fake_jittor, tmp_path):
     nvcc = executable(tmp_path / 'nvcc')
-    packages = fake_jittor('raise RuntimeError("CUDA found but cudnn is not loaded:\\n  Develop version not found")')
+    packages = fake_jittor('raise RuntimeError("\x1b[38;5;1mCUDA found but cudnn is not loaded:\\n  Develop version not found")')
     line = refusal(A_GPU, PYTHONPATH=packages, PATH=f'{nvcc.parent}{os.pathsep}{os.environ["PATH"]}')
-    assert 'cuDNN 8' in line and 'nvcc_path' in line and 'cudnn is not loaded: Develop version' in line
+    assert 'cuDNN 8' in line and 'nvcc_path' in line and 'said: CUDA found but cudnn is not loaded: Develop version' in line
+
+
+def test_the_tests_take_the_gpu_only_where_there_is_one():
+    code, _, errors = run(f'{NO_GPU}\nimport pytest, sys\nsys.exit(pytest.main(["tests/network", "--cuda", "--collect-only"]))')
+    assert code == pytest.ExitCode.USAGE_ERROR and 'there is no GPU that Jittor can use' in errors
 
 
 def test_another_error_of_jittor_keeps_its_traceback(fake_jittor):

@@ -2,6 +2,7 @@
 import atexit
 import contextlib
 import ctypes
+import re
 import signal
 import sys
 import warnings
@@ -12,6 +13,7 @@ from tools.jittor_setup import prepare
 SEEDS = 2 ** 32
 # What Jittor's and CUDA's errors say when memory has run out.
 MEMORY_ERRORS = 'memory is overflow', 'Unable to alloc', 'cudaErrorMemoryAllocation', 'ALLOC_FAILED'
+COLOUR = r'\x1b\[[0-9;]*m'  # of Jittor's messages in a terminal
 SIGACTION_SIZE = 1024  # bytes: more than any system's struct sigaction takes
 
 
@@ -27,7 +29,7 @@ def _import_jittor():
     except Exception as error:
         if not cuda:
             raise
-        reason = ' '.join(str(error).split())
+        reason = ' '.join(re.sub(COLOUR, '', str(error)).split())
         raise UserError('Jittor cannot use the CUDA of this machine: it needs CUDA 11 or 12 with cuDNN 8, '
                         'or the environment variable nvcc_path set to nothing, to compute on the CPU. '
                         f'It said: {reason}') from error
