@@ -16,7 +16,7 @@ from network.net_autoencoder import Auto_Encoder_single
 from network.net_conv_trans import Trans_FuseNet
 from tools.runtime import jt, nn
 
-FITS = 400_000  # pixels of an image that is computed whole, and of a strip
+FITS, FITS_ON_GPU = 300_000, 1_000_000  # pixels of an image that is computed whole, and of a strip; a GPU is slow with small pieces
 WINDOWS = 8  # that go through CAM at once
 PIXELS_PER_DEEP = 4  # of the image take as much memory as one of the maps that a deeper block of the encoder computes
 
@@ -28,11 +28,13 @@ class Networks(NamedTuple):
     fusion: Trans_FuseNet
 
 
-def fuse_pair(networks: Networks, ir, vi, fits=FITS) -> Dict[str, np.ndarray]:
+def fuse_pair(networks: Networks, ir, vi, fits=None) -> Dict[str, np.ndarray]:
     """Fuse two images, arrays (H, W) with values 0…255, H and W at least 8.
 
+    fits: pixels of an image that is computed whole, and of a strip; None: as the device takes them well.
     Returns the fused image 'out' (H, W) in 0…255, and CAM's maps 'cross', 'ir_self' and 'vi_self' (128, H//8, W//8).
     """
+    fits = fits or (FITS_ON_GPU if jt.flags.use_cuda else FITS)
     with jt.no_grad():
         if ir.size <= fits:
             fusion = networks.fusion

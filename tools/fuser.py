@@ -42,6 +42,7 @@ class Fuser:
 
     def __init__(self, model: FusionModel):
         self.model = model
+        return_memory()  # that reading the weights took
 
     def __call__(self, ir, vis):
         """The fused image, uint8 of the shape of `vis`.

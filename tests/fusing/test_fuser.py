@@ -92,6 +92,19 @@ def test_strips_give_what_the_whole_image_gives(network, height, width, monkeypa
         assert np.abs(result[name] - expected[name]).max() < 2e-5 * np.abs(expected[name]).max()
 
 
+def test_an_image_that_does_not_fit_goes_in_strips(fuser, monkeypatch):
+    monkeypatch.setattr(strips, 'FITS', 64 * 64)
+    compute, in_strips = strips._deep_features, []
+
+    def recorded(encoder, image, fits):
+        in_strips.append((image.shape, fits))
+        return compute(encoder, image, fits)
+    monkeypatch.setattr(strips, '_deep_features', recorded)
+    for height, width in ((64, 64), (64, 65)):
+        fuse_pair(fuser.model.networks, *pair_of(height, width))
+    assert in_strips == 2 * [((64, 65), 64 * 64)]
+
+
 def test_a_layer_that_does_not_say_its_reach_is_refused():
     class Blur(nn.Module):
         def execute(self, x):
