@@ -140,8 +140,9 @@ def _shrunk(compute, reach, x, fits):
 
 
 def _strips(height, width, fits, multiple):
-    """(top, bottom) of the strips of an image of that size, of about `fits` pixels and a multiple of `multiple` rows, but for the last."""
-    rows = max(fits // width // multiple, 1) * multiple
+    """(top, bottom) of the strips of an image of that size: alike, of at most about `fits` pixels and a multiple of `multiple` rows."""
+    number = math.ceil(height * width / fits)
+    rows = math.ceil(height / number / multiple) * multiple
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
