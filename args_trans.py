@@ -58,7 +58,7 @@ class Args:
     gradient_loss_weight: float = setting(10.0, 'weight of the gradient loss', minimum=0, part='losses')
     seed: int = setting(2024, 'the same seed, data and machine give the same run', minimum=0, below=2 ** 32)
     cuda: bool = setting(True, 'train on the GPU if there is one', may_change=True)
-    mixed_precision: bool = setting(False, 'float16 where it is safe, on the GPU only')
+    mixed_precision: bool = setting(False, 'convolutions and matrix products in TF32, on the GPU only')
 
     # Output
     step: int = setting(10, 'write the losses to the log every so many steps', minimum=1, may_change=True)

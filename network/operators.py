@@ -1,18 +1,7 @@
-"""The operations whose way depends on device and precision: the layers call these and know of neither.
-
-Mixed precision: convolutions and matrix products compute in float16, all else stays float32. Those two take nearly all the time, and
-take float16 well. What does not never meets a float16 value, since results are converted back at once: min–max normalisation,
-divisions by sums (1e-6 is zero in float16), losses, SSIM (squares overflow beyond 65504), means and variances, the optimiser.
-Nor do the weights, which are converted for each use. The switch is Jittor's own flag.
-"""
+"""The operations whose way depends on the device: the layers call these and know nothing of it."""
 from tools.jittor_setup import onednn_folder
 from tools.runtime import jt, nn
 
-OFF = 0
-# Jittor's flag amp_level: float16 stays float16, nothing else becomes it, and a gradient has the type of its value.
-# (At 4 to 6 Jittor itself turns float32 into float16, losses and optimiser included, but not the weights, so that the
-# operands of a convolution differ in type, which it cannot compute.)
-MIXED = 3
 BLOCK = 8  # channels that `box_of_channels` adds up before the blocks are, on a GPU
 
 ONEDNN_HEADER = '#include <dnnl.hpp>'
@@ -55,7 +44,7 @@ ONEDNN_CONVOLUTION = '''
 '''
 
 # a (N, heads, M, K) and b (N, heads, K, U), each with its last two axes swapped if `a_swapped` or `b_swapped` → `scale` times
-# their product, out (N, heads, M, U).
+# their product, out (N, heads, M, U). b is swapped back first: so the product has PyTorch's rounding.
 ONEDNN_MATMUL = '''
     using namespace dnnl;
     using tag = memory::format_tag;
@@ -63,16 +52,20 @@ ONEDNN_MATMUL = '''
     const memory::dim batch = out_shape0 * out_shape1, rows = out_shape2, columns = out_shape3;
     const memory::dim inner = (int)data["a_swapped"] ? in0_shape2 : in0_shape3;
     const memory::desc a_layout({batch, rows, inner}, type, (int)data["a_swapped"] ? tag::acb : tag::abc);
-    const memory::desc b_layout({batch, inner, columns}, type, (int)data["b_swapped"] ? tag::acb : tag::abc);
-    const memory::desc out_layout({batch, rows, columns}, type, tag::abc);
+    const memory::desc b_layout({batch, inner, columns}, type, tag::abc), out_layout({batch, rows, columns}, type, tag::abc);
 
     engine cpu(engine::kind::cpu, 0);
     stream work(cpu);
+    memory b(b_layout, cpu, in1_p);
+    if ((int)data["b_swapped"]) {
+        memory swapped({{batch, inner, columns}, type, tag::acb}, cpu, in1_p);
+        b = memory(b_layout, cpu);
+        reorder(swapped, b).execute(work, swapped, b);
+    }
     primitive_attr scaled;
     scaled.set_output_scales(0, {(float)data["scale"]});
     matmul(matmul::primitive_desc({a_layout, b_layout, out_layout}, scaled, cpu)).execute(work, {
-        {DNNL_ARG_SRC, memory(a_layout, cpu, in0_p)}, {DNNL_ARG_WEIGHTS, memory(b_layout, cpu, in1_p)},
-        {DNNL_ARG_DST, memory(out_layout, cpu, out_p)}});
+        {DNNL_ARG_SRC, memory(a_layout, cpu, in0_p)}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, memory(out_layout, cpu, out_p)}});
 '''
 
 # x (N, heads, M, U) → out, the softmax of its last axis.
@@ -99,13 +92,16 @@ ONEDNN_SOFTMAX_GRADIENT = '''
 
 
 def use_mixed_precision(wanted, device):
-    """Switch mixed precision on if `wanted` and the device is 'cuda', else off.
+    """Let a GPU's tensor cores multiply in convolutions and matrix products, if `wanted` and the device is 'cuda': factors rounded to
+    TF32 (11 bits), sums in float32.
 
-    Once in a process: Jittor remembers cuDNN's algorithms by shapes alone, and not every one knows both precisions.
+    Not float16: Jittor lets cuDNN add up in the type of the factors, and with float16 sums stage 2 gave NaN after eleven steps.
+    Without this, products of matrices are float32's; in convolutions cuDNN chooses TF32 by itself, for PyTorch as for Jittor, unless
+    the environment variable NVIDIA_TF32_OVERRIDE is 0.
     """
     if wanted and device != 'cuda':
         print('mixed_precision = True is for the GPU; on the CPU it is ignored')
-    jt.flags.amp_level = MIXED if wanted and device == 'cuda' else OFF
+    jt.flags.use_tensorcore = int(wanted and device == 'cuda')
 
 
 def convolve(x, weight, bias, padding=0):
@@ -116,8 +112,7 @@ def convolve(x, weight, bias, padding=0):
     """
     if _by_onednn():
         return _OneDNNConvolution(padding)(x, weight, bias)
-    out = _in_float16(lambda *operands: nn.conv2d(*operands, padding=padding), x, weight)
-    return out + bias.broadcast(out.shape, [0, 2, 3])
+    return nn.conv2d(x, weight, bias, padding=padding)
 
 
 def box_of_channels(x, weight):
@@ -137,13 +132,13 @@ def box_of_channels(x, weight):
 
 def linear(x, weight, bias=None):
     """x (…, D) · weightᵀ (D, O) + bias (O,) → (…, O)."""
-    out = _in_float16(nn.matmul_transpose, x, weight)
+    out = nn.matmul_transpose(x, weight)
     return out if bias is None else out + bias
 
 
-def batched_matmul(a, b, scale=1.0):
-    """scale times the product (N, heads, T, D) × (N, heads, D, U) → (N, heads, T, U)."""
-    return _BatchedMatmul(scale)(a, b)
+def batched_matmul(a, b, scale=1.0, b_swapped=False):
+    """scale times the product (N, heads, T, D) × (N, heads, D, U) → (N, heads, T, U). b_swapped: b is given as (N, heads, U, D)."""
+    return _BatchedMatmul(scale, b_swapped)(a, b)
 
 
 def softmax(x):
@@ -152,15 +147,8 @@ def softmax(x):
 
 
 def _by_onednn():
-    """Whether convolutions are computed by `_OneDNNConvolution`: in float32 on the CPU, where Jittor has oneDNN."""
-    return bool(jt.mkl_ops) and not jt.flags.use_cuda and jt.flags.amp_level != MIXED
-
-
-def _in_float16(operation, *operands):
-    """The float32 result of an operation on float32 Vars, under mixed precision computed in float16."""
-    if jt.flags.amp_level != MIXED:
-        return operation(*operands)
-    return operation(*(operand.float16() for operand in operands)).float32()
+    """Whether oneDNN computes: on the CPU, where Jittor has it."""
+    return bool(jt.mkl_ops) and not jt.flags.use_cuda
 
 
 class _OneDNNConvolution(jt.Function):
@@ -185,26 +173,32 @@ class _OneDNNConvolution(jt.Function):
 
 
 class _BatchedMatmul(jt.Function):
-    """`batched_matmul`. On the CPU, the loop that Jittor makes of it reaches a seventh of the speed, that of its gradient less."""
+    """`batched_matmul`. On the CPU, the loop that Jittor makes of it reaches a seventh of the speed, that of its gradient less.
 
-    def __init__(self, scale):
-        self.scale = scale
+    The library swaps the last two axes as it reads: Jittor's own transpose of them computes on the CPU, of a GPU's Vars too.
+    """
+
+    def __init__(self, scale, b_swapped):
+        self.scale, self.b_swapped = scale, b_swapped
 
     def execute(self, a, b):
         self.factors = a, b
-        return self._product(a, b)
+        return self._product(a, b, b_swapped=self.b_swapped)
 
     def grad(self, gradient):
         a, b = self.factors
-        return self._product(gradient, b, b_swapped=1), self._product(a, gradient, a_swapped=1)
+        return (self._product(gradient, b, b_swapped=not self.b_swapped),
+                self._product(gradient, a, a_swapped=True) if self.b_swapped else self._product(a, gradient, a_swapped=True))
 
-    def _product(self, a, b, a_swapped=0, b_swapped=0):
+    def _product(self, a, b, a_swapped=False, b_swapped=False):
         """Of a and b, each with its last two axes swapped if asked for."""
         if _by_onednn():
             shape = [*a.shape[:2], a.shape[3 if a_swapped else 2], b.shape[2 if b_swapped else 3]]
-            return _onednn(shape, [a, b], ONEDNN_MATMUL, a_swapped=a_swapped, b_swapped=b_swapped, scale=self.scale)
-        a, b = a.transpose(0, 1, 3, 2) if a_swapped else a, b.transpose(0, 1, 3, 2) if b_swapped else b
-        return self.scale * _in_float16(jt.matmul, a, b)
+            return _onednn(shape, [a, b], ONEDNN_MATMUL, a_swapped=int(a_swapped), b_swapped=int(b_swapped), scale=self.scale)
+        if jt.flags.use_cuda:
+            return self.scale * jt.compile_extern.cublas_ops.cublas_batched_matmul(a, b, a_swapped, b_swapped)
+        a, b = (x.transpose(0, 1, 3, 2) if swapped else x for x, swapped in ((a, a_swapped), (b, b_swapped)))
+        return self.scale * jt.matmul(a, b)
 
 
 class _OneDNNSoftmax(jt.Function):

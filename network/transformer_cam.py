@@ -62,9 +62,8 @@ class Attention(nn.Module):
         else:
             qkv = self.qkv(query)  # (N, T, 3*D)
             q, k, v = (qkv[:, :, i * dim:(i + 1) * dim] for i in range(3))
-        q, v = (x.reshape(heads).transpose(0, 2, 1, 3) for x in (q, v))  # (N, heads, T, D/heads)
-        k = k.reshape(heads).transpose(0, 2, 3, 1)  # (N, heads, D/heads, T)
-        similarity = batched_matmul(q, k, -self.scale if self.cross else self.scale)  # (N, heads, T, T)
+        q, k, v = (x.reshape(heads).transpose(0, 2, 1, 3) for x in (q, k, v))  # (N, heads, T, D/heads)
+        similarity = batched_matmul(q, k, -self.scale if self.cross else self.scale, b_swapped=True)  # (N, heads, T, T)
         attention = self.attn_drop(softmax(similarity))
         out = batched_matmul(attention, v).transpose(0, 2, 1, 3).reshape(n, t, dim)
         return self.proj_drop(self.proj(out))
