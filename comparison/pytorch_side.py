@@ -51,8 +51,6 @@ class PyTorchSide(Trainer):
         if cuda and not torch.cuda.is_available():
             raise SystemExit('PyTorch finds no usable GPU')
         torch.set_num_threads(threads)
-        # float32 throughout, as on the other side
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.enabled = torch.backends.mkldnn.enabled = not other_rounding
         self.device = torch.device('cuda' if cuda else 'cpu')
         self.original = import_original(original, ssim_val_range)

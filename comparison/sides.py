@@ -24,6 +24,7 @@ MODULES = {**dict.fromkeys((PYTORCH, *FLOORS), 'comparison.pytorch_side'),
 NEEDED_FILES = ('network/net_autoencoder.py', 'network/net_conv_trans.py', 'network/transformer_cam.py',
                 'network/loss.py', 'pytorch_msssim/__init__.py', 'tools/utils.py', 'args_auto.py', 'args_trans.py')
 SECONDS_TO_END = 5
+FLOAT32 = {'NVIDIA_TF32_OVERRIDE': '0'}  # environment: left to itself, cuDNN rounds what a convolution multiplies to 11 bits
 
 
 class Setup(NamedTuple):
@@ -79,7 +80,7 @@ class Side:
         with open(self.log, 'w') as log:
             self.process = subprocess.Popen(
                 [sys.executable, '-m', MODULES[side], json.dumps({'replies': sending, **arguments})], cwd=REPOSITORY,
-                env={**os.environ, 'OMP_NUM_THREADS': str(arguments['threads'])}, text=True, stdin=subprocess.PIPE,
+                env={**os.environ, **FLOAT32, 'OMP_NUM_THREADS': str(arguments['threads'])}, text=True, stdin=subprocess.PIPE,
                 stdout=log, stderr=subprocess.STDOUT, pass_fds=[sending],
                 start_new_session=True)  # Ctrl-C reaches the script alone, which ends its sides
         os.close(sending)

@@ -23,6 +23,12 @@ NEGLIGIBLE_GRADIENT, ZERO_GRADIENT = 1e-6, 1e-5  # of the total gradient's norm
 STATISTICS = 1e-5
 FUSED_MAX, FUSED_MEAN = 0.005, 0.001
 TRAJECTORY = 3e-3
+ORDER_OF_SUMS = 1e-5
+
+
+def equal(one, other):
+    """Whether two results of the same computation are: a GPU adds up in an order that varies."""
+    return np.abs(one - other).max() <= (ORDER_OF_SUMS * np.abs(other).max() if jt.flags.use_cuda else 0)
 
 
 def image(array):
@@ -171,9 +177,9 @@ def test_a_deep_path_started_at_0_begins_as_a_fusion_of_the_shallow_features():
     shallow, deep = (image_of(2, 32, 256, 256), image_of(2, 32, 256, 256)), (image_of(2, 128, 32, 32), image_of(2, 128, 32, 32))
     decoder = Trans_FuseNet(deep_start=0.0).decoder_fusion
     out, other = (decoder(one, *shallow).numpy() for one in deep)
-    assert np.array_equal(out, other) and out.std() > 0.1
+    assert equal(out, other) and out.std() > 0.1
     started = Trans_FuseNet(deep_start=0.0).decoder_fusion
-    assert not np.array_equal(Trans_FuseNet().decoder_fusion(deep[0], *shallow).numpy(), out)
+    assert not equal(Trans_FuseNet().decoder_fusion(deep[0], *shallow).numpy(), out)
     gradient = jt.grad(started(deep[0], *shallow).sqr().sum(), started.conv_block[4].conv2d[1].weight).numpy()
     assert np.abs(gradient).min() > 0  # training can let it in
 
@@ -207,7 +213,7 @@ def test_what_a_file_for_fusing_can_do_without_changes_no_result():
             fixed = '.conv_sh.' in name or '.conv_de.' in name
             if name in names and not fixed:
                 value.assign(value + 1)
-        assert all(map(np.array_equal, result(), expected))
+        assert all(map(equal, result(), expected))
         assert len(names) == (1 + 2 + 8 + 4 + 5 if isinstance(model, Trans_FuseNet) else 8)
 
 
