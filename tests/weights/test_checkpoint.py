@@ -31,6 +31,7 @@ from tools.errors import UserError
 from tools.weights.checkpoint import Weights, check_fits, load_state, load_weights, recognise, save_state, save_weights
 from tools.weights.networks import build_fusion
 from tools.weights.torch_file import COUNT, LEGACY_MAGIC, read_torch, write_torch
+from tools.weights.torch_pickle import NAMES
 
 TINY_FILES = [REFERENCE / 'tiny_zip.model', REFERENCE / 'tiny_legacy.model']
 JITTOR_FILES = [REFERENCE / 'tiny_jittor.pth', REFERENCE / 'tiny_jittor.pkl']
@@ -375,6 +376,13 @@ def test_what_pytorch_may_write(file, protocol, content):
     assert_same(read_torch(file(pickled(content, protocol), STORAGES), 'f'), {'a': FOUR[1:3]})
 
 
+@FORMATS
+def test_attributes_have_no_effect(file):
+    call = lambda state: Call(UTILS._rebuild_tensor, Storage('0', 4), 1, (2,), (1,), state=state)
+    for state in ({'offset': 9}, (None, {'offset': 9}), (None, {'__class__': 1})):
+        assert_same(read_torch(file(pickled({'a': call(state)}), STORAGES), 'f'), {'a': FOUR[1:3]})
+
+
 def test_view_of_a_legacy_file():
     content = {'a': tensor(Storage('0', 4, ('view', 1, 3)), 1)}
     assert_same(read_torch(legacy_file(pickled(content), STORAGES), 'f'), {'a': FOUR[2:4]})
@@ -440,11 +448,11 @@ def test_float16_of_pytorch(tmp_path):
     ({'a': tensor(TORCH.FloatStorage)}, 'damaged'),
     ({'a': Call(UTILS._rebuild_tensor_v2)}, 'damaged'),
     ({'a': Call(UTILS._rebuild_tensor_v2, Storage('0', 4))}, 'damaged'),
-    ({'a': Call(UTILS._rebuild_parameter, 'no tensor')}, 'damaged'),
-    ({'a': Call(TORCH.Size, 5)}, 'damaged'),
+    ({'a': Call(UTILS._rebuild_parameter, 'no tensor')}, "'a' is not a named tensor"),
+    ({'a': Call(TORCH.Size, 5)}, "'a' is not a named tensor"),
+    ({'a': tensor(Storage('0', 4), 0, Call(TORCH.Size, 5))}, 'damaged'),
     ({'a': Call(TORCH.FloatStorage, 2 ** 50)}, 'damaged'),
     ({'a': Call(collections.OrderedDict, [('b', 1)])}, 'damaged'),
-    ({'a': Call(UTILS._rebuild_tensor, Storage('0', 4), 0, (2,), (1,), state={'offset': 9})}, 'damaged'),
     ({(1, 2): tensor(Storage('0', 4))}, 'damaged'),  # a tuple as a key
 ])
 def test_what_makes_no_sense_is_refused(file, content, reason):
@@ -601,6 +609,24 @@ def test_only_tensors_and_containers_may_be_named(name):
         read_torch(zip_file(f'c{module}\n{last}\n.'.encode(), {}), 'f')
 
 
+STATES = [b'}(\x8c\x08__init__N\x8c\x0b__setitem__N\x8c\x08__code__N\x8c\x05stateNu', b'}\x8c\x0c__defaults__))s']
+
+
+def test_a_file_cannot_change_what_the_next_ones_give():
+    """With each name, and what a call of it gives: attributes, items."""
+    before = repr({name: (value, vars(value) if hasattr(value, '__dict__') else None) for name, value in NAMES.items()})
+    for name in [*NAMES, 'numpy.dtype']:
+        named = 'c{}\n{}\n'.format(*name.rpartition('.')[::2]).encode()
+        for target in (named, named + b')R', named + b')\x81', named + b'\x8c\x02f4\x85R', named + b'(NNNNtR'):
+            for change in (b'%bb', b'N%b\x86b', b'%bNs', b'(%bNu', b'%ba', b'(%be'):
+                for state in (*STATES, b'(K\x03\x8c\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00t', b'\x8c\x01a'):
+                    with pytest.raises(UserError, match='^f '):
+                        read_torch(b'\x80\x04' + target + change % state + b'.', 'f')
+    assert repr({name: (value, vars(value) if hasattr(value, '__dict__') else None) for name, value in NAMES.items()}) == before
+    test_what_pytorch_may_write(zip_file, 2, {'a': tensor(Storage('0', 4), 1)})
+    test_files_that_jittor_wrote(JITTOR_FILES[1])
+
+
 # ---- files that would fill the memory, take for ever, or crash the interpreter
 
 MEMORY_ALLOWED = 200 * 1024  # kB, with Python and numpy
@@ -629,27 +655,55 @@ def sizes_of(value):
 
 
 DEEP = b')' + b'\x85' * 300_000  # a tuple in a tuple in a tuple …
+OVERLAPPING = b''.join(b'\x8a\x0c' + (number * (2 ** 61 - 1)).to_bytes(12, 'little') + b'N' for number in range(40_000))  # hashes: 0
 BOMBS = [(b'\x80\x04' + instructions, reason) for instructions, reason in [
-    (b'}r\xff\xff\xff\x7f.', 'holds no weights'),  # to remember something at place 2³¹
-    (b'}' + DEEP + b'Ns.', 'a key'),
-    (b'}(' + DEEP + b'Nu.', 'a key'),
+    (b'}r\xff\xff\xff\x7f.', 'damaged'),  # to remember something at place 2³¹
+    (b'}p2147483647\n.', 'damaged'),
+    *((start + DEEP + end, reason) for start, end, reason in [  # to hash or compare
+        (b'}', b'Ns.', 'a key'),
+        (b'}(', b'Nu.', 'a key'),
+        (b'ccollections\nOrderedDict\n)R', b'Ns.', 'a key'),
+        (b'ccollections\nOrderedDict\n)\x81', b'Ns.', 'a key'),
+        (b'(', b'Nd.', 'damaged.*DICT'),
+        (b'\x8f(', b'\x90.', 'damaged.*ADDITEMS'),
+        (b'(', b'\x91.', 'damaged.*FROZENSET'),
+        (b'}}', b'Nsb.', 'a key'),
+        (b'cnumpy\ndtype\n', b'\x85R.', 'holds no weights'),
+        (b'(\x8c\x07storage', b'NNNtQ.', 'damaged'),
+        (b'(\x8c\x07storagectorch\nFloatStorage\n', b'NNtQ.', 'damaged'),
+        (b'', b'\x8c\x01a\x93.', 'damaged'),  # as a name
+        (b'', b'.', 'holds no weights')]),
     (b'}' + pairs(60) + b'Ns.', 'a key'),
+    (b'(' + pairs(60) + b'Nd.', 'damaged.*DICT'),
+    (b'}' + b')' + b'2\x86' * 60 + b'Ns.', 'a key'),  # pairs by DUP
     (b'}\x8c\x01a' + pairs(60) + b's.', "'a' is not a named tensor"),
-    (pairs(60) + b'Q.', 'damaged'),  # as a storage, and as what belongs to one
-    (b'(\x8c\x07storage' + DEEP + b'NNNtQ.', 'damaged'),
-    (b'(\x8c\x07storagectorch\nFloatStorage\n' + DEEP + b'NNtQ.', 'damaged'),
-    (DEEP + b'\x8c\x01a\x93.', 'damaged'),  # as a name
+    (pairs(60) + b'Q.', 'holds no weights'),  # as a persistent id, and as the type and key of a storage
+    (b'(\x8c\x07storage' + pairs(60) + b'NNNtQ.', 'damaged'),
+    (b'(\x8c\x07storage\x8c\x07float32' + pairs(60) + b'NNtQ.', 'damaged'),
+    (b'}(' + OVERLAPPING + b'u.', 'a key'),
     (b'(' * 300_000 + b'.', 'damaged'),
-    (b']' * 300_000 + b'a' * 299_999 + b'.', 'holds no weights'),
+    (b']' * 600_000 + b'.', 'damaged.*as number 500,001'),
+    (b']' * 200_000 + b'a' * 199_999 + b'.', 'holds no weights'),
+    (b'\x8c\x01aq\x000' + b'}h\x00' * 100_000 + b'N' + b's' * 100_000 + b'.', "'a' is not a named tensor"),
+    (b'ctorch._utils\n_rebuild_tensor\nq\x00' + b'h\x00(' * 60_000 + b'NNNN' + b'tRNNN' * 60_000 + b'.', 'holds no weights'),
+    (b'cnumpy.core.multiarray\n_reconstruct\n)\x81q\x000' + b'cnumpy.core.multiarray\n_reconstruct\n)R' * 50_000 + b'N' + b'b' * 50_000
+     + b'.', 'holds no weights'),
     (b'X\xff\xff\xff\xff.', 'damaged'),  # lengths that the file does not have
     (b'B\xff\xff\xff\xff.', 'damaged'),
+    (b'T\xff\xff\xff\x7f.', 'damaged'),
     (b'\x95\xff\xff\xff\xff\xff\xff\xff\x7f.', 'damaged'),
-    (b'\x96\x00\x00\x00\x00\x02\x00\x00\x00.', 'is refused'),
-    (b'\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.', 'is refused'),
-    (b'\x8b\xff\xff\xff\x7f.', 'is refused'),
-    (b'I' + b'9' * 1_000_000 + b'\n.', 'is refused'),  # takes long to read
-    (sizes_of(b'](' + b'N' * 100_000 + b'e'), 'damaged'),  # each of which would be a copy
-    (sizes_of(b'X\xa0\x86\x01\x00' + b'a' * 100_000), 'damaged'),
+    (b'\x96\x00\x00\x00\x00\x02\x00\x00\x00.', 'damaged'),
+    (b'\x8d\x00\x00\x00\x00\x02\x00\x00\x00.', 'damaged'),
+    (b'\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.', 'damaged'),
+    (b'\x8b\xff\xff\xff\x7f.', 'damaged'),
+    (b'I' + b'9' * 1_000_000 + b'\n.', 'damaged'),  # takes long to read
+    (b'\x8b\x40\x42\x0f\x00' + b'\x7f' * 1_000_000 + b'.', 'damaged.*LONG4'),  # and to multiply or print
+    (sizes_of(b'](' + b'N' * 100_000 + b'e'), 'holds no weights'),  # each of which would be a copy
+    (sizes_of(b'X\xa0\x86\x01\x00' + b'a' * 100_000), 'holds no weights'),
+    *((b']((' + b'N' * 100_000 + b'lq\x00\x85q\x010' + many * 10_000 + b'e.', 'damaged') for many in [  # such calls, in other ways
+        b'ccollections\nOrderedDict\nh\x01R', b'ccollections\nOrderedDict\nh\x01\x81', b'(ccollections\nOrderedDict\nh\x00o',
+        b'(h\x00icollections\nOrderedDict\n', b'ccollections\nOrderedDict\nh\x01}\x92']),
+    (b']((' + b'KN' * 100_000 + b'tq\x000' + b'}h\x00b' * 10_000 + b'e.', '10000 tables'),  # a dict's items as its attributes
 ]]
 
 

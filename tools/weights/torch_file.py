@@ -20,7 +20,7 @@ import numpy as np
 
 from tools.errors import UserError
 from tools.files import whole_file
-from tools.weights.torch_pickle import EXPECTED, ORDERED_DICT, STORAGES, TENSOR, NumpyArray, Tensor, TorchUnpickler
+from tools.weights.torch_pickle import EXPECTED, NEW_DICT, STORAGES, TENSOR, NumpyArray, Tensor, TorchUnpickler
 
 ZIP_START = b'PK\x03\x04'
 PICKLE_START = b'\x80'
@@ -183,7 +183,7 @@ def write_torch(path, arrays: Dict[str, np.ndarray]):
             raise UserError(f'cannot write {path}: {name} is {array.dtype.name}, which PyTorch\'s format does not know')
     items = b''.join(_pickled(name) + _pickled_tensor(array, str(key), storage_types[array.dtype.name])
                      for key, (name, array) in enumerate(arrays.items()))
-    entries = [('data.pkl', b''.join((pickle.PROTO, b'\x02', _pickled_ordered_dict(),
+    entries = [('data.pkl', b''.join((pickle.PROTO, b'\x02', NEW_DICT,
                                       pickle.MARK, items, pickle.SETITEMS, pickle.STOP))),
                ('byteorder', b'little'), ('version', b'3\n')]
     with whole_file(path) as temporary, zipfile.ZipFile(temporary, 'w', zipfile.ZIP_STORED) as archive:
@@ -204,14 +204,10 @@ def _pickled_name(name):
     return pickle.GLOBAL + f'{module}\n{last}\n'.encode()
 
 
-def _pickled_ordered_dict():
-    return _pickled_name(ORDERED_DICT) + pickle.EMPTY_TUPLE + pickle.REDUCE
-
-
 def _pickled_tensor(array, key, storage_type):
     """The call _rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks)."""
     strides = tuple(int(np.prod(array.shape[axis + 1:])) for axis in range(array.ndim))
     storage = b''.join((pickle.MARK, _pickled('storage'), _pickled_name(storage_type), _pickled(key), _pickled('cpu'),
                         _pickled(array.size), pickle.TUPLE, pickle.BINPERSID))
     return b''.join((_pickled_name(TENSOR), pickle.MARK, storage, _pickled(0), _pickled(array.shape),
-                     _pickled(strides), pickle.NEWFALSE, _pickled_ordered_dict(), pickle.TUPLE, pickle.REDUCE))
+                     _pickled(strides), pickle.NEWFALSE, NEW_DICT, pickle.TUPLE, pickle.REDUCE))
