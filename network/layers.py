@@ -1,52 +1,13 @@
 """The operations that both networks are built from.
 
-Where Jittor's own operator differs from PyTorch's in its result (batch norm, layer norm, sums over large tensors) or compiles anew
-for every image size (reflection padding), it is written here with Jittor's basic ones; each docstring says which.
+Where Jittor's own operator differs from PyTorch's in its result (batch norm, layer norm, sums over large tensors), it is written here
+with Jittor's basic ones; each docstring says which.
 """
 from fractions import Fraction
-
-import numpy as np
 
 from network.operators import box_of_channels, convolve, linear
 from tools.processes import COUNT, mean_over_processes
 from tools.runtime import jt, nn
-
-
-def reflection_indices(length, before, after):
-    """Indices (before + length + after,) that extend 0…length-1 by reflection at both ends, the end itself not repeated.
-
-    A pad wider than the axis reflects again and again (PyTorch refuses it); an axis of length 1 is repeated.
-    """
-    period = max(2 * (length - 1), 1)
-    position = np.abs(np.arange(-before, length + after)) % period
-    return np.minimum(position, period - position).astype(np.int32) if length > 1 else np.zeros_like(position, np.int32)
-
-
-def take(x, rows, columns):
-    """The given rows and columns (index arrays) of (N, C, H, W): (N, C, len(rows), len(columns)).
-
-    The indices are data here; `nn.ReflectionPad2d` writes the size into the code and compiles for every new one.
-    """
-    n, c = x.shape[:2]
-    return x.reindex([n, c, len(rows), len(columns)], ['i0', 'i1', '@e0(i2)', '@e1(i3)'], extras=[jt.array(rows), jt.array(columns)])
-
-
-def reflection_pad(x, left=0, right=0, top=0, bottom=0):
-    """Pad (N, C, H, W) by reflection to (N, C, top + H + bottom, left + W + right)."""
-    return take(x, reflection_indices(x.shape[2], top, bottom), reflection_indices(x.shape[3], left, right))
-
-
-def pad_to_indices(length, target):
-    """Which of `length` rows stands at each of `target` rows after `pad_to`."""
-    missing = target - length
-    return reflection_indices(length, missing // 2, missing - missing // 2)
-
-
-def pad_to(x, height, width):
-    """Reflection-pad x to height × width, the larger half after it (the original's `UpsampleReshape_eval`)."""
-    if tuple(x.shape[2:]) == (height, width):
-        return x
-    return take(x, pad_to_indices(x.shape[2], height), pad_to_indices(x.shape[3], width))
 
 
 def upsample2(x):
@@ -92,14 +53,18 @@ def mse(x, y):
 
 
 class Conv2d(nn.Conv2d):
-    """nn.Conv2d, by `network.operators.convolve`; with stride 1 and bias, without groups or dilation."""
+    """nn.Conv2d, by `network.operators.convolve`, which says what it takes; with stride 1 and bias, without groups or dilation."""
+
+    def __init__(self, in_channels, out_channels, kernel_size, padding=0, padding_mode='zeros'):
+        super().__init__(in_channels, out_channels, kernel_size, padding=padding)
+        self.padding_mode = padding_mode
 
     @property
     def reach(self):
         return self.kernel_size[0] // 2
 
     def execute(self, x):
-        return convolve(x, self.weight, self.bias, self.padding[0])
+        return convolve(x, self.weight, self.bias, self.padding[0], self.padding_mode)
 
 
 class Linear(nn.Linear):
@@ -182,19 +147,17 @@ class LayerNorm(nn.Module):
 
 
 class ConvLayer(nn.Module):
-    """Reflection pad, convolution with stride 1, and batch norm if asked, whose weights start at `scale`. Keeps height and width."""
+    """Reflection pad, convolution with stride 1, and batch norm if asked, whose weights start at `scale`. Keeps height and width.
+
+    Takes (N, C, H, W), or several such whose channels follow one another.
+    """
 
     def __init__(self, in_channels, out_channels, kernel_size=3, batch_norm=False, scale=1.0):
-        self.pad = kernel_size // 2
-        layers = [Conv2d(in_channels, out_channels, kernel_size)]
+        layers = [Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, padding_mode='reflect')]
         self.conv2d = nn.Sequential(*layers, BatchNorm2d(out_channels, scale=scale)) if batch_norm else nn.Sequential(*layers)
 
-    def padded(self, x):
-        """What the convolution takes."""
-        return reflection_pad(x, self.pad, self.pad, self.pad, self.pad) if self.pad else x
-
     def execute(self, x):
-        return self.conv2d(self.padded(x))
+        return self.conv2d(x)
 
 
 class MaxPool2(nn.Module):

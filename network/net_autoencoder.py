@@ -1,7 +1,8 @@
 """Stage 1: the auto-encoder that learns the features of one modality (original: network/net_autoencoder.py)."""
-from network.layers import ConvLayer, MaxPool2, Upsample2, pad_to
+from network.layers import ConvLayer, MaxPool2, Upsample2
 from network.loss import autoencoder_losses
-from tools.runtime import jt, nn
+from network.padding import pad_to
+from tools.runtime import nn
 
 MAX_VALUE = 255  # images enter and leave with values 0…255
 
@@ -17,7 +18,7 @@ def to_unit_range(x):
 class Dense_Block(nn.Module):
     """num_layers densely connected convolutions, then one to dense_out channels: (N, in, H, W) → (N, dense_out, H, W).
 
-    The output of each convolution is appended to its input. What is appended is padded already, so that nothing is padded twice.
+    Each convolution takes the input of the one before it and, behind that, its output.
     """
 
     def __init__(self, num_layers, in_channels, out_channels, dense_out):
@@ -27,11 +28,10 @@ class Dense_Block(nn.Module):
         self.adjust_conv = ConvLayer(in_channels + num_layers * out_channels, dense_out)
 
     def execute(self, x):
-        x = self.adjust_conv.padded(x)
+        maps = [x]  # of in + i · out channels together
         for i in range(self.num_layers):
-            features = getattr(self, f'dense_conv{i}').conv2d(x)
-            x = jt.concat([x, self.adjust_conv.padded(features)], dim=1)  # (N, in + (i + 1) · out, H + 2, W + 2)
-        return self.adjust_conv.conv2d(x)
+            maps.append(getattr(self, f'dense_conv{i}')(maps))
+        return self.adjust_conv(maps)
 
 
 class Encoder(nn.Module):

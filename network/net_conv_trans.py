@@ -2,8 +2,9 @@
 import numpy as np
 
 from network.cnn_fusion import CNN_fusion
-from network.layers import ConvLayer, UniformFilter, Upsample2, pad_to_indices, reflection_pad, take, unread
+from network.layers import ConvLayer, UniformFilter, Upsample2, unread
 from network.loss import fusion_losses
+from network.padding import pad_to_indices, reflection_pad, take
 from network.transformer_cam import cross_encoder
 from network.variants import DEEP_SHARES
 from tools.errors import UserError

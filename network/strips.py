@@ -11,12 +11,13 @@ from typing import Dict, NamedTuple
 
 import numpy as np
 
-from network.layers import pad_to_indices, reach
+from network.layers import reach
 from network.net_autoencoder import Auto_Encoder_single
 from network.net_conv_trans import Trans_FuseNet
+from network.padding import pad_to_indices
 from tools.runtime import jt, nn
 
-FITS, FITS_ON_GPU = 300_000, 1_000_000  # pixels of an image that is computed whole, and of a strip; a GPU is slow with small pieces
+FITS, FITS_ON_GPU = 400_000, 1_000_000  # pixels of an image that is computed whole, and of a strip; a GPU is slow with small pieces
 WINDOWS = 8  # that go through CAM at once
 PIXELS_PER_DEEP = 4  # of the image take as much memory as one of the maps that a deeper block of the encoder computes
 

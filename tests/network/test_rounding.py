@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from network import operators
-from network.layers import Conv2d, UniformFilter
+from network.layers import Conv2d, ConvLayer, UniformFilter
 from network.net_autoencoder import to_unit_range
+from network.padding import reflection_pad
 from tools.runtime import jt, nn
 
 
@@ -15,22 +16,39 @@ def has_avx512():
     return cpu.is_file() and 'avx512dq' in cpu.read_text()
 
 
-def convolve(layer, x, padding):
+def convolve(layer, x, padding, mode='constant'):
     """The layer's output in float64."""
     weight, bias = layer.weight.numpy().astype(np.float64), layer.bias.numpy()
-    x = np.pad(x.astype(np.float64), [(0, 0), (0, 0), (padding, padding), (padding, padding)])
+    x = np.pad(x.astype(np.float64), [(0, 0), (0, 0), (padding, padding), (padding, padding)], mode)
     windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], axis=(2, 3))
     return np.einsum('nchwij,ocij->nohw', windows, weight, optimize=True) + bias[:, None, None]
+
+
+def assert_rounded_well(found, expected):
+    assert found.shape == expected.shape
+    error = np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected ** 2))
+    assert error < (4e-7 if has_avx512() and not jt.flags.use_cuda else 1e-6), 'PyTorch: 2.2e-7 with AVX-512, else 6.1e-7'
 
 
 @pytest.mark.parametrize('kernel_size, padding', [(3, 0), (3, 1), (1, 0)])
 def test_convolution(kernel_size, padding):
     layer = Conv2d(128, 64, kernel_size, padding=padding)
     x = np.random.RandomState(0).randn(2, 128, 34, 21).astype(np.float32)
-    found, expected = layer(jt.array(x)).numpy(), convolve(layer, x, padding)
-    assert found.shape == expected.shape
-    error = np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected ** 2))
-    assert error < (4e-7 if has_avx512() and not jt.flags.use_cuda else 1e-6), 'PyTorch: 2.2e-7 with AVX-512, else 6.1e-7'
+    assert_rounded_well(layer(jt.array(x)).numpy(), convolve(layer, x, padding))
+
+
+SHAPES = [((128,), 3, 16, 11), ((32, 64, 32), 3, 13, 20), ((16, 16, 16, 16, 16), 5, 9, 3), ((20, 12), 3, 2, 5), ((64, 3), 3, 4, 4),
+          ((1,), 7, 8, 5), ((16, 8), 3, 1, 1), ((8,), 5, 2, 2), ((32,), 1, 6, 7)]
+
+
+@pytest.mark.parametrize('channels, kernel_size, height, width', SHAPES)
+def test_reflecting_convolution_of_several_maps(channels, kernel_size, height, width):
+    layer = ConvLayer(sum(channels), 24, kernel_size)
+    random = np.random.RandomState(0)
+    maps = [random.randn(2, c, height, width).astype(np.float32) for c in channels]
+    found = layer([jt.array(x) for x in maps] if len(maps) > 1 else jt.array(maps[0])).numpy()
+    padding = kernel_size // 2
+    assert_rounded_well(found, convolve(layer.conv2d[0], np.concatenate(maps, 1), padding, 'reflect'))
 
 
 @pytest.mark.parametrize('on_cpu', [True, False])
@@ -45,17 +63,29 @@ def test_local_means_by_either_way(on_cpu, monkeypatch):
     assert np.abs(found - expected).max() < 1e-6 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize('padding', [0, 1])
-def test_convolution_has_the_gradients_of_jittors(padding):
-    layer = Conv2d(32, 16, 3, padding=padding)
-    x = jt.array(np.random.RandomState(0).randn(2, 32, 13, 20).astype(np.float32))
-    own, jittors = layer(x), nn.conv2d(x, layer.weight, layer.bias, padding=padding)
+def assert_same_gradients(own, jittors, variables):
     slope = jt.array(np.random.RandomState(1).randn(*own.shape).astype(np.float32))
-    variables = [x, layer.weight, layer.bias]
     found, expected = (jt.fetch_sync(jt.grad((y * slope).sum(), variables)) for y in (own, jittors))
     for one, other in zip(found, expected):
         assert one.shape == other.shape and np.abs(other).max() > 0
         assert np.allclose(one, other, rtol=0, atol=1e-6 * np.abs(other).max())
+
+
+@pytest.mark.parametrize('padding', [0, 1])
+def test_convolution_has_the_gradients_of_jittors(padding):
+    layer = Conv2d(32, 16, 3, padding=padding)
+    x = jt.array(np.random.RandomState(0).randn(2, 32, 13, 20).astype(np.float32))
+    jittors = nn.conv2d(x, layer.weight, layer.bias, padding=padding)
+    assert_same_gradients(layer(x), jittors, [x, layer.weight, layer.bias])
+
+
+@pytest.mark.parametrize('channels, kernel_size, height, width', SHAPES)
+def test_reflecting_convolution_of_several_maps_has_the_gradients_of_jittors(channels, kernel_size, height, width):
+    layer = Conv2d(sum(channels), 24, kernel_size, padding=kernel_size // 2, padding_mode='reflect')
+    random = np.random.RandomState(0)
+    maps = [jt.array(random.randn(2, c, height, width).astype(np.float32)) for c in channels]
+    padded = reflection_pad(jt.concat(maps, dim=1), *[kernel_size // 2] * 4)
+    assert_same_gradients(layer(maps), nn.conv2d(padded, layer.weight, layer.bias), [*maps, layer.weight, layer.bias])
 
 
 def test_gray_levels_are_divided_as_by_numpy():
