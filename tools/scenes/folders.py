@@ -9,8 +9,7 @@ from tools.images import luma, write_image
 from tools.scenes.places import make_scene
 
 SEQUENCE_LENGTH, SEQUENCES_PER_SET = 20, 2  # a database's folders: set00/V000, set00/V001, set01/V000, …
-SEEDS_PER_RUN = 1_000_000  # scenes of different seeds, and of training and testing, never coincide
-GRAY_TEST_SEEDS, COLOUR_TEST_SEEDS = 800_000, 900_000
+SEEDS_PER_RUN, GRAY_TEST_SEEDS, COLOUR_TEST_SEEDS = 1_000_000, 800_000, 900_000  # so that no two scenes coincide
 TEST_SIZES = (256, 320), (288, 360), (235, 317)
 
 
@@ -30,8 +29,7 @@ def write_database(folder, scenes: int, size: Tuple[int, int], seed: int) -> Non
 def write_test_folders(folder, pairs: int, seed: int) -> Tuple[Path, Path]:
     """Write two test sets of `pairs` pairs each, images of three sizes; returns their folders.
 
-    `scenes_gray`: gray, in TNO's style, ir/IR1.png with vi/VIS1.png. `scenes_color`: the visible image in colour, in
-    M3FD's style, ir/00001.png with vi/00001.png. UserError as for `write_database`.
+    `scenes_gray`: ir/IR1.png with vi/VIS1.png. `scenes_color`: ir/00001.png with vi/00001.png. UserError as for `write_database`.
     """
     gray, colour, first = Path(folder) / 'scenes_gray', Path(folder) / 'scenes_color', SEEDS_PER_RUN * seed
     numbers = range(1, pairs + 1)
