@@ -5,7 +5,7 @@ with Jittor's basic ones; each docstring says which.
 """
 from fractions import Fraction
 
-from network.operators import box_of_channels, convolve, linear
+from network.operators import blocks2, box_of_channels, convolve, linear, max_pool2
 from tools.processes import COUNT, mean_over_processes
 from tools.runtime import jt, nn
 
@@ -16,22 +16,9 @@ def upsample2(x):
     return x.reshape(n, c, h, 1, w, 1).broadcast([n, c, h, 2, w, 2]).reshape(n, c, 2 * h, 2 * w)
 
 
-def _blocks2(x):
-    """Non-overlapping 2×2 blocks: (N, C, H, W) → (N, C, H//2, W//2, 2, 2); an odd last row or column is dropped."""
-    n, c, h, w = x.shape
-    return x.reindex([n, c, h // 2, w // 2, 2, 2], ['i0', 'i1', '2*i2+i4', '2*i3+i5'])
-
-
-def max_pool2(x):
-    """2×2 maximum, stride 2; an odd last row or column is dropped."""
-    if min(x.shape[2:]) > 2:
-        return nn.pool(x, 2, 'maximum', stride=2)
-    return _blocks2(x).max(dims=(4, 5))  # nn.pool refuses maps of two pixels
-
-
 def mean_pool2(x):
     """2×2 mean, stride 2; an odd last row or column is dropped. Works below three pixels, where `nn.pool` does not."""
-    return _blocks2(x).mean(dims=(4, 5))
+    return blocks2(x).mean(dims=(4, 5))
 
 
 def channel_mean(x):
@@ -161,7 +148,7 @@ class ConvLayer(nn.Module):
 
 
 class MaxPool2(nn.Module):
-    """`max_pool2` as a layer."""
+    """`network.operators.max_pool2` as a layer."""
     reach, shrinks = 0, Fraction(2)
 
     def execute(self, x):

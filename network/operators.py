@@ -142,17 +142,19 @@ CONVOLUTION_BACKWARD_MAPS = '''
     c.each_map(_outputs, x, [&](memory map, memory place) { reorder(place, map).execute(c.work, place, map); });
 '''
 
-# Inputs: gradient (N, O, H', W'), maps → the gradient (O, C, K, K) of the weight.
+# Inputs: gradient (N, O, H', W'), maps → the gradients (O, C, K, K) of the weight and (O,) of the bias.
 CONVOLUTION_BACKWARD_WEIGHT = '''
     const vector<Var*> maps(_inputs.begin() + 1, _inputs.end());
     Convolution c(maps, shape_of(out0), data);
-    convolution_backward_weights::primitive_desc backward({algorithm::convolution_direct, c.any(c.x), c.any(c.weight), c.any(c.y),
-        c.strides, c.zeros, c.zeros}, c.cpu, c.forward());
+    const memory::desc bias_layout({out1_shape0}, real, tag::a);
+    convolution_backward_weights::primitive_desc backward({algorithm::convolution_direct, c.any(c.x), c.any(c.weight), bias_layout,
+        c.any(c.y), c.strides, c.zeros, c.zeros}, c.cpu, c.forward());
     memory weight = c.plain(out0);
     memory computed = backward.diff_weights_desc() == weight.get_desc() ? weight : c.scratch(backward.diff_weights_desc());
     convolution_backward_weights(backward).execute(c.work, {
         {DNNL_ARG_SRC, c.padded(maps, backward.src_desc())},
-        {DNNL_ARG_DIFF_DST, c.laid_out(c.plain(in0), backward.diff_dst_desc())}, {DNNL_ARG_DIFF_WEIGHTS, computed}});
+        {DNNL_ARG_DIFF_DST, c.laid_out(c.plain(in0), backward.diff_dst_desc())}, {DNNL_ARG_DIFF_WEIGHTS, computed},
+        {DNNL_ARG_DIFF_BIAS, memory(bias_layout, c.cpu, out1_p)}});
     if (computed != weight) reorder(computed, weight).execute(c.work, computed, weight);
 '''
 
@@ -190,6 +192,25 @@ ONEDNN_SOFTMAX = '''
     softmax_forward(softmax_forward::primitive_desc({prop_kind::forward_inference, layout, 1}, cpu)).execute(work, {
         {DNNL_ARG_SRC, memory(layout, cpu, in0_p)}, {DNNL_ARG_DST, memory(layout, cpu, out_p)}});
 '''
+
+
+# Does something for each 2×2 block of x (N, C, H, W), whose rows are `upper` and `lower`, and its number out of (N, C, H//2, W//2).
+EACH_BLOCK = '''
+    const long height = in0_shape2 / 2, width = in0_shape3 / 2;
+    #pragma omp parallel for
+    for (long row = 0; row < in0_shape0 * in0_shape1 * height; row++) {
+        const long first = (row / height * in0_shape2 + row %% height * 2) * in0_shape3, second = first + in0_shape3;
+        const float *upper = in0_p + first, *lower = in0_p + second;
+        for (long j = 0; j < width; j++) { %s }
+    }
+'''
+MAX_POOL = EACH_BLOCK % '''
+            out0_p[row * width + j] = std::max(std::max(upper[2 * j], upper[2 * j + 1]), std::max(lower[2 * j], lower[2 * j + 1]));'''
+# Inputs: x, and the gradient of its blocks' maxima, which goes to the first of equal ones.
+MAX_POOL_BACKWARD = 'std::memset(out0_p, 0, out0->size);' + EACH_BLOCK % '''
+            const bool right = upper[2 * j + 1] > upper[2 * j], lower_right = lower[2 * j + 1] > lower[2 * j];
+            const bool below = lower[2 * j + lower_right] > upper[2 * j + right];
+            out0_p[(below ? second : first) + 2 * j + (below ? lower_right : right)] = in1_p[row * width + j];'''
 
 
 def use_mixed_precision(wanted, device):
@@ -239,6 +260,21 @@ def box_of_channels(x, weight):
     return (neighbours * weight[0, 0, 0, 0]).sum([4, 5, 6]).sum(1, keepdims=True)
 
 
+def blocks2(x):
+    """Non-overlapping 2×2 blocks: (N, C, H, W) → (N, C, H//2, W//2, 2, 2); an odd last row or column is dropped."""
+    n, c, h, w = x.shape
+    return x.reindex([n, c, h // 2, w // 2, 2, 2], ['i0', 'i1', '2*i2+i4', '2*i3+i5'])
+
+
+def max_pool2(x):
+    """Maximum of each of `blocks2`: (N, C, H, W) → (N, C, H//2, W//2)."""
+    if not jt.flags.use_cuda:
+        return _MaxPool2()(x)
+    if min(x.shape[2:]) > 2:
+        return nn.pool(x, 2, 'maximum', stride=2)
+    return blocks2(x).max(dims=(4, 5))  # nn.pool refuses maps of two pixels
+
+
 def linear(x, weight, bias=None):
     """x (…, D) · weightᵀ (D, O) + bias (O,) → (…, O)."""
     out = nn.matmul_transpose(x, weight)
@@ -278,9 +314,9 @@ class _OneDNNConvolution(jt.Function):
     def grad(self, gradient):
         of_maps = self._compute(self._filled_up([x.shape for x in self.maps], (1, 1, 1, 1)), [gradient, self.weight],
                                 CONVOLUTION_BACKWARD_MAPS)
-        of_weight, = self._compute([self.weight.shape], [gradient, *self._filled_up(self.maps, self.weight)],
-                                   CONVOLUTION_BACKWARD_WEIGHT)
-        return of_weight, gradient.sum(3).sum(2).sum(0), *of_maps[:len(self.maps)]
+        of_weight, of_bias = self._compute([self.weight.shape, self.weight.shape[:1]],
+                                           [gradient, *self._filled_up(self.maps, self.weight)], CONVOLUTION_BACKWARD_WEIGHT)
+        return of_weight, of_bias, *of_maps[:len(self.maps)]
 
     def _compute(self, shapes, inputs, source):
         return _onednn(shapes, inputs, source, CONVOLUTION_HEADER, self.padding)
@@ -329,6 +365,18 @@ class _OneDNNSoftmax(jt.Function):
 
     def grad(self, gradient):  # not oneDNN's, which without AVX-512 takes six times as long
         return self.out * (gradient - (self.out * gradient).sum(3, keepdims=True))
+
+
+class _MaxPool2(jt.Function):
+    """`max_pool2` on the CPU, where Jittor's computes on one core."""
+
+    def execute(self, x):
+        self.x = x
+        n, c, h, w = x.shape
+        return jt.code((n, c, h // 2, w // 2), 'float32', [x], cpu_src=MAX_POOL)
+
+    def grad(self, gradient):
+        return jt.code(self.x.shape, 'float32', [self.x, gradient], cpu_src=MAX_POOL_BACKWARD)
 
 
 def _onednn(shapes, inputs, source, header=ONEDNN_HEADER, data=None):

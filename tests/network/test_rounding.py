@@ -27,7 +27,7 @@ def convolve(layer, x, padding, mode='constant'):
 def assert_rounded_well(found, expected):
     assert found.shape == expected.shape
     error = np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected ** 2))
-    assert error < (4e-7 if has_avx512() and not jt.flags.use_cuda else 1e-6), 'PyTorch: 2.2e-7 with AVX-512, else 6.1e-7'
+    assert error < (4e-7 if has_avx512() and operators._by_onednn() else 1e-6), 'PyTorch: 2.2e-7 with AVX-512, else 6.1e-7'
 
 
 @pytest.mark.parametrize('kernel_size, padding', [(3, 0), (3, 1), (1, 0)])
@@ -41,8 +41,11 @@ SHAPES = [((128,), 3, 16, 11), ((32, 64, 32), 3, 13, 20), ((16, 16, 16, 16, 16),
           ((1,), 7, 8, 5), ((16, 8), 3, 1, 1), ((8,), 5, 2, 2), ((32,), 1, 6, 7)]
 
 
+@pytest.mark.parametrize('by_onednn', [True, False])
 @pytest.mark.parametrize('channels, kernel_size, height, width', SHAPES)
-def test_reflecting_convolution_of_several_maps(channels, kernel_size, height, width):
+def test_reflecting_convolution_of_several_maps(channels, kernel_size, height, width, by_onednn, monkeypatch):
+    if not by_onednn:  # as on a GPU
+        monkeypatch.setattr(operators, '_by_onednn', lambda: False)
     layer = ConvLayer(sum(channels), 24, kernel_size)
     random = np.random.RandomState(0)
     maps = [random.randn(2, c, height, width).astype(np.float32) for c in channels]
@@ -86,6 +89,23 @@ def test_reflecting_convolution_of_several_maps_has_the_gradients_of_jittors(cha
     maps = [jt.array(random.randn(2, c, height, width).astype(np.float32)) for c in channels]
     padded = reflection_pad(jt.concat(maps, dim=1), *[kernel_size // 2] * 4)
     assert_same_gradients(layer(maps), nn.conv2d(padded, layer.weight, layer.bias), [*maps, layer.weight, layer.bias])
+
+
+@pytest.mark.parametrize('shape', [(2, 3, 8, 6), (1, 2, 5, 7), (1, 32, 2, 3), (1, 1, 2, 2)])
+def test_max_pool_and_its_gradient_which_one_of_equals_gets(shape):
+    random = np.random.RandomState(0)
+    x = random.randint(-3, 3, shape).astype(np.float32)
+    n, c, h, w = shape[0], shape[1], shape[2] // 2, shape[3] // 2
+    slope = random.randn(n, c, h, w).astype(np.float32)
+    variable = jt.array(x)
+    out = operators.max_pool2(variable)
+    found, gradient = out.numpy(), jt.grad((out * jt.array(slope)).sum(), variable).numpy()
+    blocks = x[:, :, :2 * h, :2 * w].reshape(n, c, h, 2, w, 2).swapaxes(3, 4).reshape(n, c, h, w, 4)
+    np.testing.assert_array_equal(found, blocks.max(-1))
+    expected = np.zeros_like(x)
+    first = np.eye(4, dtype=np.float32)[blocks.argmax(-1)] * slope[..., np.newaxis]
+    expected[:, :, :2 * h, :2 * w] = first.reshape(n, c, h, w, 2, 2).swapaxes(3, 4).reshape(n, c, 2 * h, 2 * w)
+    np.testing.assert_array_equal(gradient, expected)
 
 
 def test_gray_levels_are_divided_as_by_numpy():
