@@ -35,10 +35,10 @@ def main():
     if settings.action == 'check':
         problems = check_list(entries, folder_of(settings.path))
     elif settings.sources is None or len(settings.path) > 1:
-        raise UserError(f'rebuild needs sources, the folder of what was downloaded, and one path, the folder to make; not {some(settings.path)}')
+        raise UserError('rebuild needs sources, the folder of what was downloaded, and one path, the folder to make')
     else:
         problems = rebuild(entries, Path(settings.sources), Path(settings.path[0]))
-    print('\n'.join(problems) or f'all {len(entries)} lines of {settings.list} hold for {some(settings.path)}')
+    print('\n'.join(problems) or f'nothing of {settings.list} is missing in {some(settings.path)}')
     return 1 if problems else 0
 
 

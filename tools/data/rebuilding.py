@@ -20,20 +20,24 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from tools.data.test_images import ALIKE_SINGLE, MODALITIES, distances, perceptual_hash
+from tools.data.test_images import ALIKE_PAIR, MODALITIES, distances, perceptual_hash
 from tools.data.training_list import origins, sha256_of, some
 from tools.errors import UserError
 from tools.files import whole_file
 from tools.images import read_gray
 
+MISSING, CHANGED = 'missing', 'changed, or of another commit'
+THERE = 'another picture is there already, move it away'
 NUMBER = r'([-+]?[\d.]+)'
 STEPS = {name: re.compile(pattern) for name, pattern in {
     'frame': r'frame (\d+) \(from 0\) of the clip, gray',
     'halves': 'right half infrared, left half visible',
-    'warp': rf'visible warped onto the infrared grid by x={NUMBER}u{NUMBER}v{NUMBER}, y={NUMBER}u{NUMBER}v{NUMBER}, (\d+) px cut off all round',
+    'warp': f'visible warped onto the infrared grid by x={NUMBER}u{NUMBER}v{NUMBER}, y={NUMBER}u{NUMBER}v{NUMBER}, '
+            r'(\d+) px cut off all round',
     'resize': r'resized to (\d+)x(\d+)',
     'quality': r'JPEG (\d+)',
-    'said': r'gray|infrared from the first repository, visible from the second|\d+x\d+ stretched back to \d+:\d+( and enlarged \(bicubic\))?',
+    'said': r'gray|infrared from the first repository, visible from the second|'
+            r'\d+x\d+ stretched back to \d+:\d+(?: and enlarged \(bicubic\))?',
 }.items()}
 
 
@@ -47,40 +51,30 @@ def rebuild(entries, sources, folder):
     if not all(entry.get('repository') for entry in entries):
         raise UserError('the list does not say where its images come from: only a list with sources can be rebuilt')
     steps = [_steps_of(entry) for entry in entries]
-    hashes, clips, problems, made, inexact = {}, Clips(), defaultdict(list), 0, []
+    known, clips, problems, made, inexact = {}, Clips(), defaultdict(list), 0, []
     for entry, step in zip(tqdm(entries, 'rebuilding', leave=False, disable=None), steps):
         targets = [Path(folder, entry[modality]) for modality in MODALITIES]
-        wanted = [entry[f'sha256 {modality}'] for modality in MODALITIES]
-        if [sha256_of(path) if path.is_file() else None for path in targets] == wanted:
+        if all(map(_is_as_listed, targets, _of_both(entry, 'sha256'))):
             continue
-        files = [Path(sources, repository, entry[f'source {modality}']) for (repository, _), modality in zip(origins(entry), MODALITIES)]
-        amiss = False
-        for path, origin, modality in zip(files, origins(entry), MODALITIES):
-            if path not in hashes:
-                hashes[path] = sha256_of(path) if path.is_file() else None
-            if hashes[path] != entry[f'source sha256 {modality}']:
-                problems[origin, 'changed, or of another commit' if hashes[path] else 'missing'].append(path)
-                amiss = True
+        files = [Path(sources, repository, name) for (repository, _), name in zip(origins(entry), _of_both(entry, 'source'))]
+        amiss = _amiss(entry, files, known)
+        if not amiss:
+            data = [_jpeg(image, *step['quality']) for image in _images(files, step, clips)]
+            _check_looks(entry, data, files)
+            amiss = [(THERE, path) for path, one in zip(targets, data) if path.exists() and path.read_bytes() != one]
+        for problem, path in amiss:
+            problems[problem].append(path)
         if amiss:
-            continue
-        images = _images(files, step, clips)
-        data = [cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, step['quality'][0]])[1].tobytes() for image in images]
-        looks = [perceptual_hash(cv2.imdecode(np.frombuffer(one, np.uint8), cv2.IMREAD_GRAYSCALE)) for one in data]
-        if any(distances([look], [entry[f'hash {modality}']])[0, 0] > ALIKE_SINGLE for look, modality in zip(looks, MODALITIES)):
-            raise UserError(f'{some(files)} give other pictures than {some(targets)} of the list: its transformation is not what was done')
-        others = [path for path, one in zip(targets, data) if path.exists() and path.read_bytes() != one]
-        if others:
-            problems[None, 'there already, but another picture: move them away'] += others
             continue
         for path, one in zip(targets, data):
             with whole_file(path) as temporary:
                 temporary.write_bytes(one)
         made += 1
-        inexact += [path for path, sha in zip(targets, wanted) if sha256_of(path) != sha]
+        inexact += [path for path, sha in zip(targets, _of_both(entry, 'sha256')) if not _is_as_listed(path, sha)]
     print(f'{made} of {len(entries)} pairs made in {folder}')
     if inexact:
         print(f'{len(inexact)} files look as they should, but not bit for bit (docs/data.md says why that can be): {some(inexact)}')
-    return [_describe(where, how, paths, sources) for (where, how), paths in problems.items()]
+    return [_describe(problem, paths, sources) for problem, paths in problems.items()]
 
 
 class Clips:
@@ -109,7 +103,7 @@ def _steps_of(entry):
         for name, pattern in STEPS.items():
             match = pattern.fullmatch(text)
             if match:
-                steps[name] = [float(number) if '.' in number else int(number) for number in match.groups() if name != 'said']
+                steps[name] = [float(number) if '.' in number else int(number) for number in match.groups()]
                 break
         else:
             raise UserError(f'it is not known how to do {text!r}, as the list says of {entry["infrared"]}')
@@ -138,11 +132,42 @@ def _images(files, steps, clips):
     return [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC) for image in (ir, vi)]
 
 
-def _describe(origin, how, paths, sources):
+def _jpeg(image, quality):
+    return cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def _of_both(entry, column):
+    return [entry[f'{column} {modality}'] for modality in MODALITIES]
+
+
+def _is_as_listed(path, sha):
+    return path.is_file() and sha256_of(path) == sha
+
+
+def _amiss(entry, files, known):
+    """[(problem, path)] of source files that are not as the list says. known: {path: its SHA-256}, of a clip that many frames are from."""
+    amiss = []
+    for path, origin, wanted in zip(files, origins(entry), _of_both(entry, 'source sha256')):
+        if path not in known:
+            known[path] = sha256_of(path) if path.is_file() else None
+        if known[path] != wanted:
+            amiss.append(((CHANGED if known[path] else MISSING, *origin), path))
+    return amiss
+
+
+def _check_looks(entry, data, files):
+    """UserError if the files made do not look like those of the list."""
+    looks = [perceptual_hash(cv2.imdecode(np.frombuffer(one, np.uint8), cv2.IMREAD_GRAYSCALE)) for one in data]
+    for look, wanted, modality in zip(looks, _of_both(entry, 'hash'), MODALITIES):
+        if distances([look], [wanted])[0, 0] > ALIKE_PAIR:
+            raise UserError(f'{some(files)} give another picture than {entry[modality]} is: its transformation in the list is wrong')
+
+
+def _describe(problem, paths, sources):
     files = list(dict.fromkeys(paths))
-    if origin is None:
-        return f'{len(files)} files are {how}: {some(files)}'
-    repository, commit = origin
-    return (f'{repository}: {len(files)} files are {how}: {some(files)}; they are in\n'
+    if problem is THERE:
+        return f'{THERE}, {len(files)} files: {some(files)}'
+    how, repository, commit = problem
+    return (f'{repository}, {len(files)} files {how}: {some(files)}; they are in\n'
             f'    git clone https://github.com/{repository} {Path(sources, repository)}\n'
             f'    git -C {Path(sources, repository)} checkout {commit}')

@@ -18,7 +18,7 @@ SHA_DIGITS = 16  # of the 64, in the table
 SMALL, LOW = 32, 8  # pixels of the small image; frequencies of it that the perceptual hash looks at, in each direction
 # Bits that may differ. Resizing, another format and JPEG's loss change 0 to 4; the nearest training pair of the shipped list is further
 # away than either. Of one modality alone, dark or flat images of other scenes come near, so it has to be nearer.
-ALIKE_PAIR, ALIKE_SINGLE = 8, 4
+ALIKE_PAIR, ALIKE_SINGLE = 8, 2
 
 
 def perceptual_hash(image):
@@ -45,7 +45,7 @@ def distances(some, others):
     return differing
 
 
-def test_images():
+def known_test_images():
     """The table as a list of dicts, by the names of its columns."""
     with open(TABLE, encoding='utf-8', newline='') as file:
         return list(csv.DictReader(file, delimiter='\t'))
@@ -58,7 +58,7 @@ def find_test_images(entries):
     known by its file, or by what it looks like: both of a pair within ALIKE_PAIR bits of the same test pair, or a single one within
     ALIKE_SINGLE. Parts of test images, and turned or mirrored ones, are not known.
     """
-    known = test_images()
+    known = known_test_images()
     files = {one[f'sha256 {modality}']: one['set'] for one in known for modality in MODALITIES}
     found = [{files[sha] for sha in (entry[f'sha256 {modality}'][:SHA_DIGITS] for modality in MODALITIES) if sha in files}
              for entry in entries]
