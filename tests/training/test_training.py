@@ -535,17 +535,17 @@ def test_list_of_the_images_is_written_beside_the_training(tmp_path, items, caps
     known = [{'set': 'TNO', **entry_of(item, tmp_path, 'ir')} for item in items[:2]]
     known = [{**one, 'sha256 infrared': 'other', 'sha256 visible': 'other'} for one in known]
     monkeypatch.setattr(tools.data.test_images, 'known_test_images', lambda: known)
-    before = threads()
     tiny_run(tmp_path / 'run', items, path=[str(tmp_path)])
-    assert_end(threads() - before)
     listed = read_list(tmp_path / 'run' / 'training_list.tsv')
     assert [entry['infrared'] for entry in listed] == [f'images/{index}.png' for index in range(7)]
     assert listed[0]['sha256 infrared'] == sha256_of(items[0][0])
     warning = "warning: 2 of these images are TNO's test images: do not report TNO with these weights"
     assert capsys.readouterr().out.splitlines().count(warning) == 1
     (tmp_path / 'run' / 'training_list.tsv').unlink()
+    before = threads()
     tiny_run(tmp_path / 'run', items, path=[str(tmp_path)], epochs=3)  # a run that was stopped before its list was whole
     assert read_list(tmp_path / 'run' / 'training_list.tsv') == listed
+    assert_end(threads() - before)
 
 
 def test_what_stands_in_the_folder(tmp_path, items, whole):
