@@ -38,7 +38,8 @@ def main():
         raise UserError('rebuild needs sources, the folder of what was downloaded, and one path, the folder to make')
     else:
         problems = rebuild(entries, Path(settings.sources), Path(settings.path[0]))
-    print('\n'.join(problems) or f'nothing of {settings.list} is missing in {some(settings.path)}')
+    fine = 'all is as the list says' if settings.action == 'check' else 'nothing of the list is missing'
+    print('\n'.join(problems) or f'{some(settings.path)}: {fine}')
     return 1 if problems else 0
 
 
