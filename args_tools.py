@@ -46,6 +46,17 @@ class CostArgs:
 
 
 @dataclass
+class ListArgs:
+    """training_list.py"""
+    action: str = setting('', 'what to do', positional=True, choices=('make', 'check', 'rebuild', 'divide'))
+    list: str = setting('', 'the list, a file of tab-separated values', positional=True)
+    path: List[str] = setting(['./database'], 'the folder with the images; of several, the list starts from what they have in common')
+    sources: Optional[str] = setting(None, 'where the published files are, as OWNER/REPOSITORY/FILE')
+    validation: List[str] = setting([], 'folders in the list that are kept for validation')
+    unused: List[str] = setting([], 'folders in the list that are not used')
+
+
+@dataclass
 class ShipArgs:
     """ship_weights.py"""
     run: str = setting('', 'run folder of train_conv_trans.py; its last epoch is taken', positional=True)

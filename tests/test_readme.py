@@ -33,7 +33,7 @@ SETTINGS = {
     'test_color_image.py': args_test.ColorArgs, 'evaluate_fusion_results.py': args_evaluate.Args, 'make_figure.py': args_figure.Args,
     'compare_with_pytorch.py': args_compare.Args, 'make_scenes.py': args_tools.SceneArgs, 'plot_loss_curves.py': args_tools.CurveArgs,
     'measure_cost.py': args_tools.CostArgs, 'ship_weights.py': args_tools.ShipArgs, 'convert_checkpoint.py': args_tools.ConvertArgs,
-    'calibrate_metrics.py': args_tools.CalibrationArgs,
+    'calibrate_metrics.py': args_tools.CalibrationArgs, 'training_list.py': args_tools.ListArgs,
 }
 FOLDERS_OF_OURS = 'network/', 'tools/', 'tests/', 'comparison/', 'recipes/', 'docs/', 'results/'
 
@@ -53,7 +53,7 @@ SAID = [
     ('22.90 M parameters, 128.9 G multiply–adds for 640×480', 'cost/README.md', '| all | 22.90 M | 26.0 G | 128.9 G |'),
 ]
 # Decimal numbers in README.md and docs/ that claim no result: versions, settings, and 31.6 = 1/√(1 − 0.999), from Adam's β₂.
-NO_RESULTS = {'3.8', '3.12', '1.3', '0.9', '0.0001', '0.001', '31.6', '0.999'}
+NO_RESULTS = {'3.8', '3.12', '1.3', '0.9', '0.0001', '0.001', '31.6', '0.999', '4.0', '4.10'}
 CHECKED_TABLES = 'method', 'compared', 'hours of training', 'task', 'task on a GPU', 'from start to end'
 
 Block = namedtuple('Block', 'language text')

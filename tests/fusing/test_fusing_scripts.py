@@ -114,7 +114,7 @@ def test_all_sets_and_a_set_that_is_missing(fuse, tmp_path):
     assert len(list((tmp_path / 'output' / 'crossfuse_test').glob('*/results_transfuse_IR1.png'))) == 2
     with pytest.raises(UserError, match='21_pairs_tno is not in .*images .there: one, two.*vi'):
         fuse(test_conv_trans)
-    with pytest.raises(UserError, match='M3FD_Fusion is not in'):
+    with pytest.raises(UserError, match='M3FD_Fusion is not in .*docs/data.md, .* has a row for M3FD$'):
         fuse(test_color_image)
     with pytest.raises(UserError, match='both ir and vi,'):
         fuse(test_conv_trans, '--ir', tmp_path / 'images' / 'one' / 'ir')

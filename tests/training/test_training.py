@@ -21,6 +21,7 @@ from conftest import REPOSITORY, assert_end, full_disk, threads
 
 import args_auto
 import args_trans
+import tools.data.test_images
 import tools.training.run
 import train_autoencoder
 import train_conv_trans
@@ -29,6 +30,7 @@ from tools.curves.reading import read_runs
 from tools.data.frames import check_frames, note_frames
 from tools.data.kaist import list_pairs
 from tools.data.loader import Batches
+from tools.data.training_list import entry_of, read_list, sha256_of
 from tools.errors import UserError, run_script
 from tools.images import read_gray, read_image, write_image
 from tools.optimizer import Adam
@@ -529,9 +531,26 @@ def test_a_broken_image_whose_name_is_not_utf_8_is_in_the_summary(tmp_path, item
     assert r'images/\udce9.png is empty' in (tmp_path / 'run' / 'summary.txt').read_text(encoding='utf-8')
 
 
+def test_list_of_the_images_is_written_beside_the_training(tmp_path, items, capsys, monkeypatch):
+    known = [{'set': 'TNO', **entry_of(item, tmp_path, 'ir')} for item in items[:2]]
+    known = [{**one, 'sha256 infrared': 'other', 'sha256 visible': 'other'} for one in known]
+    monkeypatch.setattr(tools.data.test_images, 'known_test_images', lambda: known)
+    tiny_run(tmp_path / 'run', items, path=[str(tmp_path)])
+    listed = read_list(tmp_path / 'run' / 'training_list.tsv')
+    assert [entry['infrared'] for entry in listed] == [f'images/{index}.png' for index in range(7)]
+    assert listed[0]['sha256 infrared'] == sha256_of(items[0][0])
+    warning = "warning: 2 of these images are TNO's test images: do not report TNO with these weights"
+    assert capsys.readouterr().out.splitlines().count(warning) == 1
+    (tmp_path / 'run' / 'training_list.tsv').unlink()
+    before = threads()
+    tiny_run(tmp_path / 'run', items, path=[str(tmp_path)], epochs=3)  # a run that was stopped before its list was whole
+    assert read_list(tmp_path / 'run' / 'training_list.tsv') == listed
+    assert_end(threads() - before)
+
+
 def test_what_stands_in_the_folder(tmp_path, items, whole):
     names = {path.name for path in whole.iterdir()}
-    assert names >= {'settings.json', 'losses.csv', 'train.log', 'samples', 'summary.txt'}
+    assert names >= {'settings.json', 'losses.csv', 'train.log', 'samples', 'summary.txt', 'training_list.tsv'}
     header, *lines = (whole / 'losses.csv').read_text().splitlines()
     assert header == 'step,epoch,lr,recon_loss,ssim_loss,total_loss,images_per_second'
     steps = [[str(step), str(1 + (step - 1) // STEPS)] for step in range(1, 2 * STEPS + 1)]

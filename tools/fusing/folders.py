@@ -21,6 +21,7 @@ from tools.processes import COUNT, FIRST, NUMBER, by_first, gather
 from tools.threads import in_order
 from tools.value_range import stretched
 
+PUBLISHED = 'KAIST', 'MSRS', 'LLVIP', 'M3FD', 'FMB', 'RoadScene', 'TNO'  # rows of a table in docs/data.md
 ALL_SETS = 'all'
 LOSSLESS = ('.png', '.bmp', '.tif', '.tiff')
 FEATURES = {'ir_self': 'irself_', 'vi_self': 'viself_', 'cross': 'cross_'}  # CAM's map: how its pictures' names begin
@@ -71,13 +72,19 @@ def find_test_sets(names, images, ir=None, vis=None, patterns=None) -> List[Test
         folder = Path(images, name)
         if not folder.is_dir():
             raise UserError(f'test set {name} is not in {images} (there: {", ".join(there) or "none"}): put its images '
-                            f'into {folder / "ir"} and {folder / "vi"}, or give ir and vi')
+                            f'into {folder / "ir"} and {folder / "vi"}, or give ir and vi{_where_to_get(name)}')
         folders = source_folders(folder, patterns)
         if not folders:
             raise UserError(f'test set {name}: names do not tell which images in {folder} are infrared and which visible, as ir/ and vi/ '
                             f'would; there: {what_is_below(folder)}. Give ir and vi')
         sets.append(TestSet(name.replace('/', '_'), *folders))
     return sets
+
+
+def _where_to_get(name):
+    """Where the docs say it, for a test set whose name has that of a row there."""
+    rows = [row for row in PUBLISHED if row.lower() in name.lower()]
+    return f'; docs/data.md, "Where to get each set", has a row for {rows[0]}' if rows else ''
 
 
 def _name_of(ir, vis):

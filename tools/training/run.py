@@ -5,7 +5,8 @@
         train.log, losses.csv               the losses, for people and for programs
         auto_encoder_epoch_1_ir.safetensors the weights after each epoch
         samples/epoch_1.png                 sources and results of a few images
-        frames.json                         what the images of this run are known by
+        frames.json                         what the images of this run are known by when it goes on
+        training_list.tsv                   the images by hash (tools/data/training_list.py), written while it trains
         state_7.bin                         what `--resume` goes on from
         summary.txt
 """
@@ -20,8 +21,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from tools.data.frames import check_frames, note_frames
+from tools.data.training_list import folder_of
 from tools.errors import INTERRUPTED, UserError
 from tools.files import write_text
 from tools.images import write_image
@@ -29,6 +32,7 @@ from tools.processes import COUNT, FIRST, by_first, gather
 from tools.runtime import jt, ran_out_of_memory
 from tools.training.loss_log import LossLog
 from tools.training.run_folder import LOCK, SAMPLE, SETTINGS, SUMMARY, save_settings
+from tools.training.run_list import RUN_LIST, RunList
 from tools.weights.checkpoint import fingerprint, load_state, save_state, save_weights
 from tools.weights.networks import weights_of
 
@@ -77,7 +81,7 @@ class TrainingRun:
         self.settings, self.weights_file, self.metadata = settings, weights_file, metadata
         self.epoch, self.step = 0, 0  # the next step to do: its epoch, and its number within it
         self.paths = []  # of the batch of the last step
-        self.last_weights = self.feed = self.lock = None
+        self.last_weights = self.feed = self.lock = self.list = None
         self.stopping = False
         self.log = LossLog(self.folder, len(batches), batches.batch_size, settings.epochs)
         by_first(self._lock_folder)
@@ -90,6 +94,10 @@ class TrainingRun:
         if not resume:
             by_first(note_frames, batches.items, self.folder)
             self.save_state()  # so that there is something to go on from, and a full disk shows now
+        if FIRST and not (self.folder / RUN_LIST).exists():
+            roots = [root for root in (settings.ir, settings.vi) if root] or settings.path
+            modality = getattr(settings, 'type_flag', None)  # of stage 1
+            self.list = RunList(self.folder / RUN_LIST, batches.items, folder_of(roots), modality)
 
     def _lock_folder(self):
         """UserError if another process trains in this folder. The lock ends with the process, however that ends."""
@@ -123,7 +131,7 @@ class TrainingRun:
         for number, handler in self.previous_handlers.items():
             signal.signal(number, handler)
         # The feed ends its threads here, not when the garbage collector finds it.
-        for open_one in (self.feed, self.log, self.lock):
+        for open_one in (self.list, self.feed, self.log, self.lock):
             if open_one is not None:
                 open_one.close()
         if ran_out_of_memory(error):
@@ -153,6 +161,7 @@ class TrainingRun:
         UserError if losses or weights are not finite.
         """
         self.log.add(losses, batch.paths)
+        self._show_news_of_list()
         self.paths = batch.paths
         self.step += 1
         due = time.monotonic() - self.saved_at > 60 * self.settings.save_minutes
@@ -188,8 +197,15 @@ class TrainingRun:
         return f'python {Path(sys.argv[0]).name} --resume {self.folder}'
 
     def finish(self):
-        """Write and print the summary."""
+        """Write and print the summary, once the list of images is written."""
+        if self.list:
+            self.list.wait()
+        self._show_news_of_list()
         by_first(self._summarise)
+
+    def _show_news_of_list(self):
+        for line in self.list.news() if self.list else ():
+            tqdm.write(line)
 
     def _summarise(self):
         lines = [f'{self.folder}: {self.epoch} epochs of {len(self.batches)} steps',
