@@ -67,6 +67,12 @@ def test_colour_handling(data, capsys):  # noqa: F811
     assert 'luma, red and blue exchanged' in swapped_answer.splitlines()[1]
 
 
+def test_all_images_on_16_to_235(data, capsys):  # noqa: F811
+    squeezed = np.mean([m.mse(*(np.rint(16 + image * (219 / 255)) for image in triple(i))) for i in range(1, 7)])
+    main([*SOURCES, '--fused', 'a', '--explain', f'MSE={squeezed:.7f}'])
+    assert 'all images on 16…235' in capsys.readouterr().out.split('The nearest:')[-1].splitlines()[1]
+
+
 def test_bad_files_are_named(data, capsys):  # noqa: F811
     (data / 'a/results_transfuse_IR2.png').write_bytes(b'no image')
     (data / 'a/results_transfuse_IR3.png').unlink()
