@@ -13,7 +13,7 @@ MODALITIES = ('ir', 'vi')
 
 
 class Encoder(NamedTuple):
-    """A loaded auto-encoder (eval mode), where it came from, and what identifies its weights."""
+    """A loaded auto-encoder, where it came from, and what identifies its weights."""
     model: nn.Module
     path: Path
     fingerprint: str
@@ -33,7 +33,6 @@ def load_encoder(path, modality, train_flag=True, training=False):
     if trained_on != modality:
         how = 'was trained on modality' if 'modality' in weights.metadata else 'is by its name of modality'
         raise UserError(f'{path} {how} {trained_on}; the one of {modality} is needed: are the two swapped?')
-    model.eval()
     return Encoder(model, Path(path), fingerprint(weights.arrays), weights)
 
 
@@ -50,8 +49,11 @@ def find_encoders(ir, vi, runs_folder, run_folder=None):
 
 
 def load_encoders(paths):
-    """[infrared, visible] Encoder from what `find_encoders` found."""
-    return [load_encoder(path, modality) for path, modality in zip(paths, MODALITIES)]
+    """[infrared, visible] Encoder from what `find_encoders` found, in eval mode, which in Jittor keeps their weights from being trained."""
+    encoders = [load_encoder(path, modality) for path, modality in zip(paths, MODALITIES)]
+    for encoder in encoders:
+        encoder.model.eval()
+    return encoders
 
 
 def save_encoders(encoders, run_folder):

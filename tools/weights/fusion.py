@@ -77,10 +77,12 @@ def load_fusion_model(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=R
     shares = fusion.decoder_fusion.weight
     stored_shares = shares.deep_shares
     shares.deep_shares = deep_shares or stored_shares
-    fusion.eval()
+    networks = Networks(encoders['ir'].model, encoders['vi'].model, fusion)
+    for network in networks:
+        network.eval()
     epoch_in_name = EPOCH.search(files.fusion.stem)
     return FusionModel(
-        Networks(encoders['ir'].model, encoders['vi'].model, fusion), files, fusion.variant,
+        networks, files, fusion.variant,
         epoch=str(weights.metadata.get('epoch', epoch_in_name.group(1) if epoch_in_name else 'unknown')),
         run=str(weights.metadata.get('run', files.fusion.stem)), checked='encoders' in weights.metadata,
         as_stored=shares.deep_shares == stored_shares, says_shares=weights.is_ours or deep_shares is not None)
