@@ -29,7 +29,7 @@ from network.net_conv_trans import Trans_FuseNet
 from network.variants import VARIANTS, Variant
 from tools.errors import UserError
 from tools.weights.checkpoint import Weights, check_fits, load_state, load_weights, recognise, save_state, save_weights
-from tools.weights.networks import build_fusion, restore
+from tools.weights.networks import build_fusion, restore, weights_of
 from tools.weights.torch_file import COUNT, LEGACY_MAGIC, read_torch, write_torch
 from tools.weights.torch_pickle import NAMES
 
@@ -921,10 +921,11 @@ def test_what_pytorchs_format_cannot_hold_is_said_and_asked_for(tmp_path, capsys
     assert 'cannot hold' not in capsys.readouterr().out
 
 
-def test_training_takes_nothing_for_granted(tmp_path, fusion):
-    write_torch(tmp_path / 'a.model', fusion)
+def test_training_takes_nothing_for_granted(tmp_path):
+    arrays = weights_of(build_fusion())
+    write_torch(tmp_path / 'a.model', arrays)
     metadata = {'kind': 'fusion', 'variant': 'no_gradient_loss', 'options': {'deep_shares': 'bounded'}}
-    save_weights(tmp_path / 'b.safetensors', fusion, metadata)
+    save_weights(tmp_path / 'b.safetensors', arrays, metadata)
     theirs, ours = load_weights(tmp_path / 'a.model'), load_weights(tmp_path / 'b.safetensors')
     with pytest.raises(UserError, match='f does not say how its network weighs deep features.*--deep_shares signed'):
         restore(theirs, 'f', 'fusion', training=True)
