@@ -33,8 +33,9 @@ class Args:
     cache: bool = setting(False, 'keep decoded images in memory (64 KB each)', may_change=True)
     augment: bool = setting(False, 'random crop and flip, for those with few images')
 
-    resume_model_auto: Optional[str] = setting(None, 'weights file of an auto-encoder to begin with; none: random weights',
-                                               is_path=True)
+    resume_model_auto: Optional[str] = setting(None, 'weights file or run folder of an auto-encoder to begin with; none: random '
+                                                     'weights', is_path=True)
+    new_decoder: bool = setting(False, 'where it lacks weights of the decoder, as the files that ship, begin with random ones')
 
     # Training
     epochs: int = setting(4, 'how often to go through the images', minimum=1, may_change=True)

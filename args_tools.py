@@ -71,6 +71,8 @@ class ConvertArgs:
     """convert_checkpoint.py"""
     source: str = setting('', 'the weights file to read, in any of the formats', positional=True)
     target: str = setting('', 'the file to write; its extension tells its format: .safetensors, .model, .pth', positional=True)
+    deep_shares: Optional[str] = setting(None, 'how the network weighs deep features, for files of other formats, which cannot say it: '
+                                               'signed if it is the original\'s', choices=DEEP_SHARES)
     overwrite: bool = setting(False, 'replace the target if it exists')
 
 

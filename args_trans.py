@@ -31,7 +31,7 @@ class Args:
                                                   'each epoch; not with augment', may_change=True, is_path=True)
     augment: bool = setting(False, 'random crop and flip, the same for both of a pair, for those with few images')
 
-    # Networks
+    # Networks: with resume_model_trans, the first three are what its file says unless they are given on the command line.
     variant: str = setting('standard', 'the paper\'s network, or an ablation: CNN fusion, or without the gradient loss',
                            choices=tuple(VARIANTS))
     deep_start: float = setting(1.0, 'scale of the deep path before training: 1 as the original, or 0, which begins as a '
@@ -44,8 +44,8 @@ class Args:
     resume_model_auto_vi: Optional[str] = setting(None, 'visible auto-encoder: weights file or run folder; none: the '
                                                         'newest run', is_path=True)
     save_auto_model: str = setting('./models/autoencoder', 'folder with the runs of stage 1', may_change=True)
-    resume_model_trans: Optional[str] = setting(None, 'weights file of a fusion network to begin with; none: random weights',
-                                                is_path=True)
+    resume_model_trans: Optional[str] = setting(None, 'weights file or run folder of a fusion network to begin with; none: random '
+                                                      'weights', is_path=True)
 
     # Training
     epochs: int = setting(16, 'how often to go through the pairs', minimum=1, may_change=True)

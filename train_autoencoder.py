@@ -2,7 +2,7 @@
 
     python train_autoencoder.py --type_flag ir --path ./database
     python train_autoencoder.py --type_flag vi --path ./database
-    python train_autoencoder.py --type_flag ir --resume_model_auto FILE
+    python train_autoencoder.py --type_flag ir --resume_model_auto FILE_OR_RUN
     python train_autoencoder.py --resume
 
 Settings: args_auto.py. What a run writes: tools/training/run.py.
@@ -31,8 +31,8 @@ def main():
     from tools.runtime import jt, set_seed, use_device
     from tools.training.run import TrainingRun, learning_rate
     from tools.value_range import parse_range
-    from tools.weights.checkpoint import load_weights
-    from tools.weights.networks import build_auto_encoder, restore
+    from tools.weights.encoders import find_encoder, load_encoder
+    from tools.weights.networks import build_auto_encoder
 
     print(describe(settings))
 
@@ -49,8 +49,11 @@ def main():
     device = use_device(settings.cuda)
     use_mixed_precision(settings.mixed_precision, device)
     set_seed(settings.seed)
-    given = None if resumed else settings.resume_model_auto
-    model = restore(load_weights(given), given, 'auto_encoder') if given else build_auto_encoder()
+    if settings.resume_model_auto and not resumed:
+        file = find_encoder(settings.resume_model_auto, settings.type_flag, settings.save_auto_model)
+        model = load_encoder(file, settings.type_flag, training=not settings.new_decoder).model
+    else:
+        model = build_auto_encoder()
     optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
     metadata = {'kind': 'auto_encoder', 'modality': settings.type_flag, 'options': model.options}
     weights_file = AUTO_ENCODER.replace('{modality}', settings.type_flag)

@@ -2,15 +2,17 @@
 
     python train_conv_trans.py --path ./database
     python train_conv_trans.py --resume_model_auto_ir FILE --resume_model_auto_vi FILE
-    python train_conv_trans.py --resume_model_trans FILE
+    python train_conv_trans.py --resume_model_trans FILE_OR_RUN
     python train_conv_trans.py --resume
 
 Settings: args_trans.py. What a run writes: tools/training/run.py.
 """
+from dataclasses import replace
+
 from args_trans import Args
 from network.variants import VARIANTS
 from tools.errors import run_script
-from tools.settings import describe, part_of
+from tools.settings import describe, given_names, part_of
 from tools.training.run_folder import new_run_folder, read_settings
 from tools.weights.names import FUSION
 
@@ -37,10 +39,12 @@ def main():
     from tools.value_range import parse_range
     from tools.weights.checkpoint import load_weights
     from tools.weights.encoders import find_encoders, load_encoders, save_encoders
+    from tools.weights.fusion import fusion_file
     from tools.weights.networks import build_fusion, restore
 
     encoder_files = find_encoders(settings.resume_model_auto_ir, settings.resume_model_auto_vi,
                                   settings.save_auto_model, run_folder=resumed)
+    given = None if resumed or not settings.resume_model_trans else fusion_file(settings.resume_model_trans)
     print(describe(settings))
     print('encoders:', *encoder_files)
 
@@ -59,11 +63,16 @@ def main():
     encoders = load_encoders(encoder_files)
     encoder_ir, encoder_vi = (encoder.model for encoder in encoders)
     caches = open_caches(settings.cache_features, encoders, listing.items, SIZE, ranges)
-    given, options = None if resumed else settings.resume_model_trans, part_of(settings, 'network')
-    if given:
-        model = restore(load_weights(given), given, 'fusion', settings.variant, **options)
+    network = {'variant': settings.variant, **part_of(settings, 'network')}
+    if given:  # it says which network it is of, but for what is on the command line
+        asked = {name: value for name, value in network.items() if name in given_names(Args)}
+        model = restore(load_weights(given), given, 'fusion', training=True, **asked)
+        built = {'variant': model.variant, **model.options}
+        network = {name: built.get(name, value) for name, value in network.items()}
+        settings = replace(settings, **network)  # from which a resumed run builds the same
+        print(f'network of {given}:', network)
     else:
-        model = build_fusion(settings.variant, **options)
+        model = build_fusion(**network)
     loss_weights = {**part_of(settings, 'losses'), **VARIANTS[settings.variant].loss_weights}
     optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
     metadata = {'kind': 'fusion', 'variant': settings.variant, 'options': model.options,

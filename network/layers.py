@@ -171,10 +171,12 @@ def unread(layer):
     return layer
 
 
-def dispensable(model):
-    """The names of the weights that fusing can do without, a set: nothing reads them, or the constructor makes them as they are."""
+def dispensable(model, training=False):
+    """The names of the weights that fusing, or training too, can do without, a set: nothing reads them, or the constructor makes them as
+    they are."""
+    marks = ('dispensable',) if training else ('dispensable', 'for_training')
     return {f'{prefix}.{name}' if prefix else name
-            for prefix, module in model.named_modules() for name in getattr(module, 'dispensable', ())}
+            for prefix, module in model.named_modules() for mark in marks for name in getattr(module, mark, ())}
 
 
 def reach(model):

@@ -41,7 +41,7 @@ class Attention(nn.Module):
     a token attends to what does *not* correlate with it, the point of the paper (its equation of the cross attention).
     """
 
-    def __init__(self, dim, n_heads, qkv_bias, attn_p, p, cross):
+    def __init__(self, dim, n_heads, qkv_bias, cross):
         self.n_heads, self.cross = n_heads, cross
         self.scale = (dim // n_heads) ** -0.5
         self.qkv = Linear(dim, dim * 3, bias=qkv_bias)
@@ -50,9 +50,7 @@ class Attention(nn.Module):
             self.q_linear = Linear(dim, dim, bias=qkv_bias)
             self.k_linear = Linear(dim, dim, bias=qkv_bias)
             self.v_linear = Linear(dim, dim, bias=qkv_bias)
-        self.attn_drop = nn.Dropout(attn_p)
         self.proj = Linear(dim, dim)
-        self.proj_drop = nn.Dropout(p)
 
     def execute(self, query, key=None, value=None):
         n, t, dim = query.shape
@@ -64,9 +62,8 @@ class Attention(nn.Module):
             q, k, v = (qkv[:, :, i * dim:(i + 1) * dim] for i in range(3))
         q, k, v = (x.reshape(heads).transpose(0, 2, 1, 3) for x in (q, k, v))  # (N, heads, T, D/heads)
         similarity = batched_matmul(q, k, -self.scale if self.cross else self.scale, b_swapped=True)  # (N, heads, T, T)
-        attention = self.attn_drop(softmax(similarity))
-        out = batched_matmul(attention, v).transpose(0, 2, 1, 3).reshape(n, t, dim)
-        return self.proj_drop(self.proj(out))
+        out = batched_matmul(softmax(similarity), v).transpose(0, 2, 1, 3).reshape(n, t, dim)
+        return self.proj(out)
 
 
 class Block(nn.Module):
@@ -96,13 +93,11 @@ class Block(nn.Module):
 class self_atten_module(nn.Module):
     """Self-attention blocks on the tokens of one modality."""
 
-    def __init__(self, embed_dim, depth, p, **block):
-        self.pos_drop = nn.Dropout(p)
-        self.blocks = nn.ModuleList([Block(embed_dim, p=p, **block) for _ in range(depth)])
+    def __init__(self, embed_dim, depth, **block):
+        self.blocks = nn.ModuleList([Block(embed_dim, **block) for _ in range(depth)])
         self.norm = unread(LayerNorm(embed_dim))  # the original does not apply it
 
     def execute(self, tokens):
-        tokens = self.pos_drop(tokens)
         for block in self.blocks:
             tokens = block(tokens)
         return tokens
@@ -111,13 +106,11 @@ class self_atten_module(nn.Module):
 class cross_atten_module(nn.Module):
     """Cross-attention blocks: tokens of a look at tokens of b, (a, b) → the tokens that b is replaced by."""
 
-    def __init__(self, embed_dim, depth, p, **block):
-        self.pos_drop = nn.Dropout(p)
-        self.blocks = nn.ModuleList([Block(embed_dim, cross=True, p=p, **block) for _ in range(depth)])
+    def __init__(self, embed_dim, depth, **block):
+        self.blocks = nn.ModuleList([Block(embed_dim, cross=True, **block) for _ in range(depth)])
         self.norm = LayerNorm(embed_dim)
 
     def execute(self, a, b):
-        b = self.pos_drop(b)
         x = (a, b, b)
         for block in self.blocks:
             query, key, value = block(x)
@@ -152,12 +145,15 @@ class cross_encoder(nn.Module):
     """CAM: self-attention in each modality, again on the window rolled by half its size, then cross-attention.
 
     fusion: the module that merges the two token sets, (ir, vi) → (fused, ir part, vi part); None for the paper's `cross_atten`.
+    p, attn_p: the original's dropout, which it leaves at 0. ValueError for others: a run that goes on would not repeat them.
     """
 
     def __init__(self, img_size=32, patch_size=2, embed_dim=512, depth_self=1, depth_cross=1, n_heads=16, mlp_ratio=4.,
                  qkv_bias=True, p=0., attn_p=0., fusion=None, **attention):
+        if p or attn_p:
+            raise ValueError(f'there is no dropout here: p and attn_p must be 0, not {p} and {attn_p}')
         self.img_size, self.patch_size = img_size, patch_size
-        block = dict(n_heads=n_heads, mlp_ratio=mlp_ratio, qkv_bias=qkv_bias, p=p, attn_p=attn_p, **attention)
+        block = dict(n_heads=n_heads, mlp_ratio=mlp_ratio, qkv_bias=qkv_bias, **attention)
         self.self_atten_block1 = self_atten(embed_dim, depth_self, **block)
         self.self_atten_block2 = self_atten(embed_dim, depth_self, **block)
         self.cross_atten_block = fusion or cross_atten(embed_dim, depth_cross, **block)

@@ -11,6 +11,7 @@ from PIL import Image
 from tools.errors import UserError
 from tools.images import (
     describe_others,
+    fitted,
     image_size,
     list_images,
     luma,
@@ -194,6 +195,16 @@ def test_changed_headers_raise_nothing_of_other_libraries(tmp_path, extension):
             read += 1
             assert len(image_size(path)) == 2
     assert read > 0
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_fitting_a_smaller_size_takes_the_mean_of_what_a_pixel_covers(dtype):
+    noise = np.random.RandomState(0).randint(0, np.iinfo(dtype).max + 1, (40, 60)).astype(dtype)
+    means = noise.reshape(10, 4, 15, 4).mean(axis=(1, 3))
+    assert np.abs(fitted(noise, (10, 15)) - means).max() <= 0.5
+    assert fitted(noise, (40, 60)) is noise
+    larger = fitted(noise, (80, 120, 3)).astype(float)  # between its neighbours
+    assert larger.shape == (80, 120) and np.abs(larger[1:-1, 1:-1].mean() - noise.mean()) < 0.02 * noise.mean()
 
 
 def test_names_beyond_ascii(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from conftest import REPOSITORY
 
 from tools.errors import UserError, run_script
-from tools.settings import describe, may_change, parse_settings, part_of, setting
+from tools.settings import describe, given_names, may_change, parse_settings, part_of, setting
 
 
 @dataclasses.dataclass
@@ -37,6 +37,11 @@ def parse(*argv, **options):
 
 def test_without_arguments_the_defaults_hold():
     assert parse() == Settings()
+
+
+def test_what_is_given_is_known_by_its_name_even_if_it_is_the_default():
+    assert given_names(Settings, ['--epochs', '4', '--type-flag=vi', '--cache']) == {'epochs', 'type_flag', 'cache'}
+    assert given_names(Settings, []) == set()
 
 
 @pytest.mark.parametrize('argv, name, value', [

@@ -65,25 +65,40 @@ def parse_settings(cls, description, argv=None, defaults=None):
             raise UserError(f'there is no setting {name}: the saved settings are those of another program or version')
         values[name] = value
 
-    types = {name: _Type(annotation) for name, annotation in typing.get_type_hints(cls).items()}
-    parser = _Parser(description=description, usage='%(prog)s [--name value ...]', allow_abbrev=False,
-                     argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for field in dataclasses.fields(cls):
-        _add_option(parser, field, types[field.name], values[field.name])
-    given, unknown = parser.parse_known_args(argv)
-    if unknown:
-        parser.error(_unknown(unknown[0], [option for action in parser._actions for option in action.option_strings]))
-    for name, text in vars(given).items():
+    types = _types(cls)
+    for name, text in _given(cls, description, argv, values).items():
         values[name] = types[name].read(text)
     for field in dataclasses.fields(cls):
         values[field.name] = _checked(field, types[field.name], values[field.name])
     return cls(**values)
 
 
+def given_names(cls, argv=None):
+    """The names of the settings that are given on the command line, a set; `parse_settings` has accepted it."""
+    return set(_given(cls, None, argv, {field.name: _default(field) for field in dataclasses.fields(cls)}))
+
+
 def describe(settings):
     """The settings as text, a line `name = value` each, to print before a run and to save with it."""
     names = [field.name for field in dataclasses.fields(settings)]
     return '\n'.join(f'{name} = {_shown(getattr(settings, name))}' for name in names)
+
+
+def _types(cls):
+    return {name: _Type(annotation) for name, annotation in typing.get_type_hints(cls).items()}
+
+
+def _given(cls, description, argv, defaults):
+    """{name: text, for a list texts} on the command line. defaults: {name: value} that --help shows."""
+    types = _types(cls)
+    parser = _Parser(description=description, usage='%(prog)s [--name value ...]', allow_abbrev=False,
+                     argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for field in dataclasses.fields(cls):
+        _add_option(parser, field, types[field.name], defaults[field.name])
+    given, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.error(_unknown(unknown[0], [option for action in parser._actions for option in action.option_strings]))
+    return vars(given)
 
 
 class _Parser(argparse.ArgumentParser):

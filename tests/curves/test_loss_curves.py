@@ -317,6 +317,15 @@ def test_figure(tmp_path, style):
     assert [path.read_bytes() for path in again] == [png.read_bytes(), svg.read_bytes()], 'the same curves, the same files'
 
 
+def test_curves_are_smoothed_over_a_fiftieth_of_the_run():
+    """A jump becomes a slope, as wide as the window."""
+    run = run_of(np.where(np.arange(1000) < 500, 1, 2))
+    figure = loss_figure('jump', loss_panels([run]), Style())
+    curve = next(line for line in figure.axes[0].get_lines() if line.get_label() == 'run').get_ydata()
+    assert np.count_nonzero((curve > 1) & (curve < 2)) == 20
+    assert curve[480] == 1 and curve[520] == 2
+
+
 def test_figure_shows_the_data(tmp_path):
     """The curves are the losses, and the panels of differences are there only if runs are compared."""
     run = read_one(make_run(tmp_path / 'a', fusion_csv(100)))

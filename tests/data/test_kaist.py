@@ -109,6 +109,13 @@ def test_order_does_not_depend_on_the_file_system(tmp_path, monkeypatch):
     assert list_pairs(tmp_path).items == expected == sorted(expected)
 
 
+@pytest.mark.parametrize('size, used', [((100, 151), True), ((50, 75), True), ((100, 153), False), ((100, 147), False)])
+def test_shapes_may_differ_by_a_pixel_in_a_hundred(tmp_path, size, used):
+    make(tmp_path, ['lwir/0.png', 'lwir/1.png', 'visible/1.png'], size=(100, 150))
+    make(tmp_path, ['visible/0.png'], size=size)
+    assert [infrared.stem for infrared, _ in list_pairs(tmp_path).items] == ['0', '1'][not used:]
+
+
 def test_what_is_left_out_is_counted_and_named(tmp_path):
     make_pairs(tmp_path, 'V000', 9)
     folder = tmp_path / 'V000'

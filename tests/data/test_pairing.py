@@ -265,6 +265,16 @@ def test_fused_names_that_do_not_tell(folders, tmp_path, fused):
         match_fused(pairs, tmp_path / 'out')
 
 
+def test_what_a_minority_has_before_its_names_is_no_rule(folders, tmp_path):
+    scenes = ['hill', 'lake', 'road']
+    pairs = pair_folders(*folders([f'{scene}_ir.png' for scene in scenes], [f'{scene}_vi.png' for scene in scenes])).pairs
+    (tmp_path / 'out').mkdir()
+    for name in ('mask_hill_ir', 'a', 'b', 'c'):
+        (tmp_path / 'out' / f'{name}.png').touch()
+    with pytest.raises(UserError, match='is named like one of the pairs'):
+        match_fused(pairs, tmp_path / 'out')
+
+
 def test_ambiguous_fused_images(folders, tmp_path):
     pairs = pair_folders(*folders(['IR1.png', 'IR2.png'], ['VIS1.png', 'VIS2.png'])).pairs
     out = tmp_path / 'out'

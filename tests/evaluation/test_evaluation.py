@@ -267,6 +267,17 @@ def test_significant_differences_are_counted(data):
     assert ranking(scores, tests).loc['b', ['better', 'worse']].tolist() == [1, 1]
 
 
+def test_a_difference_by_chance_is_not_counted(data):
+    """b is above a in 9 of 12 images, by as much as it is below in the others: p is 0.05 to 0.5."""
+    index = pd.MultiIndex.from_product([['a', 'b'], range(12)], names=['method', 'image'])
+    moved = np.arange(1.0, 13.0) * np.where(np.arange(12) % 4 < 3, 1, -1)
+    table = pd.DataFrame({'SD': np.r_[np.full(12, 50), 50 + moved]}, index)
+    scores = Scores(table, select_metrics('default', ['SD']), 'default', False, [])
+    test, = tests = paired_tests(scores)
+    assert 0.05 < test.p_holm < 0.5
+    assert ranking(scores, tests).loc['b', ['better', 'worse']].tolist() == [0, 0]
+
+
 def test_figures_show_the_scores(data):
     names = ['_last', '$a$', '1']
     metrics = select_metrics('default', ['SD', 'MSE'])

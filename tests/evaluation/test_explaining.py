@@ -7,7 +7,7 @@ from test_evaluation import OUT, SET, SOURCES, data, picture, triple  # noqa: F4
 from evaluate_fusion_results import main
 from tools import fusion_metrics as m
 from tools.errors import UserError
-from tools.evaluation.explaining import definitions_of, known_mistakes, parse_question
+from tools.evaluation.explaining import definitions_of, known_mistakes, parse_question, readings
 from tools.evaluation.protocols import ALL_PROTOCOLS, base_name, metrics_of
 from tools.images import read_image, write_image
 
@@ -65,6 +65,15 @@ def test_colour_handling(data, capsys):  # noqa: F811
     channels_answer, swapped_answer = capsys.readouterr().out.split('The nearest:')[1:]
     assert 'colour channels, averaged' in channels_answer.splitlines()[1]
     assert 'luma, red and blue exchanged' in swapped_answer.splitlines()[1]
+
+
+def test_all_images_on_16_to_235(tmp_path):
+    """As video has them: black is 16, white 235."""
+    paths = [tmp_path / f'{name}.png' for name in ('fused', 'ir', 'vis')]
+    for path in paths:
+        write_image(path, np.array([[0, 51, 102, 255]], np.uint8))
+    (fused, *sources), = readings(paths, None)['all images on 16…235']
+    assert fused.tolist() == [[16, 60, 104, 235]] and all(np.array_equal(source, fused) for source in sources)
 
 
 def test_bad_files_are_named(data, capsys):  # noqa: F811

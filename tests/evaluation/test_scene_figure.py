@@ -61,6 +61,15 @@ def test_all_images_are_there_inside_and_undistorted(methods, enlarged):
         assert all(np.array_equal(cut, image[6:16, 4:24]) for cut, image in zip(cuts[:7], scenes[0].images.values()))
 
 
+@pytest.mark.parametrize('right', [False, True])
+@pytest.mark.parametrize('low', [False, True])
+def test_a_box_is_enlarged_in_the_corner_opposite(right, low):
+    one = scene(60, 80, 1)._replace(boxes=[Box(60 if right else 4, 45 if low else 6, 12, 8)])
+    whole, enlarged = ((left + width / 2, top + height / 2) for left, top, width, height, _ in
+                       shown(comparison_figure([one], 7.16, 7, 'corner'))[:2])
+    assert (enlarged[0] > whole[0]) != right and (enlarged[1] > whole[1]) != low
+
+
 def test_nothing_overlaps_but_what_is_in_a_corner():
     figure = comparison_figure([scene()._replace(boxes=[Box(4, 6, 20, 10), Box(40, 30, 20, 20)]), scene(30, 90)], 3.5, 3)
     rectangles = [place[:4] for place in shown(figure)]

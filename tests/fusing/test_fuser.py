@@ -368,6 +368,8 @@ def test_the_originals_files(torch_files, fuser):
     original = load_fuser(fusion, ir, vi)
     assert original.model.name == 'standard_epoch32_fusetrans_epoch_32_bs_8_s1_c1'
     assert not original.model.checked and 'make sure' in original.model.describe()
+    assert 'since its file does not say' in original.model.describe() and 'since its file' not in fuser.model.describe()
+    assert 'since its file' not in load_fusion_model(fusion, ir, vi, deep_shares='signed').describe()
     pair = pair_of(40, 40)
     assert np.array_equal(original(*pair), fuser(*pair))
 
@@ -447,7 +449,7 @@ def test_files_that_do_not_belong_together(run, torch_files, tmp_path):
     save_weights(other, encoder_weights('ae3'), {'modality': 'ir'})
     with pytest.raises(UserError, match='another encoder of ir than .*other_ir'):
         load_fuser(run, auto_ir=other)
-    with pytest.raises(UserError, match='encoder of vi: are the two swapped'):
+    with pytest.raises(UserError, match='_vi.model is by its name of modality vi; the one of ir is needed: are the two swapped'):
         load_fuser(fusion, vi, ir)
     twice = link(tmp_path / 'twice', (ir, 'a.model'), (ir, 'b.model'))
     with pytest.raises(UserError, match='the same weights'):

@@ -172,6 +172,12 @@ def test_training_trajectory():
         assert np.array_equal(parameters[name].numpy(), before[name]), f'{name} has no gradient and must not decay'
 
 
+@pytest.mark.parametrize('option', ['p', 'attn_p'])
+def test_dropout_is_refused(option):
+    with pytest.raises(ValueError, match='there is no dropout here'):
+        build_fusion(**{option: 0.1})
+
+
 def test_a_deep_path_started_at_0_begins_as_a_fusion_of_the_shallow_features():
     image_of = lambda *shape: jt.array(np.random.RandomState(sum(shape)).rand(*shape).astype(np.float32))
     shallow, deep = (image_of(2, 32, 256, 256), image_of(2, 32, 256, 256)), (image_of(2, 128, 32, 32), image_of(2, 128, 32, 32))
@@ -215,6 +221,7 @@ def test_what_a_file_for_fusing_can_do_without_changes_no_result():
                 value.assign(value + 1)
         assert all(map(equal, result(), expected))
         assert len(names) == (1 + 2 + 8 + 4 + 5 if isinstance(model, Trans_FuseNet) else 8)
+        assert dispensable(model, training=True) == (names if isinstance(model, Trans_FuseNet) else set())
 
 
 def test_filters_that_are_not_uniform_are_refused():

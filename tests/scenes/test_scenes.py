@@ -153,6 +153,18 @@ def test_lamps_light_up_what_is_near_by_night_only():
     assert (day - bare)[ground].max() <= 0
 
 
+def test_a_lamp_glares_by_night_only():
+    """One bright point: by night the camera sees a halo around it, wider than the point."""
+    halo = {}
+    for weather in (SUNNY, NIGHT):
+        scene = Scene(np.random.default_rng(0), weather, 192, 240)
+        scene.visible[:] = 0
+        scene.visible[90:100, 110:120] = 100
+        _, visible = scene.photograph()
+        halo[weather.night] = int(visible[95, 124].min()) - int(visible[20:40].max())
+    assert halo[True] > 100 and halo[False] <= 0
+
+
 # Folders
 
 def test_database_has_the_layout_of_kaist(tmp_path):

@@ -29,7 +29,7 @@ from network.net_conv_trans import Trans_FuseNet
 from network.variants import VARIANTS, Variant
 from tools.errors import UserError
 from tools.weights.checkpoint import Weights, check_fits, load_state, load_weights, recognise, save_state, save_weights
-from tools.weights.networks import build_fusion
+from tools.weights.networks import build_fusion, restore, weights_of
 from tools.weights.torch_file import COUNT, LEGACY_MAGIC, read_torch, write_torch
 from tools.weights.torch_pickle import NAMES
 
@@ -882,8 +882,10 @@ save_state(sys.argv[1], {{}}, {{'step': 2}})
 def test_conversion_both_ways(tmp_path, capsys, arrays, kind, variant):
     original, ours, back = (tmp_path / name for name in ('epoch_4.model', 'weights.safetensors', 'back.pth'))
     write_torch(original, arrays)
-    convert(original, ours)
-    assert load_weights(ours).metadata == {'converted_from': 'epoch_4.model', 'kind': kind, 'variant': variant}
+    shares = 'signed' if kind == 'fusion' else None
+    convert(original, ours, shares)
+    options = {'options': {'deep_shares': shares}} if shares else {}
+    assert load_weights(ours).metadata == {'converted_from': 'epoch_4.model', 'kind': kind, 'variant': variant, **options}
     assert f'weights.safetensors: {kind}, {variant}, {len(arrays)} arrays' in capsys.readouterr().out
     convert(ours, back)
     assert zipfile.is_zipfile(back)
@@ -900,6 +902,38 @@ def test_conversion_to_ours_keeps_settings_and_gives_pytorch_its_counters(tmp_pa
         'epoch': 3, 'settings': {'lr': 0.001}, 'kind': 'fusion', 'variant': 'standard'}
     convert(tmp_path / 'b.safetensors', tmp_path / 'c.model')
     assert_same(load_weights(tmp_path / 'c.model').arrays, fusion)
+
+
+def test_what_pytorchs_format_cannot_hold_is_said_and_asked_for(tmp_path, capsys, fusion):
+    ours, original, back = (tmp_path / name for name in ('a.safetensors', 'b.model', 'c.safetensors'))
+    save_weights(ours, fusion, {'kind': 'fusion', 'variant': 'standard', 'options': build_fusion(deep_shares='bounded').options})
+    convert(ours, original)
+    assert 'cannot hold deep_shares = bounded, which the original does not compute: give --deep_shares bounded' in capsys.readouterr().out
+    with pytest.raises(UserError, match='b.model cannot say how its network weighs deep features: give --deep_shares'):
+        convert(original, back)
+    assert not back.exists()
+    convert(original, back, deep_shares='bounded')
+    assert load_weights(back).metadata['options'] == {'deep_shares': 'bounded'}
+    with pytest.raises(UserError, match='leave it out for .*c.safetensors'):
+        convert(back, tmp_path / 'd.model', deep_shares='signed')
+    save_weights(ours, fusion, {'kind': 'fusion', 'variant': 'standard', 'options': build_fusion().options})
+    convert(ours, tmp_path / 'e.model')
+    assert 'cannot hold' not in capsys.readouterr().out
+
+
+def test_training_takes_nothing_for_granted(tmp_path):
+    arrays = weights_of(build_fusion())
+    write_torch(tmp_path / 'a.model', arrays)
+    metadata = {'kind': 'fusion', 'variant': 'no_gradient_loss', 'options': {'deep_shares': 'bounded'}}
+    save_weights(tmp_path / 'b.safetensors', arrays, metadata)
+    theirs, ours = load_weights(tmp_path / 'a.model'), load_weights(tmp_path / 'b.safetensors')
+    with pytest.raises(UserError, match='f does not say how its network weighs deep features.*--deep_shares signed'):
+        restore(theirs, 'f', 'fusion', training=True)
+    assert restore(theirs, 'f', 'fusion', training=True, deep_shares='signed').options['deep_shares'] == 'signed'
+    with pytest.raises(UserError, match='deep_start is where new weights start'):
+        restore(ours, 'f', 'fusion', training=True, deep_start=0.0)
+    model = restore(ours, 'f', 'fusion', training=True, deep_shares='signed')
+    assert (model.variant, model.options['deep_shares']) == ('no_gradient_loss', 'signed')
 
 
 def test_conversion_refuses_what_it_cannot_do(tmp_path, auto_encoder):

@@ -38,6 +38,11 @@ class Weights(NamedTuple):
     arrays: Dict[str, np.ndarray]
     metadata: Dict[str, Any]
 
+    @property
+    def is_ours(self):
+        """Whether the file says what belongs to the weights, as ours do and no others can."""
+        return bool(self.metadata)
+
 
 def save_weights(path, arrays: Dict[str, np.ndarray], metadata: Dict[str, Any]):
     """Write weights and what belongs to them (anything that JSON can hold) as one safetensors file, with a checksum of its values.

@@ -1,4 +1,5 @@
 """The two trained encoders that the fusion network works on: finding their files, loading them, keeping copies."""
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,21 +13,26 @@ MODALITIES = ('ir', 'vi')
 
 
 class Encoder(NamedTuple):
-    """A loaded auto-encoder (eval mode), where it came from, and what identifies its weights."""
+    """A loaded auto-encoder, where it came from, and what identifies its weights."""
     model: nn.Module
     path: Path
     fingerprint: str
     weights: Weights
 
 
-def load_encoder(path, modality, train_flag=True):
-    """The auto-encoder in the weights file `path`. UserError if it is none, or was trained on the other modality."""
+def load_encoder(path, modality, train_flag=True, training=False):
+    """The auto-encoder in the weights file `path`. UserError if it is none, or was trained on the other modality.
+
+    training: whether it is to be trained on, so that weights of its decoder may not be missing.
+    """
     weights = load_weights(path)
-    model = restore(weights, path, 'auto_encoder', train_flag=train_flag)
-    trained_on = weights.metadata.get('modality', modality)  # the original's files do not say
+    model = restore(weights, path, 'auto_encoder', training=training, train_flag=train_flag)
+    # The original's files do not say their modality, but their names do: auto_encoder_epoch_4_ir.model.
+    named = [one for one in MODALITIES if one in re.split('[^a-z]+', Path(path).stem.lower())]
+    trained_on = weights.metadata.get('modality', named[0] if len(named) == 1 else modality)
     if trained_on != modality:
-        raise UserError(f'{path} was trained on modality {trained_on}; the one of {modality} is needed')
-    model.eval()
+        how = 'was trained on modality' if 'modality' in weights.metadata else 'is by its name of modality'
+        raise UserError(f'{path} {how} {trained_on}; the one of {modality} is needed: are the two swapped?')
     return Encoder(model, Path(path), fingerprint(weights.arrays), weights)
 
 
@@ -43,8 +49,11 @@ def find_encoders(ir, vi, runs_folder, run_folder=None):
 
 
 def load_encoders(paths):
-    """[infrared, visible] Encoder from what `find_encoders` found."""
-    return [load_encoder(path, modality) for path, modality in zip(paths, MODALITIES)]
+    """[infrared, visible] Encoder from what `find_encoders` found, in eval mode, which in Jittor keeps their weights from being trained."""
+    encoders = [load_encoder(path, modality) for path, modality in zip(paths, MODALITIES)]
+    for encoder in encoders:
+        encoder.model.eval()
+    return encoders
 
 
 def save_encoders(encoders, run_folder):

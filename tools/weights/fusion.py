@@ -6,7 +6,7 @@ from typing import Dict, NamedTuple, Optional
 from network.strips import Networks
 from tools.errors import UserError
 from tools.weights.checkpoint import Weights, load_weights
-from tools.weights.encoders import MODALITIES, Encoder, load_encoder
+from tools.weights.encoders import Encoder, load_encoder
 from tools.weights.names import ENCODER, FUSION, numbered
 from tools.weights.networks import restore
 
@@ -34,6 +34,7 @@ class FusionModel(NamedTuple):
     run: str       # the run that trained it, else the name of its file
     checked: bool  # whether the fusion weights say which encoders they belong to (they are these, then)
     as_stored: bool  # whether the deep features are weighed as the weights file says
+    says_shares: bool  # whether it or the caller says how
 
     @property
     def deep_shares(self):
@@ -49,6 +50,9 @@ class FusionModel(NamedTuple):
     def describe(self):
         text = (f'fusion network: {self.variant}, epoch {self.epoch} of {self.run} ({self.files.fusion}), '
                 f'deep shares {self.deep_shares}')
+        if not self.says_shares:
+            text += (', the original\'s, since its file does not say; if it was converted from a network with other ones, '
+                     'give --deep_shares')
         if not self.checked:
             text += ('\nits file does not say which encoders it was trained with; make sure that they are '
                      f'{self.files.ir} and {self.files.vi}')
@@ -73,13 +77,15 @@ def load_fusion_model(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=R
     shares = fusion.decoder_fusion.weight
     stored_shares = shares.deep_shares
     shares.deep_shares = deep_shares or stored_shares
-    fusion.eval()
+    networks = Networks(encoders['ir'].model, encoders['vi'].model, fusion)
+    for network in networks:
+        network.eval()
     epoch_in_name = EPOCH.search(files.fusion.stem)
     return FusionModel(
-        Networks(encoders['ir'].model, encoders['vi'].model, fusion), files, fusion.variant,
+        networks, files, fusion.variant,
         epoch=str(weights.metadata.get('epoch', epoch_in_name.group(1) if epoch_in_name else 'unknown')),
         run=str(weights.metadata.get('run', files.fusion.stem)), checked='encoders' in weights.metadata,
-        as_stored=shares.deep_shares == stored_shares)
+        as_stored=shares.deep_shares == stored_shares, says_shares=weights.is_ours or deep_shares is not None)
 
 
 def find_files(model, auto_ir, auto_vi, epoch, runs) -> Files:
@@ -88,15 +94,7 @@ def find_files(model, auto_ir, auto_vi, epoch, runs) -> Files:
         if auto_ir or auto_vi:
             raise UserError('auto_ir and auto_vi are given without model: give the fusion network that they belong to')
         model = _default_model(runs)
-    model = Path(model)
-    if model.is_dir():
-        fusion = _epoch_file(model, epoch)
-    elif not model.is_file():
-        raise UserError(f'model {model} does not exist: give a run folder or a weights file')
-    elif epoch is not None:
-        raise UserError(f'epoch is for run folders, and {model} is a file')
-    else:
-        fusion = model
+    fusion = fusion_file(model, epoch)
     encoders = {}
     for modality, given in (('ir', auto_ir), ('vi', auto_vi)):
         path = Path(given) if given else fusion.parent / ENCODER.format(modality=modality)
@@ -106,6 +104,18 @@ def find_files(model, auto_ir, auto_vi, epoch, runs) -> Files:
                             f'give its file as auto_{modality}')
         encoders[modality] = path
     return Files(fusion, encoders['ir'], encoders['vi'])
+
+
+def fusion_file(model, epoch=None) -> Path:
+    """The weights file that `model`, a file or a run folder, means: of a folder that of an epoch, None for the last. UserError if none."""
+    model = Path(model)
+    if model.is_dir():
+        return _epoch_file(model, epoch)
+    if not model.is_file():
+        raise UserError(f'model {model} does not exist: give a run folder or a weights file')
+    if epoch is not None:
+        raise UserError(f'epoch is for run folders, and {model} is a file')
+    return model
 
 
 def _default_model(runs) -> Path:
@@ -131,13 +141,7 @@ def _epoch_file(folder, epoch: Optional[int]) -> Path:
 
 
 def _check_encoders(weights: Weights, files: Files, encoders: Dict[str, Encoder]):
-    """Notice encoders that are swapped, or that the fusion network was not trained with."""
-    for modality, encoder in encoders.items():
-        # The original's files do not say their modality, but their names do: auto_encoder_epoch_4_ir.model.
-        named = [one for one in MODALITIES if one in re.split('[^a-z]+', encoder.path.stem.lower())]
-        if 'modality' not in encoder.weights.metadata and len(named) == 1 and named[0] != modality:
-            raise UserError(f'auto_{modality} is {encoder.path}, which by its name is the encoder of {named[0]}: '
-                            'are the two swapped?')
+    """Notice encoders that the fusion network was not trained with."""
     trained_with = weights.metadata.get('encoders')
     if trained_with is None:
         if encoders['ir'].fingerprint == encoders['vi'].fingerprint:

@@ -28,35 +28,55 @@ def build_fusion(variant='standard', arrays=None, path='', **options):
     return _build(locate(VARIANTS[variant].network), arrays, path, options)
 
 
-def restore(weights: Weights, path, kind, variant=None, **options):
+def restore(weights: Weights, path, kind, variant=None, training=False, **options):
     """The network that weights of a file were saved from, built with the options that they were saved with; it has a `variant`.
 
-    kind: which one is expected, 'auto_encoder' or 'fusion'. variant, options: in place of the saved ones. UserError if it is of the
-    other kind, or no such network can be built or takes these weights.
+    kind: which one is expected, 'auto_encoder' or 'fusion'. variant, options: in place of the saved ones. training: whether it is to be
+    trained on, so that nothing may be missing or guessed. UserError if it is of the other kind, or no such network can be built or takes
+    these weights.
     """
     found, saved_variant = recognise(weights, path)
     variant = variant or saved_variant
     if found != kind:
         names = {'auto_encoder': 'an auto-encoder', 'fusion': 'a fusion network'}
         raise UserError(f'{path} holds {names[found]}; {names[kind]} is needed')
-    # Files of others have no options, and fit the defaults; the first of ours had none but this.
-    saved = weights.metadata.get('options', {name: value for name, value in weights.metadata.items() if name == 'deep_shares'})
-    network = locate(VARIANTS[variant].network) if kind == 'fusion' else Auto_Encoder_single
+    if training and 'deep_start' in options:
+        raise UserError(f'deep_start is where new weights start, and those of {path} are given: leave it out')
+    if training and kind == 'fusion' and not weights.is_ours and 'deep_shares' not in options:
+        raise UserError(f'{path} does not say how its network weighs deep features, since it is no file of ours: give --deep_shares '
+                        "signed if it is the original's, else what it was trained with")
+    saved = _saved_options(weights)
+    network = _network(kind, variant)
     defaults = _defaults(network)
     if not isinstance(saved, dict) or any(name in defaults and type(value) not in (type(defaults[name]), int, float)
                                           for name, value in saved.items()):
         raise UserError(f'{path} is damaged: the options of its network have other types than they should')
     try:
-        model = _build(network, weights.arrays, path, {**saved, **options})
+        model = _build(network, weights.arrays, path, {**saved, **options}, training)
     except (TypeError, ValueError, ZeroDivisionError) as error:  # an option that this version does not have, or a value out of range
         raise UserError(f'{path}: a network cannot be built with the options that it was saved with: {error}') from error
     model.variant = variant
     return model
 
 
+def unusual_options(weights: Weights, kind, variant):
+    """{name: value} of the options saved with weights that are not the original's, which files of other formats cannot hold."""
+    defaults = _defaults(_network(kind, variant))
+    return {name: value for name, value in _saved_options(weights).items() if value != defaults.get(name)}
+
+
 def weights_of(model):
     """The weights and buffers of a network, name → numpy array."""
     return {name: value.numpy() for name, value in model.state_dict().items()}
+
+
+def _saved_options(weights):
+    # Files of others have no options, and fit the defaults; the first of ours had none but this.
+    return weights.metadata.get('options', {name: value for name, value in weights.metadata.items() if name == 'deep_shares'})
+
+
+def _network(kind, variant):
+    return locate(VARIANTS[variant].network) if kind == 'fusion' else Auto_Encoder_single
 
 
 def _defaults(network):
@@ -65,11 +85,15 @@ def _defaults(network):
     return {one.name: one.default for one in parameters if one.default is not one.empty}
 
 
-def _build(network, arrays, path, options):
+def _build(network, arrays, path, options, training=False):
     model = network(**options)
     model.options = {name: value for name, value in {**_defaults(network), **options}.items() if name not in OF_TRAINING}
     if arrays is not None:
-        missing_allowed = dispensable(model)
+        missing_allowed = dispensable(model, training)
+        missing = sorted(dispensable(model) - missing_allowed - arrays.keys())
+        if missing:
+            raise UserError(f'{path} has what fusing needs, but to train on it lacks {", ".join(missing)}: take a file that training '
+                            'wrote, or give --new_decoder to begin with new ones')
         expected = {name: tuple(value.shape) for name, value in model.state_dict().items()
                     if name in arrays or name not in missing_allowed}
         check_fits(arrays, expected, path)
