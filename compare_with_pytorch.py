@@ -9,7 +9,6 @@ second run of PyTorch (or several: --floors), which differs in rounding only, sh
 Where they drift far, single runs say little: --jittors trains several of Jittor too, so that means can be compared.
 """
 import dataclasses
-import os
 from pathlib import Path
 
 from args_compare import SMALL, SMALL_TEST_PAIRS, Args
@@ -21,6 +20,7 @@ from tools.data.kaist import list_pairs
 from tools.data.layouts import source_folders
 from tools.data.pairing import pair_folders
 from tools.errors import UserError, run_script
+from tools.processes import cores
 from tools.settings import describe, parse_settings
 from tools.training.run_folder import changed_settings, save_settings, saved_settings
 
@@ -36,7 +36,7 @@ def main():
         check_resume(settings)
     print(describe(settings))
     setup = Setup(Path(settings.original).resolve(), Path(settings.work).resolve(), settings.cuda,
-                  settings.threads or os.cpu_count(), settings.ssim_val_range)
+                  settings.threads or cores(), settings.ssim_val_range)
     out = Path(settings.out)
     items, batches = write_training_data(settings, setup)
     pairing, pairs = write_test_data(settings, setup)

@@ -1,5 +1,7 @@
 """What the tests share."""
 import contextlib
+import errno
+import fcntl
 import os
 import resource
 import signal
@@ -41,6 +43,19 @@ def full_disk(size=1024):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture(params=['ENOLCK', 'ENOSYS', 'ENOTSUP'])
+def no_locks(request, monkeypatch):
+    """A file system without locks."""
+    from tools.files import warn_of_no_locks
+
+    def refuse(file, flags):
+        raise OSError(getattr(errno, request.param), 'no locks')
+    monkeypatch.setattr(fcntl, 'flock', refuse)
+    warn_of_no_locks.cache_clear()
+    yield
+    warn_of_no_locks.cache_clear()
 
 
 def threads():

@@ -1,4 +1,7 @@
 """The one way of writing tables and figures: alignment, escapes, the same bytes each time, characters without a font."""
+import os
+import subprocess
+import sys
 import unicodedata
 import warnings
 
@@ -6,6 +9,7 @@ import matplotlib.font_manager
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import REPOSITORY
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib.figure import Figure
@@ -67,6 +71,35 @@ def drawing(text='x'):
         figure.subplots().plot([1, 2], label=text)
         figure.suptitle(text)
     return figure
+
+
+USERS_STYLE = {'text.usetex': True, 'savefig.transparent': True, 'savefig.bbox': 'tight', 'figure.dpi': 50, 'lines.linewidth': 9,
+               'axes.facecolor': 'black', 'axes.unicode_minus': False, 'font.size': 30, 'xtick.direction': 'in', 'path.sketch': (1, 100, 2),
+               'axes.formatter.use_mathtext': True, 'image.cmap': 'jet', 'legend.loc': 'center', 'savefig.facecolor': 'red',
+               'svg.fonttype': 'none'}
+
+
+@pytest.mark.parametrize('formats', [['png', 'svg']])
+def test_figures_are_the_same_whatever_style_the_user_has(tmp_path, formats):
+    expected = [path.read_bytes() for path in save_figure(drawing(), tmp_path / 'x', formats)]
+    with matplotlib.rc_context(USERS_STYLE):
+        assert [path.read_bytes() for path in save_figure(drawing(), tmp_path / 'x', formats)] == expected
+        with figure_style('paper'):
+            inside = [path.read_bytes() for path in save_figure(drawing(), tmp_path / 'x', formats)]
+        assert matplotlib.rcParams['text.usetex'] and matplotlib.rcParams['savefig.facecolor'] == 'red'
+    with figure_style('paper'):
+        assert [path.read_bytes() for path in save_figure(drawing(), tmp_path / 'x', formats)] == inside
+
+
+def test_box_plots_are_drawn_whatever_backend_a_notebook_has_set(tmp_path):
+    code = ('import sys, pandas\nfrom tools.evaluation.figures import box_plot\nfrom tools.figures import figure_style, save_figure\n'
+            'from tools.fusion_metrics import METRICS\n'
+            'index = pandas.MultiIndex.from_product([["a", "b"], ["1", "2"]], names=["method", "image"])\n'
+            'with figure_style("paper"):\n'
+            '    save_figure(box_plot(pandas.Series([1., 2, 3, 4], index, name="EN"), METRICS[0]), sys.argv[1], ["png"])')
+    subprocess.run([sys.executable, '-c', code, str(tmp_path / 'x')], cwd=REPOSITORY, check=True,
+                   env={**os.environ, 'MPLBACKEND': 'module://not_installed.backend_inline'})
+    assert (tmp_path / 'x.png').is_file()
 
 
 def test_the_same_figure_is_the_same_file(tmp_path, monkeypatch):

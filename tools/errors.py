@@ -71,6 +71,12 @@ def run_script(main, shared=False):
         except MemoryError as error:
             print(f'error: the memory did not suffice ({error or "nothing more is known"})', file=sys.stderr)
             code = 1
+        except RuntimeError as error:
+            from tools.jittor_cache import cache_folder, explanation, is_of_an_operator, unexplained  # here, since it imports this module
+            if not is_of_an_operator(error):
+                raise
+            print(f'error: {explanation(error, cache_folder()) or unexplained(error, cache_folder())}', file=sys.stderr)
+            code = 1
         except KeyboardInterrupt:
             sys.unraisablehook = lambda _: None  # what Ctrl-C left half made, such as a progress bar, may fail as it is thrown away
             print('stopped', file=sys.stderr)

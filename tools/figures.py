@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 import matplotlib
+import matplotlib.style
 from matplotlib import font_manager
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
@@ -29,8 +30,9 @@ def figure_style(size):
     import seaborn  # here, since it takes a second to load, which --help need not wait for
     style = {**seaborn.axes_style('whitegrid'), **seaborn.plotting_context(size),
              'font.family': font_families(),
-             'text.parse_math': False}  # a name with two $ in it is no formula
-    with matplotlib.rc_context(style), _silence_about_glyphs():
+             'text.parse_math': False,  # a name with two $ in it is no formula
+             **FILES}
+    with matplotlib.style.context(['default', style]), _silence_about_glyphs():  # not in the style that the user's matplotlibrc sets
         yield
 
 
@@ -104,7 +106,8 @@ def save_figure(figure, path, formats=('png', 'svg'), dots_per_inch=DOTS_PER_INC
     formats: some of png, svg and pdf. Each file is written whole or not at all: UserError if it cannot be.
     """
     paths = [Path(f'{path}.{name}') for name in formats]
-    with _silence_about_glyphs(), matplotlib.rc_context(FILES):
+    in_figure_style = FILES.items() <= dict(matplotlib.rcParams).items()
+    with _silence_about_glyphs(), matplotlib.style.context(FILES if in_figure_style else ['default', FILES]):
         for target in paths:
             with whole_file(target) as temporary:
                 figure.savefig(temporary, dpi=dots_per_inch, metadata=UNDATED[target.suffix])

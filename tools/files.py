@@ -1,9 +1,15 @@
 """Files that are written whole or not at all, and text that goes into them."""
 import contextlib
+import errno
+import functools
 import os
+import warnings
 from pathlib import Path
 
 from tools.errors import ESCAPED, UserError
+from tools.processes import FIRST
+
+NO_LOCKS = errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP  # what file systems without locks answer
 
 
 @contextlib.contextmanager
@@ -34,6 +40,30 @@ def write_text(path, text):
     """Write a text file as UTF-8, whole or not at all; what UTF-8 cannot hold as escapes. Raises as `whole_file` does."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding='utf-8', errors=ESCAPED)
+
+
+def lock(file, wait=True):
+    """Lock an open file, until it is closed or the process ends; returns whether it is. BlockingIOError if another has it, and not `wait`.
+
+    Where the file system has no locks, as Lustre and NFS may not, the first call gives a warning, and all goes on without.
+    """
+    import fcntl  # here, since Windows does not have it
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        warn_of_no_locks()
+        return False
+    return True
+
+
+@functools.lru_cache(maxsize=None)
+def warn_of_no_locks():
+    """The warning of `lock`, once."""
+    if FIRST:
+        warnings.warn('the file system has no locks: see to it that no other process uses the same run, kept features or cache of Jittor '
+                      'while this one starts or trains', stacklevel=3)
 
 
 def printable(name):

@@ -13,7 +13,7 @@ import numpy as np
 from network.strips import fuse_pair
 from tools.errors import UserError
 from tools.images import SIXTEEN_TO_EIGHT_BIT, luma, rgb_to_ycrcb, ycrcb_to_rgb
-from tools.runtime import jt, ran_out_of_memory
+from tools.runtime import jt, ran_out_of_memory, usual_jittor
 from tools.weights.fusion import RUNS, FusionModel, load_fusion_model
 
 SMALLEST = 8  # pixels: one deep feature
@@ -34,7 +34,8 @@ def load_fuser(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=RUNS, de
     It computes on the CPU unless `tools.runtime.use_device(cuda=True)` was called.
     Raises UserError if weights are missing or unsuitable.
     """
-    return Fuser(load_fusion_model(model, auto_ir, auto_vi, epoch, runs, deep_shares))
+    with usual_jittor():
+        return Fuser(load_fusion_model(model, auto_ir, auto_vi, epoch, runs, deep_shares))
 
 
 class Fuser:
@@ -65,7 +66,8 @@ class Fuser:
             fused, maps, doubt = np.maximum(ir_values, vis_values), {}, ''
         else:
             try:
-                maps = fuse_pair(self.model.networks, ir_values, vis_values)
+                with usual_jittor():
+                    maps = fuse_pair(self.model.networks, ir_values, vis_values)
             except (RuntimeError, MemoryError) as error:
                 if not ran_out_of_memory(error):
                     raise

@@ -10,7 +10,6 @@ This module imports nothing but Python's own, so that it can speak before the re
 import ctypes
 import functools
 import hashlib
-import json
 import os
 import platform
 import re
@@ -18,12 +17,12 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from pathlib import Path
 
 from tools.errors import UserError, run_script
-from tools.files import whole_file
-from tools.processes import COUNT, COUNT_HERE, NUMBER_HERE
+from tools.files import lock, whole_file
+from tools.jittor_cache import CANNOT_LOAD, REMEDIES, cache_folder, check_cache, is_cut
+from tools.processes import COUNT, COUNT_HERE, NUMBER_HERE, cores
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 8), (3, 12)
 INSTALL = 'pip install -r requirements.txt'
@@ -31,6 +30,7 @@ PYTHON_CONFIG_FOLDERS = ('/usr/bin', '/usr/local/bin')
 NVCC_PLACES = ('nvcc', '/usr/local/cuda/bin/nvcc', '/usr/bin/nvcc', '/opt/cuda/bin/nvcc')  # where Jittor looks
 NOT_NEEDED = ('use_cutt', 'use_cutlass', 'use_nccl')  # Jittor's switches for parts that it would download for CUDA
 ONEDNN_FOLDER = 'dnnl_lnx_2.2.0_cpu_gomp'  # the name under which Jittor 1.3.11 looks for oneDNN
+LOOKED_FOR = 'lib/libmkldnn.so'  # in there; made last, so that what was interrupted before is copied again
 DIGEST = 16  # hexadecimal digits in the name of the probe
 # Parts of the C++ library that Jittor uses too, and of which compilers since version 11, 12 and 13 ask for new symbols.
 PROBE = '''
@@ -62,15 +62,18 @@ def prepare():
     return set_up_cuda(folder)
 
 
-def check_machine():
-    """UserError if this Python or the machine lacks what no package can bring."""
+def check_machine(thoroughly=False):
+    """UserError if this Python or the machine lacks what no package can bring; thoroughly: also if what Jittor compiled is damaged."""
     if platform.system() == 'Windows':
         raise UserError('Jittor does not work under Windows: use WSL, where this runs as under Linux (evaluation, figures and loss '
                         'curves need no Jittor and work here)')
     check_python()
     check_compiler()
     find_python_config()
-    check_cpp_library(cache_folder())
+    folder = cache_folder()
+    if thoroughly:
+        check_cache(folder)
+    check_cpp_library(folder)
 
 
 def check_python():
@@ -117,7 +120,7 @@ def check_cpp_library(folder):
     compiler = Path(shutil.which(os.environ.get('cc_path', 'g++')))
     which = hashlib.sha256(f'{compiler.resolve()} {compiler.stat().st_mtime_ns}'.encode()).hexdigest()[:DIGEST]
     probe = folder / f'probe_{which}.so'
-    if not probe.is_file():
+    if not probe.is_file() or is_cut(probe):
         with whole_file(probe) as temporary:
             made = subprocess.run([str(compiler), '-x', 'c++', '-std=c++14', '-shared', '-fPIC', '-o', str(temporary), '-'], input=PROBE,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
@@ -126,9 +129,11 @@ def check_cpp_library(folder):
     try:
         ctypes.CDLL(str(probe))
     except OSError as error:
+        if os.statvfs(str(folder)).f_flag & os.ST_NOEXEC:
+            raise UserError(CANNOT_LOAD.format(folder)) from error
         lacking = re.search(r"(\S+): version `(\S+)' not found", str(error))
         if lacking is None:
-            raise UserError(f'this Python cannot load what {compiler} compiles: {error}') from error
+            raise UserError(f'this Python cannot load what {compiler} compiles: {error} (if it is damaged: rm {probe})') from error
         newer = subprocess.run([str(compiler), '-print-file-name=libstdc++.so.6'], stdout=subprocess.PIPE, universal_newlines=True)
         library, symbol = lacking.groups()
         raise UserError(f'this Python loads {library}, which is too old for what {compiler} compiles (it has no {symbol}): '
@@ -147,42 +152,6 @@ def find_python_config():
     return found[0]
 
 
-def cache_folder():
-    """The folder where Jittor keeps what it compiled. UserError if it cannot be written.
-
-    Jittor takes it from the environment variable JITTOR_HOME, and remembers that in a file for runs without it.
-    """
-    try:
-        home = Path.home()
-    except (RuntimeError, KeyError):
-        raise UserError('it is not known where to keep what Jittor compiles: '
-                        'set the environment variable HOME to a folder where you may write') from None
-    own = home / '.cache' / 'jittor'
-    _check_writable(own, 'set the environment variable HOME to a folder where you may write')
-    remembered = own / 'config.json'
-    try:
-        text = remembered.read_text(encoding='utf-8') if remembered.is_file() else '{}'
-        remembered_home = Path(json.loads(text).get('JITTOR_HOME', home))
-    except (OSError, ValueError, AttributeError, TypeError):
-        raise UserError(f'{remembered}, where Jittor remembers its cache folder, is damaged: delete it') from None
-    if 'JITTOR_HOME' in os.environ:
-        folder = Path(os.environ['JITTOR_HOME'], '.cache', 'jittor')
-        _check_writable(folder, 'set the environment variable JITTOR_HOME to a folder where you may write')
-    else:
-        folder = remembered_home / '.cache' / 'jittor'
-        _check_writable(folder, f'delete {remembered}, which remembers it from a run with JITTOR_HOME')
-    return folder
-
-
-def _check_writable(folder, remedy):
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=str(folder)):
-            pass
-    except OSError as error:
-        raise UserError(f'Jittor cannot write its cache folder {folder} ({error.strerror}): {remedy}') from error
-
-
 def place_onednn(folder):
     """Put the oneDNN that requirements.txt installed where Jittor looks for it, so that it downloads nothing.
 
@@ -191,14 +160,18 @@ def place_onednn(folder):
     """
     if (platform.system(), platform.machine()) != ('Linux', 'x86_64'):
         return
-    import fcntl  # here, since Windows does not have it
+    target = folder / 'mkl' / ONEDNN_FOLDER
+    if (target / LOOKED_FOR).is_file():
+        return
     try:
         (folder / 'mkl').mkdir(exist_ok=True)
-        with open(folder / 'mkl.lock', 'w') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            _copy_onednn(folder / 'mkl' / ONEDNN_FOLDER)
+        with open(folder / 'mkl.lock', 'w') as file:
+            lock(file)
+            if not (target / LOOKED_FOR).is_file():  # now
+                _copy_onednn(target)
     except OSError as error:
-        raise UserError(f'cannot put oneDNN into {folder / "mkl"}: {error.strerror or error}') from error
+        remedy = f': {REMEDIES[error.errno]}' if error.errno in REMEDIES else ''
+        raise UserError(f'cannot put oneDNN into {folder / "mkl"}: {error.strerror or error}{remedy}') from error
 
 
 @functools.lru_cache(maxsize=None)
@@ -208,9 +181,7 @@ def onednn_folder():
 
 
 def _copy_onednn(target):
-    looked_for = target / 'lib' / 'libmkldnn.so'  # made last: what was interrupted before is copied again
-    if looked_for.is_file():
-        return
+    looked_for = target / LOOKED_FOR
     library, include = _installed_onednn()
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(include / 'oneapi', target / 'include' / 'oneapi')
@@ -236,14 +207,14 @@ def _installed_onednn():
 def set_up_mpi():
     """Have Jittor use MPI if this is one of several processes that mpirun started, and otherwise compile and load nothing of it.
 
-    Those on one machine share its cores, unless OMP_NUM_THREADS says how, and have a GPU each.
+    It computes on the cores that it may use, unless OMP_NUM_THREADS says on how many; several processes on one machine have a GPU each.
     """
     os.environ['use_mpi'] = str(int(COUNT > 1))
+    if cores() < (os.cpu_count() or 1):
+        os.environ.setdefault('OMP_NUM_THREADS', str(cores()))
     if COUNT == 1:
         os.environ.pop('OMPI_COMM_WORLD_SIZE', None)  # by which Jittor takes a single process of mpirun's for one of several
         return
-    cores = min(len(os.sched_getaffinity(0)), (os.cpu_count() or 1) // COUNT_HERE)
-    os.environ.setdefault('OMP_NUM_THREADS', str(max(1, cores)))
     gpus = os.environ.get('CUDA_VISIBLE_DEVICES', ','.join(map(str, range(COUNT_HERE)))).split(',')
     os.environ['CUDA_VISIBLE_DEVICES'] = gpus[NUMBER_HERE % len(gpus)]
 
@@ -274,4 +245,4 @@ def has_gpu():
 
 
 if __name__ == '__main__':
-    run_script(check_machine)
+    run_script(functools.partial(check_machine, thoroughly=True))

@@ -8,11 +8,16 @@ Without mpirun there is one process; all here returns what that one gives, and n
 """
 import atexit
 import contextlib
+import functools
 import json
+import math
+import multiprocessing
 import os
 import shutil
 import sys
 import time
+import warnings
+from pathlib import Path
 
 COUNT = int(os.environ.get('OMPI_COMM_WORLD_SIZE', 1))
 NUMBER = int(os.environ.get('OMPI_COMM_WORLD_RANK', 0))
@@ -24,6 +29,42 @@ GRACE, DEFAULT_GRACE = 'OMPI_MCA_odls_base_sigkill_timeout', 1
 OTHER_MPI = 'PMI_SIZE'  # in the environment of what another MPI's mpirun starts
 LENGTH_BYTES = 8
 PATIENCE = 3  # seconds; see `together`
+CGROUPS, CGROUPS_OF_THIS = Path('/sys/fs/cgroup'), Path('/proc/self/cgroup')
+
+
+def cores():
+    """How many cores this process may use: those of the machine, less what a batch system, a container or `taskset` keeps from it, and
+    what other processes that mpirun started here take."""
+    machine = os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else machine
+    return max(1, min(allowed, math.ceil(min([machine, *_quotas()])) // COUNT_HERE))
+
+
+def _quotas():
+    """How many cores' worth of time control groups, of their second and their first version, leave to this process."""
+    with contextlib.suppress(OSError):  # there are none but under Linux
+        for line in CGROUPS_OF_THIS.read_text().splitlines():
+            _, controllers, place = line.split(':', 2)
+            files = ('cpu.cfs_quota_us', 'cpu.cfs_period_us') if controllers else ('cpu.max',)
+            group = CGROUPS / controllers / place.lstrip('/')
+            for folder in (group, *group.parents):
+                with contextlib.suppress(OSError, ValueError):  # it has no such files, or the quota is "max"
+                    quota, period = map(int, ' '.join((folder / name).read_text() for name in files).split())
+                    if quota > 0:
+                        yield quota / period
+
+
+@functools.lru_cache(maxsize=None)
+def can_start_processes():
+    """Whether this process can start others that work for it, which takes semaphores of the system; a warning if not."""
+    try:
+        if sys.platform != 'win32':
+            multiprocessing.get_context('fork').Lock()
+    except (ImportError, OSError) as error:
+        warnings.warn(f'/dev/shm is missing or cannot be written ({error}): one process computes and compiles all, which takes longer',
+                      stacklevel=2)
+        return False
+    return True
 
 
 @contextlib.contextmanager

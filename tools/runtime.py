@@ -2,37 +2,43 @@
 import atexit
 import contextlib
 import ctypes
-import re
+import os
 import signal
 import sys
 import warnings
 
 from tools.errors import UserError
+from tools.jittor_cache import cache_folder, explanation, is_of_an_operator, opened, plain, unexplained
 from tools.jittor_setup import prepare
 
 SEEDS = 2 ** 32
 # What Jittor's and CUDA's errors say when memory has run out.
 MEMORY_ERRORS = 'memory is overflow', 'Unable to alloc', 'cudaErrorMemoryAllocation', 'ALLOC_FAILED'
-COLOUR = r'\x1b\[[0-9;]*m'  # of Jittor's messages in a terminal
 SIGACTION_SIZE = 1024  # bytes: more than any system's struct sigaction takes
 
 
 def _import_jittor():
     """Prepare the machine and import Jittor. Raises UserError where Jittor cannot work."""
-    cuda = prepare()
+    cuda, folder = prepare(), cache_folder()
     try:
         # Jittor's own handlers end the process at once, past every `finally`, at Ctrl-C and when a child dies by a signal.
-        with _handlers_kept(signal.SIGINT, signal.SIGCHLD):
+        with _handlers_kept(signal.SIGINT, signal.SIGCHLD), opened(folder):
             import jittor
+        jittor.ones(1).numpy()  # the first operator shows whether they can be compiled and loaded
     except SystemExit:  # Jittor ends the program, with code 0, after it has renewed a part of its cache
         raise UserError('Jittor has just renewed its cache for this machine: run the same command again') from None
+    except UserError:
+        raise
     except Exception as error:
-        if not cuda:
+        of_the_machine = isinstance(error, (ImportError, OSError, RuntimeError)) or is_of_an_operator(error)
+        why = explanation(error, folder) if of_the_machine else ''
+        if cuda and not why:
+            raise UserError('Jittor cannot use the CUDA of this machine: it needs CUDA 11 or 12 with cuDNN 8, '
+                            'or the environment variable nvcc_path set to nothing, to compute on the CPU. '
+                            f'It said: {plain(error)}') from error
+        if not of_the_machine:
             raise
-        reason = ' '.join(re.sub(COLOUR, '', str(error)).split())
-        raise UserError('Jittor cannot use the CUDA of this machine: it needs CUDA 11 or 12 with cuDNN 8, '
-                        'or the environment variable nvcc_path set to nothing, to compute on the CPU. '
-                        f'It said: {reason}') from error
+        raise UserError(why or unexplained(error, folder)) from error
     _end_compile_workers()
     return jittor
 
@@ -69,6 +75,20 @@ try:
 except UserError as error:  # run_script() is not at work yet: this happens among the imports of a script
     sys.exit(f'error: {error}')
 nn = jt.nn
+LOADED_BY = os.getpid()
+
+
+@contextlib.contextmanager
+def usual_jittor():
+    """Around what is computed for a program of the user's own: as in the scripts, whatever that program did with Jittor and processes.
+
+    UserError in a fork of the process that loaded Jittor: its threads are not there, and it would wait for them forever.
+    """
+    if os.getpid() != LOADED_BY:
+        raise UserError('Jittor cannot compute in a fork of the process that loaded it: start processes by spawn '
+                        "(multiprocessing.get_context('spawn')), or load the fuser in each")
+    with jt.flag_scope(lazy_execution=1):  # otherwise other operators are compiled, for minutes, and round otherwise
+        yield
 
 
 def use_device(cuda):

@@ -51,6 +51,13 @@ def test_the_same_bits_in_any_batches(tmp_path, encoder, paths, images):
     assert np.array_equal(batch(again, images, paths, [0, 2]), expected[::-1])
 
 
+def test_a_file_system_without_locks_keeps_them_with_one_warning(tmp_path, encoder, paths, images, no_locks):
+    with pytest.warns(UserWarning, match='has no locks') as given:
+        for _ in range(2):
+            FeatureCache(tmp_path / 'cache', encoder, paths, SIZE).deep(jt.array(images), paths)
+    assert len(given) == 1 and '4 of 4' in FeatureCache(tmp_path / 'cache', encoder, paths, SIZE).describe()
+
+
 @pytest.mark.parametrize('change', ['encoder', 'image', 'order', 'size', 'range'])
 def test_of_other_encoders_or_images_nothing_is_taken(tmp_path, encoder, paths, images, change):
     FeatureCache(tmp_path / 'cache', encoder, paths, SIZE).deep(jt.array(images), paths)

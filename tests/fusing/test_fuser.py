@@ -10,6 +10,8 @@ from conftest import REPOSITORY
 from fusion_runs import encoder_weights, fusion_weights, pair_of, write_run
 from reference_data import filled, load
 
+import tools.fuser
+import tools.runtime
 from network import strips
 from network.layers import ConvLayer, MaxPool2, Upsample2, reach
 from network.net_autoencoder import Auto_Encoder_single
@@ -19,7 +21,7 @@ from network.variants import VARIANTS
 from tools.errors import UserError
 from tools.fuser import load_fuser
 from tools.images import luma, rgb_to_ycrcb
-from tools.runtime import nn
+from tools.runtime import jt, nn
 from tools.weights import fusion as fusion_files
 from tools.weights.checkpoint import load_weights, save_weights
 from tools.weights.fusion import find_files, load_fusion_model
@@ -150,6 +152,25 @@ def test_a_few_pixels_that_take_the_range_are_doubted(run, monkeypatch):
         assert bounded.fuse(*pair).doubt == ''
     spots = 100  # 10 ‰ are no few pixels
     assert signed.fuse(*pair).doubt == ''
+
+
+def test_eager_execution_of_the_users_own_does_not_reach_the_network(run, monkeypatch):
+    seen = []
+
+    def fuse_pair(networks, ir, vis):
+        seen.append(jt.flags.lazy_execution)
+        return {'out': ir}
+    monkeypatch.setattr(tools.fuser, 'fuse_pair', fuse_pair)
+    monkeypatch.setattr(jt.flags, 'lazy_execution', 0)
+    load_fuser(run)(*np.random.RandomState(0).randint(0, 256, (2, 16, 16)).astype(np.uint8))
+    assert (seen, jt.flags.lazy_execution) == ([1], 0)
+
+
+def test_a_fork_of_the_process_that_loaded_it_is_refused(fuser, run, monkeypatch):
+    monkeypatch.setattr(tools.runtime, 'LOADED_BY', os.getppid())
+    for compute in (lambda: load_fuser(run), lambda: fuser(*np.random.RandomState(0).randint(0, 256, (2, 16, 16)).astype(np.uint8))):
+        with pytest.raises(UserError, match='in a fork'):
+            compute()
 
 
 @pytest.mark.parametrize('error', [

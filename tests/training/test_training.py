@@ -148,7 +148,7 @@ def test_interrupted_anywhere_it_goes_on_as_if_it_had_not_been(tmp_path, items, 
     assert_same_run(folder, tmp_path / 'whole')
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_a_queue_or_a_closed_terminal_interrupts_it_too(tmp_path, items, whole, number):
     before = signal.signal(number, signal.SIG_DFL)
     try:
@@ -363,6 +363,14 @@ def test_two_processes_cannot_train_in_one_folder(tmp_path, items):
             with pytest.raises(UserError, match='in use: another process'):
                 tiny_run(tmp_path / 'run', items)
     tiny_run(tmp_path / 'run', items, start_another)
+
+
+def test_a_folder_without_locks_is_trained_in_with_one_warning(tmp_path, items, whole, no_locks):
+    with pytest.warns(UserWarning, match='has no locks') as given:
+        interrupted(tmp_path / 'run', items, ctrl_c_in(1))
+        tiny_run(tmp_path / 'run', items)
+    assert len([one for one in given if 'has no locks' in str(one.message)]) == 1
+    assert_same_run(tmp_path / 'run', whole)
 
 
 # ---- seeds, learning rate, optimiser

@@ -3,7 +3,6 @@
 The file is memory-mapped: what fits into memory is read from there. Its name says which encoder and which images it is of, so
 several runs share it, and other encoders or images get another.
 """
-import fcntl
 import hashlib
 import json
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tools.errors import UserError
+from tools.files import lock
 from tools.runtime import jt
 from tools.value_range import range_text
 
@@ -50,8 +50,8 @@ class FeatureCache:
         self.path = Path(folder) / f'deep_features_{key}.npy'
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path.with_suffix('.lock'), 'w') as lock:  # of several processes, one makes the files
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with open(self.path.with_suffix('.lock'), 'w') as file:  # of several processes, one makes the files
+                lock(file)
                 self.features = self._open(self.path, np.float32, (len(paths), *shape))
                 self.known = self._open(self.path.with_name(f'deep_features_{key}_known.npy'), np.bool_, (len(paths),))
         except (OSError, ValueError) as error:

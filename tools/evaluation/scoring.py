@@ -1,10 +1,10 @@
 """Scoring of fused image files against their sources, and of one fused folder against another, in parallel."""
 import contextlib
 import multiprocessing
-import os
 import re
 import signal
 import sys
+import types
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -22,7 +22,7 @@ from tools.errors import UserError
 from tools.evaluation.protocols import base_name, metrics_of
 from tools.files import printable
 from tools.images import SIXTEEN_TO_EIGHT_BIT, fitted, list_images, read_gray, read_image
-from tools.processes import COUNT_HERE, by_all
+from tools.processes import by_all, can_start_processes, cores
 
 MOST_WORKERS = 60 if sys.platform == 'win32' else sys.maxsize  # of a ProcessPoolExecutor
 
@@ -78,8 +78,8 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
     """Score the fused images in some folders, one per method, against their sources -> Scores.
 
     folders: a method's name -> its folder. pairing: from `tools.data.pairing.pair_folders`. metrics: from `select_metrics`.
-    workers: processes, 0 for one per core. resize: make infrared images fit the visible ones, as fusing does. ir_range: of their values,
-    from `tools.value_range.parse_range`.
+    workers: processes, 0 for one per core that may be used. resize: make infrared images fit the visible ones, as fusing does.
+    ir_range: of their values, from `tools.value_range.parse_range`.
     What cannot be scored is left out and named in Scores.problems: files, and methods whose folder holds no image of any pair or two
     of one.
     Raises UserError if no method is left.
@@ -211,16 +211,16 @@ def run_in_parallel(function, tasks, workers):
 
 
 def _run_in_parallel(function, tasks, workers):
-    workers = min(workers or max(1, os.cpu_count() // COUNT_HERE), len(tasks), MOST_WORKERS)
+    workers = min(workers or cores(), len(tasks), MOST_WORKERS)
     progress = partial(tqdm, total=len(tasks), unit='image', disable=None)
     try:
-        if workers <= 1:
+        if workers <= 1 or not can_start_processes():
             yield from progress(map(function, tasks))
         else:
             # New processes, not forks of this one: a fork hangs in OpenCV if OpenCV has run threads before it.
             with ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), _prepare_worker) as pool:
                 try:
-                    with _ctrl_c_later():
+                    with _ctrl_c_later(), _main_module_hidden():
                         # Not pool.map: after Ctrl-C it cancels tasks, which fails loudly when the workers have ended, too.
                         futures = [pool.submit(function, task) for task in tasks]
                     yield from progress(future.result() for future in futures)
@@ -230,6 +230,17 @@ def _run_in_parallel(function, tasks, workers):
                     raise
     except (BrokenProcessPool, MemoryError) as error:
         raise UserError('most likely the memory did not suffice: use fewer processes (--workers 1)') from error
+
+
+@contextlib.contextmanager
+def _main_module_hidden():
+    """The processes started here do not import the script, which a user's own, without `if __name__ == '__main__'`, would not survive."""
+    main = sys.modules['__main__']
+    sys.modules['__main__'] = types.ModuleType('__main__')
+    try:
+        yield
+    finally:
+        sys.modules['__main__'] = main
 
 
 @contextlib.contextmanager

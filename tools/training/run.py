@@ -11,7 +11,6 @@
         summary.txt
 """
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -26,7 +25,7 @@ from tqdm import tqdm
 from tools.data.frames import check_frames, note_frames
 from tools.data.training_list import folder_of
 from tools.errors import INTERRUPTED, UserError
-from tools.files import write_text
+from tools.files import lock, write_text
 from tools.images import write_image
 from tools.processes import COUNT, FIRST, by_first, gather
 from tools.runtime import jt, ran_out_of_memory
@@ -38,8 +37,8 @@ from tools.weights.networks import weights_of
 
 SAMPLES = 4  # images of a batch in a sample picture
 STDERR = 2
-STOP_SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
-FORWARDED = signal.SIGUSR1  # by mpirun, to each of several processes; those above it answers by killing them
+# SIGUSR1: of batch systems, before the time is up; mpirun forwards it to each of several processes, and answers the others by killing them.
+STOP_SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1
 STOPPING = b'\nstopping after this step (Ctrl-C again: at once, back to the last saved state)\n'
 
 
@@ -65,8 +64,8 @@ class TrainingRun:
     folder: of the run; if it holds one, model and optimizer take its newest state and the run goes on from there.
     settings: the script's dataclass. weights_file: its name, with `{epoch}` in it. metadata: goes into the weights files.
 
-    A first Ctrl-C (or SIGTERM, as batch systems send it, or SIGHUP, of a closed terminal) ends the loop after the step in progress, with
-    the state saved; a second one ends at once. With several processes, SIGUSR1 does.
+    A first Ctrl-C (or SIGTERM or SIGUSR1, as batch systems send them, or SIGHUP, of a closed terminal) ends the loop after the step in
+    progress, with the state saved; a second one ends at once. With several processes, SIGUSR1 does.
 
     A resumed run gives bit for bit the losses and weights of an uninterrupted one, on one machine's CPU with the same
     number of threads. Nothing random happens after the initial weights but the order of the data (and what `augment`
@@ -104,7 +103,7 @@ class TrainingRun:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.lock = open(self.folder / LOCK, 'w')
-            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self.lock, wait=False)
         except BlockingIOError:
             raise UserError(f'{self.folder} is in use: another process trains there') from None
         except OSError as error:
@@ -122,7 +121,6 @@ class TrainingRun:
             print(f'{self.folder} is finished: {self.epoch} epochs are done; to train on, give a larger number: '
                   f'--epochs {self.epoch + 1}')
         heeded = [number for number in STOP_SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]  # nohup
-        heeded += [FORWARDED] if COUNT > 1 else []
         self.previous_handlers = {number: signal.signal(number, self._interrupt) for number in heeded}
         self.saved_at = time.monotonic()
         return self
