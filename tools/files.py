@@ -5,6 +5,11 @@ from pathlib import Path
 
 from tools.errors import ESCAPED, UserError
 
+MISTAKEN = {  # what may lie in the place of a file → how it begins
+    'a Git LFS pointer (`git lfs pull` gets the file itself)': (b'version https://git-lfs',),
+    'a saved HTML page (download the file itself)': (b'<!doctype html', b'<html'),
+}
+
 
 @contextlib.contextmanager
 def whole_file(path):
@@ -39,6 +44,12 @@ def write_text(path, text):
 def printable(name):
     """A name for tables and figures, with escapes for what is not UTF-8 in the name of a file: pandas and SVG files refuse it."""
     return name.encode('utf-8', ESCAPED).decode('utf-8')
+
+
+def mistaken_for(data):
+    """What lies in the place of a file with this content, as text: a pointer or page from which it was to be got; None if neither."""
+    beginning = data[:100].lstrip().lower()
+    return next((what for what, beginnings in MISTAKEN.items() if beginning.startswith(beginnings)), None)
 
 
 def found_from(folder, path):

@@ -19,7 +19,6 @@ from tools.fusing.pictures import Row, feature_mosaic, write_contact_sheets
 from tools.images import fitted, read_gray, read_image, write_image
 from tools.processes import COUNT, FIRST, NUMBER, by_first, gather
 from tools.threads import in_order
-from tools.value_range import stretched
 
 ALL_SETS = 'all'
 LOSSLESS = ('.png', '.bmp', '.tif', '.tiff')
@@ -209,12 +208,8 @@ def write_results(pictures: Dict[str, np.ndarray], files: Dict[str, Path], overw
 
 def _read(path, color, value_range=None):
     """An image with its colour if `color`, else gray as the original reads it, but with all 16 bits where there are."""
-    image = read_image(path)
-    if color:
-        return image
-    if image.dtype == np.uint16 and image.ndim == 2:
-        return stretched(image, value_range) if value_range else image
-    return read_gray(path, value_range)
+    image = read_image(path, value_range)
+    return image if color or image.dtype == np.uint16 and image.ndim == 2 else read_gray(path, value_range)
 
 
 def _summary(seconds, elapsed, folder):

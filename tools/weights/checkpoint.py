@@ -14,16 +14,12 @@ import safetensors.numpy
 
 from network.variants import VARIANTS
 from tools.errors import UserError
-from tools.files import whole_file
+from tools.files import mistaken_for, whole_file
 from tools.weights.names import STATE, numbered
 from tools.weights.torch_file import is_torch_file, read_torch
 
 EXPECTED = 'expected weights of CrossFuse (.safetensors) or of the PyTorch original (.model, .pth), or what jt.save writes'
 CHECKSUM = 'checksum'  # in the metadata of our files: the fingerprint of their arrays
-MISTAKEN = {  # what may lie in the place of a weights file → how it begins
-    'a Git LFS pointer (`git lfs pull` gets the file itself)': (b'version https://git-lfs',),
-    'a saved HTML page (download the file itself)': (b'<!doctype html', b'<html'),
-}
 METADATA_KEY = 'crossfuse'  # in a safetensors header, whose metadata may only be text: ours is JSON under this key
 NAMES_SHOWN = 5  # in an error about many weights
 STATES_KEPT = 2  # the newest, and the one before in case the newest gets damaged
@@ -172,9 +168,8 @@ def _is_safetensors(data):
 
 def _from_safetensors(data, path):
     if not _is_safetensors(data):
-        beginning = data[:100].lstrip().lower()
-        found = ''.join(f', but {what}' for what, beginnings in MISTAKEN.items() if beginning.startswith(beginnings))
-        raise UserError(f'{path} is not a weights file{found}: {EXPECTED}')
+        mistaken = mistaken_for(data)
+        raise UserError(f'{path} is not a weights file{f", but {mistaken}" if mistaken else ""}: {EXPECTED}')
     try:
         arrays = safetensors.numpy.load(data)
         header = json.loads(data[8:8 + int.from_bytes(data[:8], 'little')])
