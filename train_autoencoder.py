@@ -50,7 +50,7 @@ def main():
     use_mixed_precision(settings.mixed_precision, device)
     set_seed(settings.seed)
     given = None if resumed else settings.resume_model_auto
-    model = restore(load_weights(given), given, 'auto_encoder') if given else build_auto_encoder()
+    model = restore(load_weights(given, 'auto_encoder'), given, 'auto_encoder') if given else build_auto_encoder()
     optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
     metadata = {'kind': 'auto_encoder', 'modality': settings.type_flag, 'options': model.options}
     weights_file = AUTO_ENCODER.replace('{modality}', settings.type_flag)

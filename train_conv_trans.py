@@ -61,7 +61,7 @@ def main():
     caches = open_caches(settings.cache_features, encoders, listing.items, SIZE, ranges)
     given, options = None if resumed else settings.resume_model_trans, part_of(settings, 'network')
     if given:
-        model = restore(load_weights(given), given, 'fusion', settings.variant, **options)
+        model = restore(load_weights(given, 'fusion'), given, 'fusion', settings.variant, **options)
     else:
         model = build_fusion(settings.variant, **options)
     loss_weights = {**part_of(settings, 'losses'), **VARIANTS[settings.variant].loss_weights}

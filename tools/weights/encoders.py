@@ -21,7 +21,7 @@ class Encoder(NamedTuple):
 
 def load_encoder(path, modality, train_flag=True):
     """The auto-encoder in the weights file `path`. UserError if it is none, or was trained on the other modality."""
-    weights = load_weights(path)
+    weights = load_weights(path, 'auto_encoder')
     model = restore(weights, path, 'auto_encoder', train_flag=train_flag)
     trained_on = weights.metadata.get('modality', modality)  # the original's files do not say
     if trained_on != modality:
