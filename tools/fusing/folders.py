@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from tools.data.doubts import value_doubts
 from tools.data.fused_folders import note_sources
-from tools.data.layouts import source_folders, what_is_below
+from tools.data.layouts import set_name, source_folders, what_is_below
 from tools.data.names import Patterns
 from tools.data.pairing import Pair, pair_folders
 from tools.errors import UserError
@@ -66,7 +66,7 @@ def find_test_sets(names, images, ir=None, vis=None, patterns=None) -> List[Test
     if ALL_SETS in names:
         names = [name for name in there if source_folders(Path(images, name), patterns)] or names
     sets = []
-    for name in names:
+    for name in dict.fromkeys(set_name(text, images) for text in names):
         folder = Path(images, name)
         if not folder.is_dir():
             raise UserError(f'test set {name} is not in {images} (there: {", ".join(there) or "none"}): put its images '
