@@ -156,6 +156,9 @@ def test_camera_orientation_is_applied_alike_everywhere(tmp_path):
     assert image_size(path) == (60, 40)
     assert read_image(path).shape == (60, 40, 3)
     assert read_gray(path).shape == (60, 40)
+    for dtype in (np.uint8, np.uint16):
+        path = tiff(tmp_path / 'turned.tif', picture(40, 60, channels=1, dtype=dtype), extratags=[(0x0112, 'H', 1, 6, True)])
+        assert image_size(path) == read_image(path).shape == (60, 40)
 
 
 def test_a_broken_exif_header_ends_nothing(tmp_path):

@@ -23,6 +23,7 @@ SIXTEEN_BIT_EXTENSIONS = ('.png', '.tif', '.tiff')
 SIXTEEN_TO_EIGHT_BIT = 257  # 65535 / 255
 
 EXIF_ORIENTATION, TURNED_BY_90_DEGREES = 0x0112, (5, 6, 7, 8)
+TIFF_SIZE = 256, 257  # the tags of width and height
 
 # OpenCV would print its internal errors on a damaged file beside the message that this module gives.
 set_log_level = cv2.setLogLevel if hasattr(cv2, 'setLogLevel') else cv2.utils.logging.setLogLevel  # type: ignore  # OpenCV 4, and 5
@@ -114,7 +115,8 @@ def image_size(path):
     """
     try:
         with Image.open(path) as image:
-            width, height = image.size
+            # Of a TIFF, newer versions of Pillow give the size as it is after turning.
+            width, height = (image.tag_v2[tag] for tag in TIFF_SIZE) if image.format == 'TIFF' else image.size  # type: ignore  # it has
             # OpenCV turns them back, but not in this format.
             lies_on_its_side = image.format != 'WEBP' and image.getexif().get(EXIF_ORIENTATION) in TURNED_BY_90_DEGREES
     except Exception:  # Pillow raises whatever a damaged header leads it to
