@@ -14,6 +14,7 @@ from pathlib import Path
 from args_evaluate import Args
 from tools.data.doubts import value_doubts
 from tools.data.fused_folders import METRICS_FOLDER, Sources, find_fused_folders, noted_sources, set_of_folder, sources_of
+from tools.data.layouts import set_name
 from tools.data.names import patterns_of
 from tools.errors import UserError, run_script
 from tools.evaluation.explaining import answer_text, explain, parse_question
@@ -42,7 +43,8 @@ def find_folders(settings):
         return [Path(folder) for folder in settings.fused]
     found = find_fused_folders(settings.output, settings.images)
     if settings.test_set:
-        found = [folder for folder in found if set_of_folder(folder, settings.images) == settings.test_set]
+        test_set = set_name(settings.test_set, settings.images)
+        found = [folder for folder in found if set_of_folder(folder, settings.images) == test_set]
     if not found:
         of_set = f' of the test set {settings.test_set}' if settings.test_set else ''
         raise UserError(f'no fused images{of_set} under {settings.output}: fuse some with test_conv_trans.py, '

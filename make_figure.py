@@ -44,10 +44,11 @@ def read_scenes(settings, methods):
     fused = {name: match_fused(pairs, folder).paths for name, folder in methods.items()}
     if settings.scenes:
         named = {name.casefold(): pair for pair in pairs for name in (pair.ir.stem, pair.name)}
-        unknown = [name for name in settings.scenes if name.casefold() not in named]
+        wanted = [Path(name).name for name in settings.scenes]  # a shell may have made paths of a pattern
+        unknown = [name for name in wanted if name.casefold() not in named]
         if unknown:
             raise UserError(f'scenes: there is no pair {", ".join(unknown)} in {settings.ir}')
-        pairs = [named[name.casefold()] for name in settings.scenes]
+        pairs = [named[name.casefold()] for name in wanted]
     else:
         pairs = [pair for pair in pairs if all(pair.name in paths for paths in fused.values())][:settings.first_scenes]
     missing = [f'{methods[name]} has no fused image of {pair.name}' for pair in pairs for name in methods if pair.name not in fused[name]]

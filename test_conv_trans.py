@@ -6,13 +6,13 @@
 
 Settings: args_test.py. Without any, the newest trained network fuses 21_pairs_tno.
 """
-from args_test import Args
+from args_test import Args, ColorArgs
 from tools.errors import run_script
 from tools.settings import parse_settings
 
 
 def main():
-    return fuse(parse_settings(Args, __doc__), prefix='results_transfuse_')
+    return fuse(parse_settings(Args, __doc__, others={'test_color_image.py': ColorArgs}), prefix='results_transfuse_')
 
 
 def fuse(settings, prefix, **options):

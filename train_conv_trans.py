@@ -66,7 +66,7 @@ def main():
     network = {'variant': settings.variant, **part_of(settings, 'network')}
     if given:  # it says which network it is of, but for what is on the command line
         asked = {name: value for name, value in network.items() if name in given_names(Args)}
-        model = restore(load_weights(given), given, 'fusion', training=True, **asked)
+        model = restore(load_weights(given, 'fusion'), given, 'fusion', training=True, **asked)
         built = {'variant': model.variant, **model.options}
         network = {name: built.get(name, value) for name, value in network.items()}
         settings = replace(settings, **network)  # from which a resumed run builds the same

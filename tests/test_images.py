@@ -5,6 +5,7 @@ import io
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from conftest import SHARED_DATA
 from PIL import Image
 
@@ -156,6 +157,9 @@ def test_camera_orientation_is_applied_alike_everywhere(tmp_path):
     assert image_size(path) == (60, 40)
     assert read_image(path).shape == (60, 40, 3)
     assert read_gray(path).shape == (60, 40)
+    for dtype in (np.uint8, np.uint16):
+        path = tiff(tmp_path / 'turned.tif', picture(40, 60, channels=1, dtype=dtype), extratags=[(0x0112, 'H', 1, 6, True)])
+        assert image_size(path) == read_image(path).shape == (60, 40)
 
 
 def test_a_broken_exif_header_ends_nothing(tmp_path):
@@ -290,6 +294,140 @@ def test_float_values_are_refused(tmp_path):
     for read in (read_image, read_gray):
         with pytest.raises(UserError, match='kelvin.tif has float32 values'):
             read(path)
+
+
+# ---- what headers say of the values
+
+def refused(path):
+    """What both readers say of a file that they do not read."""
+    messages = set()
+    for read in (read_image, read_gray):
+        with pytest.raises(UserError) as error:
+            read(path)
+        messages.add(str(error.value))
+    message, = messages
+    assert 'damaged' not in message and str(path) in message
+    return message
+
+
+def tiff(path, image, **header):
+    tifffile.imwrite(path, image, **{'photometric': 'minisblack', **header})
+    return path
+
+
+def packed_tiff(path, image, bits):
+    """A gray TIFF file whose values have `bits` bits each, side by side."""
+    rows = np.packbits((image[..., None] >> np.arange(bits)[::-1] & 1).reshape(len(image), -1).astype(np.uint8), axis=1)
+    with tifffile.TiffFile(tiff(path, rows, metadata=None), mode='r+') as file:
+        file.pages[0].tags['ImageWidth'].overwrite(image.shape[1])
+        file.pages[0].tags['BitsPerSample'].overwrite(bits)
+    return path
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+@pytest.mark.parametrize('header', [{}, {'byteorder': '>'}, {'bigtiff': True}, {'tile': (16, 16)}, {'compression': 'zlib'}], ids=str)
+def test_a_tiff_in_which_zero_is_white(tmp_path, dtype, header):
+    image = picture(channels=1, dtype=dtype)
+    path = tiff(tmp_path / 'a.tif', image, photometric='miniswhite', **header)
+    assert np.array_equal(read_image(path), np.iinfo(dtype).max - image)
+    assert np.abs(read_gray(path) + image * (255 / np.iinfo(dtype).max) - 255).max() <= 0.5
+    assert np.array_equal(read_image(path, (100, 200)), read_image(tiff(tmp_path / 'b.tif', np.iinfo(dtype).max - image), (100, 200)))
+
+
+def test_a_tiff_whose_channels_follow_one_another(tmp_path):
+    for dtype in (np.uint8, np.uint16):
+        image = picture(dtype=dtype)
+        path = tiff(tmp_path / 'planes.tif', image.transpose(2, 0, 1), photometric='rgb', planarconfig='separate')
+        if dtype == np.uint8:
+            assert np.array_equal(read_image(path), image)
+        else:
+            assert 'channels one after another' in refused(path)
+
+
+def test_the_alpha_of_a_tiff_is_dropped_and_not_blended_in(tmp_path):
+    image, alpha = picture(), picture(channels=1, seed=1)
+    path = tiff(tmp_path / 'rgba.tif', np.dstack([image, alpha]), photometric='rgb', extrasamples=['unassalpha'])
+    assert np.array_equal(read_image(path), image)
+    path = tiff(tmp_path / 'la.tif', np.dstack([image[..., 0], alpha]), planarconfig='contig', extrasamples=['unassalpha'])
+    assert np.array_equal(read_image(path), image[..., 0]) and np.array_equal(read_gray(path), image[..., 0])
+
+
+@pytest.mark.parametrize('bits', [1, 10, 12, 14])
+def test_a_tiff_of_other_bit_depths(tmp_path, bits):
+    values = picture(channels=1, dtype=np.uint16) >> (16 - bits)
+    image = read_image(packed_tiff(tmp_path / 'a.tif', values, bits))
+    top = np.iinfo(image.dtype).max
+    assert np.abs(image / top - values / (2 ** bits - 1)).max() < 2 ** -bits
+
+
+@pytest.mark.parametrize('maximum', [1, 100, 255, 256, 1023, 4095, 65535])
+@pytest.mark.parametrize('magic', ['P5', 'P2', 'P6'])
+def test_the_maximum_of_a_pgm_file_is_white(tmp_path, magic, maximum):
+    shape = (4, 6, 3) if magic == 'P6' else (4, 6)
+    values = np.linspace(0, maximum, np.prod(shape)).round().astype(int).reshape(shape)
+    content = ' '.join(map(str, values.ravel())).encode() if magic == 'P2' else values.astype('>u2' if maximum > 255 else 'u1').tobytes()
+    path = tmp_path / 'a.pgm'
+    path.write_bytes(f'{magic}\n# a comment\n6 4\n{maximum}\n'.encode() + content)
+    image = read_image(path)
+    assert image.shape == shape and np.abs(image / np.iinfo(image.dtype).max - values / maximum).max() <= 1 / 255
+    if magic != 'P6':
+        assert np.abs(read_gray(path) / 255.0 - values / maximum).max() <= 1 / 255
+    if maximum > 255:  # the user's range is of the file's values
+        half = read_image(path, (0, maximum / 2))
+        assert np.abs(half / 65535 - np.minimum(1, 2 * values / maximum)).max() <= 1 / 255
+
+
+def test_of_an_animated_webp_the_first_picture(tmp_path):
+    first, second = (Image.fromarray(picture(seed=seed)) for seed in range(2))
+    first.save(tmp_path / 'a.webp', save_all=True, append_images=[second], lossless=True)
+    assert np.array_equal(read_image(tmp_path / 'a.webp'), picture())
+
+
+@pytest.mark.parametrize('dtype', [np.int8, np.int16, np.int32, np.uint32, np.uint64, np.float16, np.float64, np.complex64])
+def test_a_tiff_of_other_numbers_is_refused_by_their_name(tmp_path, dtype):
+    assert f'has {np.dtype(dtype)} values' in refused(tiff(tmp_path / 'a.tif', picture(channels=1).astype(dtype)))
+
+
+def test_a_tiff_of_other_depths_is_refused(tmp_path):
+    for bits in (2, 4, 6):
+        assert f'values of {bits} bits' in refused(packed_tiff(tmp_path / 'a.tif', picture(channels=1) >> (8 - bits), bits))
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+@pytest.mark.parametrize('bands', [2, 3, 4, 5])
+def test_a_tiff_of_bands_without_meaning_is_refused(tmp_path, dtype, bands):
+    image = np.dstack([picture(channels=1, dtype=dtype, seed=seed) for seed in range(bands)])
+    assert f'has {bands} bands' in refused(tiff(tmp_path / 'a.tif', image, planarconfig='contig'))
+    assert f'has {bands} bands' in refused(tiff(tmp_path / 'b.tif', image.transpose(2, 0, 1), planarconfig='separate'))
+
+
+def test_a_tiff_of_another_interpretation_is_refused_by_its_name(tmp_path):
+    image = picture(dtype=np.uint16)
+    assert 'interpretation CIELAB' in refused(tiff(tmp_path / 'a.tif', image, photometric='cielab'))
+    assert 'interpretation SEPARATED' in refused(tiff(tmp_path / 'b.tif', np.dstack([image, image[..., 0]]), photometric='separated'))
+    assert 'interpretation CFA' in refused(tiff(tmp_path / 'c.tif', image[..., 0], photometric='cfa'))
+    with tifffile.TiffFile(tiff(tmp_path / 'd.tif', image[..., 0]), mode='r+') as file:
+        file.pages[0].tags['Compression'].overwrite(50002)
+    assert 'compressed by JPEGXL' in refused(tmp_path / 'd.tif')
+
+
+def test_images_of_formats_that_are_not_read_are_named(tmp_path):
+    path = tmp_path / 'a.png'
+    for name in ('GIF', 'TGA', 'ICO', 'PCX'):
+        Image.fromarray(picture()).save(path, name)
+        assert f'is {name}, which is not read' in refused(path)
+    for name, content in {'HEIF or AVIF': b'\0\0\0\x18ftypheic', 'JPEG XL': b'\xff\x0a', 'OpenEXR': b'v/1\x01', 'PAM': b'P7\nWIDTH 3',
+                          'Radiance HDR': b'#?RADIANCE\n'}.items():
+        path.write_bytes(content + bytes(50))
+        assert f'is {name}, which is not read' in refused(path)
+    path.write_bytes(b'version https://git-lfs.github.com/spec/v1\n')
+    assert 'is not an image, but a Git LFS pointer' in refused(path)
+    path.write_bytes(b'<!DOCTYPE html>')
+    assert 'is not an image, but a saved HTML page' in refused(path)
+    data = bytearray(encoded(picture(), '.jpg'))
+    data[data.index(b'\xff\xc0') + 4] = 12
+    path.write_bytes(data)
+    assert 'is a JPEG of 12 bits' in refused(path)
 
 
 def test_listing_is_natural_and_takes_images_only(tmp_path):

@@ -138,6 +138,33 @@ def test_a_misspelt_name_is_told_the_nearest():
         parse('--xyz')
 
 
+def test_a_setting_that_only_another_script_has_names_it():
+    @dataclasses.dataclass
+    class Other:
+        new_one: bool = setting(False, 'only here')
+    for spelling in ('--new_one', '--new-one', '--new_one=true'):
+        with pytest.raises(UserError, match=f'unrecognized argument: {spelling}; it is one of other.py'):
+            parse_settings(Settings, 'Test.', [spelling], others={'other.py': Other})
+
+
+def test_values_may_begin_with_a_dash():
+    @dataclasses.dataclass
+    class Names:
+        names: List[str] = setting([], 'names')
+        low: float = setting(0.0, 'number')
+        out: Optional[str] = setting(None, 'folder')
+    settings = parse_settings(Names, 'Test.', ['--names', '-a', 'b', '-c d', '--low', '-1.5', '--out=-x'])
+    assert (settings.names, settings.low, settings.out) == (['-a', 'b', '-c d'], -1.5, '-x')
+    assert parse_settings(Names, 'Test.', ['--names=--a']).names == ['--a']
+    with pytest.raises(UserError, match="low must be a number, not '-x'"):
+        parse_settings(Names, 'Test.', ['--low', '-x'])
+
+
+def test_a_pattern_that_the_shell_has_expanded_is_recognised():
+    with pytest.raises(UserError, match='unrecognized argument: b.png, which is one value too many for --out: if the shell .*quotes'):
+        parse('--cuda', 'true', '--out', 'a.png', 'b.png', 'c.png')
+
+
 def test_other_names_places_multiples_and_parts():
     @dataclasses.dataclass
     class Other:

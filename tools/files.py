@@ -11,6 +11,11 @@ from tools.processes import FIRST
 
 NO_LOCKS = errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP  # what file systems without locks answer
 
+MISTAKEN = {  # what may lie in the place of a file → how it begins
+    'a Git LFS pointer (`git lfs pull` gets the file itself)': (b'version https://git-lfs',),
+    'a saved HTML page (download the file itself)': (b'<!doctype html', b'<html'),
+}
+
 
 @contextlib.contextmanager
 def whole_file(path):
@@ -69,6 +74,12 @@ def warn_of_no_locks():
 def printable(name):
     """A name for tables and figures, with escapes for what is not UTF-8 in the name of a file: pandas and SVG files refuse it."""
     return name.encode('utf-8', ESCAPED).decode('utf-8')
+
+
+def mistaken_for(data):
+    """What lies in the place of a file with this content, as text: a pointer or page from which it was to be got; None if neither."""
+    beginning = data[:100].lstrip().lower()
+    return next((what for what, beginnings in MISTAKEN.items() if beginning.startswith(beginnings)), None)
 
 
 def found_from(folder, path):

@@ -6,6 +6,7 @@ import io
 import re
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 
 from tools.errors import UserError
 from tools.files import whole_file
+from tools.image_headers import PNG_START, Header, count_pages, read_header, why_unreadable
 from tools.value_range import stretched
 
 WRITTEN_EXTENSIONS = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
@@ -21,13 +23,15 @@ SIXTEEN_BIT_EXTENSIONS = ('.png', '.tif', '.tiff')
 SIXTEEN_TO_EIGHT_BIT = 257  # 65535 / 255
 
 EXIF_ORIENTATION, TURNED_BY_90_DEGREES = 0x0112, (5, 6, 7, 8)
+TIFF_SIZE = 256, 257  # the tags of width and height
 
 # OpenCV would print its internal errors on a damaged file beside the message that this module gives.
 set_log_level = cv2.setLogLevel if hasattr(cv2, 'setLogLevel') else cv2.utils.logging.setLogLevel  # type: ignore  # OpenCV 4, and 5
 set_log_level(0)
 
-PNG_START, PNG_END = b'\x89PNG', b'IEND\xaeB`\x82'
+PNG_END = b'IEND\xaeB`\x82'
 JPEG_2000_STARTS = b'\0\0\0\x0cjP  ', b'\xff\x4f\xff\x51'
+PLAIN_NETPBM = b'P1', b'P2', b'P3'
 JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
 # In compressed data 0xff is followed by 0 or a restart marker (d0…d7); anything else begins a new segment.
 JPEG_SEGMENT = re.compile(b'\xff[^\x00\xff\xd0-\xd7]')
@@ -67,31 +71,38 @@ def describe_others(names):
     return f'{count} other {"file" if count == 1 else "files"} ({kinds})' if others else ''
 
 
-def read_image(path):
+class Stored(NamedTuple):
+    """An image as it is stored: H×W, H×W×3, or with alpha H×W×4, in OpenCV's order; its header; how many pictures the file holds."""
+    image: np.ndarray
+    header: Header
+    pages: int
+
+
+def read_image(path, value_range=None):
     """Read an image as it is: H×W or H×W×3 RGB, uint8 or uint16.
 
     Palettes and 1-bit images become 8-bit values, alpha is dropped (a gray PNG with alpha has three equal channels),
-    the orientation that a camera noted is applied. Raises UserError as `read_gray` does.
+    the orientation that a camera noted is applied. value_range: as for `read_gray`. Raises UserError as `read_gray` does.
     """
-    image = _decode(path, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+    image = _decode(path, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH, value_range)
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def read_as_stored(path):
-    """Read an image with all its channels, in OpenCV's order: H×W, H×W×3, or with alpha H×W×4. Raises UserError as `read_gray` does."""
-    return _decode(path, cv2.IMREAD_UNCHANGED)
+def read_as_stored(path) -> Stored:
+    """Read an image with all its channels, with the values of the file. Raises UserError as `read_gray` does."""
+    data = _read_bytes(path)
+    header = read_header(data, path)
+    return Stored(_decode_values(path, data, header, cv2.IMREAD_UNCHANGED), header, count_pages(data))
 
 
 def read_gray(path, value_range=None):
     """Read an image as H×W uint8 gray, exactly as the original does: OpenCV's IMREAD_GRAYSCALE.
 
-    Only 16-bit files differ: their whole range is scaled to 0…255 and rounded.
+    Only 16-bit files differ, whose whole range is scaled to 0…255 and rounded, and those whose header says what OpenCV does not heed.
     value_range: of the file's values, to be stretched to all gray levels, as from `tools.value_range.parse_range`.
     Raises UserError for a file that is missing, empty, no image, cut off, or has other than 8 or 16 bits per channel.
     """
-    image = _decode(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
-    if value_range:
-        image = stretched(image, value_range)
+    image = _decode(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH, value_range)
     if image.dtype == np.uint16:
         image = ((image.astype(np.uint32) + SIXTEEN_TO_EIGHT_BIT // 2) // SIXTEEN_TO_EIGHT_BIT).astype(np.uint8)
     return image
@@ -104,7 +115,8 @@ def image_size(path):
     """
     try:
         with Image.open(path) as image:
-            width, height = image.size
+            # Of a TIFF, newer versions of Pillow give the size as it is after turning.
+            width, height = (image.tag_v2[tag] for tag in TIFF_SIZE) if image.format == 'TIFF' else image.size  # type: ignore  # it has
             # OpenCV turns them back, but not in this format.
             lies_on_its_side = image.format != 'WEBP' and image.getexif().get(EXIF_ORIENTATION) in TURNED_BY_90_DEGREES
     except Exception:  # Pillow raises whatever a damaged header leads it to
@@ -190,29 +202,38 @@ def _is_cut_off(data):
         position = segment.end() + length
 
 
-def _decode(path, flags):
-    # Not cv2.imread: it cannot open names outside the system's code page on Windows.
+def _decode(path, flags, value_range=None):
+    """The image as cv2.imdecode with these flags gives it, with white where the range or the header says."""
     data = _read_bytes(path)
+    header = read_header(data, path)
+    image = _decode_values(path, data, header, flags)
+    value_range = value_range or header.white and (0, header.white)
+    return stretched(image, value_range) if value_range else image
+
+
+def _decode_values(path, data, header, flags):
+    # Not cv2.imread: it cannot open names outside the system's code page on Windows.
     if _is_cut_off(data):
         raise UserError(f'{path} is cut off: the end of the file is missing; copy it again')
-    if data.startswith(JPEG_2000_STARTS):
-        return _decode_jpeg_2000(path, data, flags)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
-        raise UserError(f'cannot read {path}: {error.err}') from error
+    if header.by_pillow or data.startswith(JPEG_2000_STARTS):
+        image = _decode_by_pillow(path, data, flags)
+    else:
+        try:  # of text, it wants something behind the last number
+            image = cv2.imdecode(np.frombuffer(data + b'\n' * data.startswith(PLAIN_NETPBM), np.uint8), flags)
+        except cv2.error:
+            image = None
     if image is None or image.size == 0:
-        raise UserError(f'{path} is not an image, or damaged')
+        raise UserError(f'{path} {why_unreadable(data)}')
     if image.dtype not in (np.uint8, np.uint16):
         raise UserError(f'{path} has {image.dtype} values; only 8 and 16 bits per channel are read')
-    return image
+    return np.iinfo(image.dtype).max - image if header.inverted else image
 
 
-def _decode_jpeg_2000(path, data, flags):
-    """As cv2.imdecode, which crashes on some cut files of this format (OpenCV 4.10); colour has 8 bits."""
+def _decode_by_pillow(path, data, flags):
+    """As cv2.imdecode, which crashes on some cut files of JPEG 2000 (OpenCV 4.10); colour has 8 bits."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            image = np.asarray(picture if picture.mode in ('L', 'I;16') else picture.convert('RGB'))
+            image = np.asarray(picture if picture.mode in ('L', 'I;16') else picture.convert('L' if picture.mode == 'LA' else 'RGB'))
     except Exception as error:  # Pillow raises whatever a damaged file leads it to
         raise UserError(f'{path} is not an image, or damaged') from error
     if image.ndim == 2:

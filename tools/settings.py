@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import math
 import shlex
+import sys
 import typing
 
 from tools.errors import UserError
@@ -17,6 +18,7 @@ TYPES = {
 }
 BOOLS = {'true': True, '1': True, 'false': False, '0': False}
 NONE = 'none'
+DASH = '\0-'  # how a value begins for argparse that begins with a dash, since it would take it for an option; no argument contains a 0
 
 
 def setting(default, help, choices=None, minimum=None, above=None, below=None, multiple_of=None, alone=None, aliases=(), positional=False,
@@ -52,10 +54,11 @@ def paths_in(cls):
     return [field.name for field in dataclasses.fields(cls) if field.metadata.get('is_path')]
 
 
-def parse_settings(cls, description, argv=None, defaults=None):
+def parse_settings(cls, description, argv=None, defaults=None, others=None):
     """Fill the dataclass `cls` from its defaults and the command line (`argv`, by default the script's own).
 
     defaults: {name: value} to use instead of those of `cls`, from a saved file for example.
+    others: {script: its dataclass}, to which the error about a setting that only such a script has refers.
     Returns an instance of `cls`. Raises UserError for an unknown name, a value of the wrong type, or one out of range,
     whether it came from the command line, from `defaults`, or was edited into `cls`.
     """
@@ -66,7 +69,7 @@ def parse_settings(cls, description, argv=None, defaults=None):
         values[name] = value
 
     types = _types(cls)
-    for name, text in _given(cls, description, argv, values).items():
+    for name, text in _given(cls, description, argv, values, others or {}).items():
         values[name] = types[name].read(text)
     for field in dataclasses.fields(cls):
         values[field.name] = _checked(field, types[field.name], values[field.name])
@@ -75,7 +78,7 @@ def parse_settings(cls, description, argv=None, defaults=None):
 
 def given_names(cls, argv=None):
     """The names of the settings that are given on the command line, a set; `parse_settings` has accepted it."""
-    return set(_given(cls, None, argv, {field.name: _default(field) for field in dataclasses.fields(cls)}))
+    return set(_given(cls, None, argv, {field.name: _default(field) for field in dataclasses.fields(cls)}, {}))
 
 
 def describe(settings):
@@ -88,17 +91,19 @@ def _types(cls):
     return {name: _Type(annotation) for name, annotation in typing.get_type_hints(cls).items()}
 
 
-def _given(cls, description, argv, defaults):
-    """{name: text, for a list texts} on the command line. defaults: {name: value} that --help shows."""
+def _given(cls, description, argv, defaults, others):
+    """{name: text, for a list texts} on the command line. defaults: {name: value} that --help shows. others: as for `parse_settings`."""
     types = _types(cls)
     parser = _Parser(description=description, usage='%(prog)s [--name value ...]', allow_abbrev=False,
                      argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter)
     for field in dataclasses.fields(cls):
         _add_option(parser, field, types[field.name], defaults[field.name])
+    argv = [DASH + text[1:] if _is_value(text) else text for text in (sys.argv[1:] if argv is None else argv)]
     given, unknown = parser.parse_known_args(argv)
     if unknown:
-        parser.error(_unknown(unknown[0], [option for action in parser._actions for option in action.option_strings]))
-    return vars(given)
+        options = [option for action in parser._actions for option in action.option_strings]
+        parser.error(_unknown(_restored(unknown[0]), argv[:argv.index(unknown[0])], options, others))
+    return {name: [_restored(part) for part in text] if isinstance(text, list) else _restored(text) for name, text in vars(given).items()}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -106,10 +111,31 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f'{message} (see {self.prog} --help)')
 
 
-def _unknown(argument, options):
-    """What is said of an argument that there is not, with the option that it is most like, if any."""
-    near = difflib.get_close_matches(argument.split('=')[0], options, 1)
-    return f'unrecognized argument: {argument}' + (f'; did you mean {near[0]}?' if near else '')
+def _is_value(text):
+    """Whether an argument begins with a dash without being an option: all of ours but -h begin with two."""
+    return text.startswith('-') and not text.startswith('--') and text != '-h'
+
+
+def _restored(text):
+    return text.replace(DASH, '-', 1) if isinstance(text, str) and text.startswith(DASH) else text
+
+
+def _unknown(argument, before, options, others):
+    """What is said of an argument that there is not: an option, with that which is most like it or the script that has it; or a value.
+
+    before: the arguments before it.
+    """
+    name = argument.split('=')[0]
+    if name.startswith('--'):
+        having = [script for script, cls in others.items()
+                  if name[2:].replace('-', '_') in [field.name for field in dataclasses.fields(cls)]]
+        near = difflib.get_close_matches(name, options, 1)
+        hint = f'; it is one of {having[0]}' if having else f'; did you mean {near[0]}?' if near else ''
+        return f'unrecognized argument: {argument}{hint}'
+    option = next((text.split('=')[0] for text in reversed(before) if text.startswith('--')), None)
+    return f'unrecognized argument: {argument}' + (
+        f', which is one value too many for {option}: if the shell has made several of a pattern such as *, give the folder, '
+        'or put the pattern in quotes' if option else '')
 
 
 class _Type:

@@ -1,4 +1,5 @@
 """Tables in Markdown, in CSV files and on a terminal."""
+import re
 import shutil
 
 import pandas as pd
@@ -11,6 +12,11 @@ def markdown_table(head, rows, texts=1):
     """Rows of anything as a Markdown table. texts: how many of the first columns are set to the left."""
     lines = [head, ['---'] * texts + ['--:'] * (len(head) - texts), *rows]
     return ''.join('| ' + ' | '.join(str(cell).replace('|', r'\|') for cell in line) + ' |\n' for line in lines)
+
+
+def markdown_text(text):
+    """Text that is shown as it is in Markdown, where it would be markup: `<b>`, `*a*`, `[a](b)`."""
+    return re.sub(r'([\\`*<\[]|(?<!\w)_|_(?!\w))', r'\\\1', text)
 
 
 def terminal_table(table):

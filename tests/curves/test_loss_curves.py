@@ -94,6 +94,66 @@ def test_csv_with_damaged_lines(tmp_path):
     assert len(run.losses) == 12 and run.notes == ['4 damaged or foreign lines are left out']
 
 
+OTHERS = {  # name of the file → its content, and the losses in it, as (step, epoch) → value
+    'run-a-tag-total_loss.csv': ('Wall time,Step,Value\n1.7e9,0,3.5\n1.7e9,1,2.5\n', 'total loss', {(1, 1): 3.5, (2, 1): 2.5}),
+    'run-a-tag-train_pix_loss.csv': ('Wall time,Step,Value\n1.7e9,10,3.5\n1.7e9,20,2.5\n', 'pix loss', {(10, 1): 3.5, (20, 1): 2.5}),
+    'metrics.csv': ('epoch,lr-Adam,step,train_loss,val_loss\n0,,49,3.5,\n0,,49,,4.5\n1,,99,2.5,\n1,,99,,3\n',
+                    'total loss', {(49, 1): 3.5, (99, 2): 2.5}),
+    'metrics_by_step.csv': ('epoch,step,train_loss_epoch,train_loss_step\n0,49,,3.5\n1,99,,2.5\n',
+                            'total loss', {(49, 1): 3.5, (99, 2): 2.5}),
+    'wandb_panel.csv': ('"Step","calm-fox-3 - train/total_loss","calm-fox-3 - train/total_loss__MIN","calm-fox-3 - train/total_loss__MAX"\n'
+                        '"1","3.5","3.4","3.6"\n"2","2.5","2.5","2.5"\n', 'total loss', {(1, 1): 3.5, (2, 1): 2.5}),
+    'wandb_history.csv': ('_step,_runtime,_timestamp,epoch,state,train/loss\n1,0.1,1.7e9,1,running,3.5\n2,0.2,1.7e9,1,running,2.5\n',
+                          'total loss', {(1, 1): 3.5, (2, 1): 2.5}),
+    'keras.csv': ('epoch;learning_rate;loss;val_loss\n0;0.001;3.5;NA\n1;0.001;2.5;1\n', 'total loss', {(1, 1): 3.5, (2, 2): 2.5}),
+    'pandas.csv': (',step,Total_Loss\n0,10,3.5\n1,20,2.5\n', 'total loss', {(10, 1): 3.5, (20, 1): 2.5}),
+    'pandas_index.csv': (',epoch,PixLoss\n0,1,3.5\n1,1,2.5\n', 'pix loss', {(1, 1): 3.5, (2, 1): 2.5}),
+    'excel.csv': ('Step;Epoch;Total Loss;Note\n1;1;3,5;\n2;1;1.002,5;\n', 'total loss', {(1, 1): 3.5, (2, 1): 1002.5}),
+    'quoted.csv': ('STEP,LOSS\n1,"3,5"\n2,"2,5"\n', 'total loss', {(1, 1): 3.5, (2, 1): 2.5}),
+    'tabs.tsv': ('Iteration\tLoss\n1\t3.5\n2\t2.5\n', 'total loss', {(1, 1): 3.5, (2, 1): 2.5}),
+    'tabs.txt': ('step\ttotal-loss\n1\t3.5\n2\t2.5\n', 'total loss', {(1, 1): 3.5, (2, 1): 2.5}),
+    'batches.csv': ('epoch,batch,loss\n1,1,3.5\n1,2,2.5\n2,1,1.5\n', 'total loss', {(1, 1): 3.5, (2, 1): 2.5, (3, 2): 1.5}),
+    'only.csv': ('loss\n3.5\n2.5\n', 'total loss', {(1, 1): 3.5, (2, 1): 2.5}),
+}
+
+
+@pytest.mark.parametrize('name', OTHERS)
+@pytest.mark.parametrize('line_end', ['\n', '\r\n'])
+def test_tables_of_other_tools(tmp_path, name, line_end):
+    text, loss, expected = OTHERS[name]
+    (tmp_path / name).write_text(text.replace('\n', line_end), encoding='utf-8-sig', newline='')
+    run = read_one(tmp_path / name)
+    losses = run.losses[loss].dropna()
+    assert dict(zip(zip(losses.index, run.losses['epoch']), losses)) == expected
+    assert not [note for note in run.notes if 'damaged' in note or 'go back' in note], run.notes
+
+
+def test_validation_losses_of_lightning_stand_beside_those_of_training(tmp_path):
+    (tmp_path / 'metrics.csv').write_text(OTHERS['metrics.csv'][0])
+    losses = read_one(tmp_path).losses  # a folder of Lightning, too
+    assert list(losses['val loss']) == [4.5, 3] and list(losses['total loss']) == [3.5, 2.5]
+
+
+def test_several_runs_in_an_export_keep_their_names(tmp_path):
+    (tmp_path / 'a.csv').write_text('Step,one - loss,two - loss\n1,3,4\n2,2,3\n')
+    losses = read_one(tmp_path / 'a.csv').losses
+    assert list(losses['one - loss']) == [3, 2] and list(losses['two - loss']) == [4, 3]
+
+
+@pytest.mark.parametrize('name, text, found', [
+    ('a.csv', 'name,score\nx,y\n', 'of its columns none is of a loss with values: name, score; looked for'),
+    ('a.csv', 'step,epoch,lr\n1,1,0.1\n', 'of its columns none is of a loss with values: step, epoch, lr'),
+    ('a.csv', 'step,loss\n1,\n2,\n', 'of its columns none is of a loss'),
+    ('a.json', '[[1.7e9, 1, 3.5]]', 'looked for a table .* it begins with .*1.7e9, 1, 3.5'),
+    ('a.log', 'iteration 5 | L1 3.2\n', "looked for .*Epoch 1/4 .* it begins with 'iteration 5"),
+    ('events.out.tfevents.17.host.0', 'x', 'is an event file of TensorBoard: let it write'),
+])
+def test_what_was_looked_for_and_what_was_found_is_said(tmp_path, name, text, found):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=found):
+        read_runs(tmp_path / name)
+
+
 def test_resumed_run_whose_steps_overlap(tmp_path):
     first, again = autoencoder_csv(12).splitlines(), fusion_csv()
     resumed = [f'{step},3,0.0001,1,2,3,9' for step in range(9, 11)]
@@ -238,7 +298,7 @@ def test_other_errors(tmp_path):
     with pytest.raises(UserError, match='no losses.csv, no log, no loss_data'):
         read_runs(tmp_path)
     scipy.io.savemat(tmp_path / 'other.mat', {'x': [1.0]})
-    with pytest.raises(UserError, match='no variable loss_data'):
+    with pytest.raises(UserError, match='no variable loss_data.*, but x'):
         read_runs(tmp_path / 'other.mat')
     for name in ('a.log', 'b.log'):
         (tmp_path / name).write_text(OUR_LINE.format(1, 1, 1, 1))

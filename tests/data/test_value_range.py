@@ -1,7 +1,12 @@
 """Values of doubtful meaning, and `--ir_range`, which stretches those of infrared images."""
+import struct
+import zlib
+
 import cv2
 import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 
 from tools.data.doubts import value_doubts
 from tools.data.loader import Batches
@@ -144,6 +149,52 @@ def test_a_picture_in_the_alpha_channel(tmp_path, modality):
     soft = cv2.GaussianBlur(np.where(np.arange(56) < 28, 255, 0).astype(np.uint8)[None].repeat(40, 0), (0, 0), 3)
     for mask in (np.full_like(gray, 255), np.zeros_like(gray), np.full_like(gray, 128), soft):
         assert doubts(tmp_path, np.dstack([gray] * 3 + [mask]), modality=modality) == []
+
+
+def test_a_maximum_that_only_the_header_knows(tmp_path):
+    image = thermal(0, 4095)
+    tifffile.imwrite(tmp_path / 'a.tif', image, extratags=[(281, 'H', 1, 4095, True)])
+    png = cv2.imencode('.png', image)[1].tobytes()
+    chunk = b'sBIT' + bytes([12])
+    (tmp_path / 'b.png').write_bytes(png[:33] + struct.pack('>I', 1) + chunk + struct.pack('>I', zlib.crc32(chunk)) + png[33:])
+    for path in (tmp_path / 'a.tif', tmp_path / 'b.png'):
+        line, = value_doubts([path], [])
+        assert '(4095 of 65535)' in line and 'by its header' in line and '--ir_range' in line
+        assert value_doubts([path], [], 'auto') == []
+        line, = value_doubts([], [path])
+        assert 'by its header' in line and '--ir_range' not in line
+    tifffile.imwrite(tmp_path / 'a.tif', thermal(0, 65535), extratags=[(281, 'H', 1, 4095, True)])
+    assert value_doubts([tmp_path / 'a.tif'], []) == []  # it is wrong
+
+
+def test_a_pgm_file_that_says_what_is_white(tmp_path):
+    for white, found in ((4095, 0), (65535, 1)):
+        (tmp_path / 'a.pgm').write_bytes(f'P5 56 40 {white}\n'.encode() + thermal(0, 4095).astype('>u2').tobytes())
+        assert len(value_doubts([tmp_path / 'a.pgm'], [])) == found
+
+
+@pytest.mark.parametrize('name', ['a.tif', 'a.png', 'a.webp', 'a.jpg'])
+def test_several_pictures_in_a_file(tmp_path, name):
+    first, second = (Image.fromarray(np.rint(255 * smooth(seed=seed)).astype(np.uint8)) for seed in range(2))
+    first.save(tmp_path / name, 'MPO' if name == 'a.jpg' else None, save_all=True, append_images=[second])
+    line, = value_doubts([], [tmp_path / name])
+    assert f'{name} (2): it holds several pictures, of which the first is used' in line
+
+
+def test_a_smaller_version_in_a_tiff_is_no_picture_of_its_own(tmp_path):
+    with tifffile.TiffWriter(tmp_path / 'a.tif') as file:
+        for step in (1, 2):
+            file.write(thermal(0, 65535)[::step, ::step], subfiletype=step - 1)
+    assert value_doubts([tmp_path / 'a.tif'], []) == []
+
+
+def test_bands_beyond_the_colours(tmp_path):
+    flat = np.full((40, 56), 255, np.uint8)
+    colours = np.dstack([*(np.rint(255 * smooth(seed=seed)).astype(np.uint8) for seed in range(3)), flat])
+    for kind, found in (('unspecified', 1), ('unassalpha', 0)):
+        tifffile.imwrite(tmp_path / 'a.tif', colours, photometric='rgb', extrasamples=[kind])
+        lines = value_doubts([], [tmp_path / 'a.tif'])
+        assert len(lines) == found and all('(4): it has more bands than colours' in line for line in lines)
 
 
 def test_sound_images_raise_no_doubt(tmp_path):

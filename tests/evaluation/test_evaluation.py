@@ -25,9 +25,10 @@ from tools.errors import UserError
 from tools.evaluation.figures import box_plot, means_chart
 from tools.evaluation.protocols import definitions, how_it_differs
 from tools.evaluation.ranking import ranking
-from tools.evaluation.report import holm, paired_tests
+from tools.evaluation.report import holm, latex_table, paired_tests
 from tools.evaluation.scoring import Scores, score_methods, select_metrics
 from tools.images import read_gray, read_image, write_image
+from tools.tables import markdown_text
 
 SET = '21_pairs_tno'
 
@@ -567,6 +568,50 @@ def test_names_as_asked_for_and_as_noted(data):
     output_folder(data, 'x', 10, sources={'ir': f'images/{SET}/ir', 'vi': f'images/{SET}/vis', 'ir_name': 'cam1 {}', 'vi_name': 'cam2 {}'})
     assert main([*OUT]) == 0
     assert table()[0]['EN images'] == '6'
+
+
+@pytest.mark.parametrize('spelling', [f'{SET}/', f'images/{SET}', f'./images/{SET}/', f'{SET}//.'])
+def test_a_test_set_as_a_shell_completes_it(data, spelling):
+    output_folder(data, f'{SET}_run', 1)
+    assert main(['--test_set', spelling, *OUT]) == 0
+
+
+ODD_NAMES = ['[ours]', '*best', '**', 'α-β Δ', 'Σ ≥ 0 ≤ 1', '<b>', 'a|b', 'ä_ß ł', '100 % & #1 {x} $y$', '~^\\', 'a--b', '-dash', '"q"',
+             "`it's`", 'ω ς Χ Η Ρ ο', 'x² · 3×3 … µ °', 'two\nlines\tand \x07', '—']
+
+
+def test_latex_compiles_and_keeps_every_name(tmp_path):
+    text = latex_table(pd.DataFrame({f'SD {name} ↑': '1.0' for name in ODD_NAMES[:7]}, ODD_NAMES), ' '.join(ODD_NAMES))
+    rows = [line.split(' & ')[0] for line in text.splitlines() if ' & 1.0' in line]
+    assert rows[:5] == ['{[}ours]', '{*}best', '{*}{*}', r'$\alpha$-$\beta$ $\Delta$', r'$\Sigma$ $\geq$ 0 $\leq$ 1']
+    assert len(set(rows)) == len(ODD_NAMES) and 'XeLaTeX' not in text
+    assert r'$\omega$ $\varsigma$ X H P $o$' in rows and 'two lines and ' in rows
+    if shutil.which('pdflatex') is None:
+        pytest.skip('pdflatex is not installed')
+    (tmp_path / 'table.tex').write_text(text, encoding='utf-8')
+    (tmp_path / 'all.tex').write_text(r'\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}')
+    done = subprocess.run(['pdflatex', '-interaction=nonstopmode', '-halt-on-error', 'all.tex'], cwd=tmp_path, capture_output=True)
+    log = done.stdout.decode('utf-8', 'replace')
+    assert done.returncode == 0 and 'Missing character' not in log, log[-2000:]
+
+
+def test_latex_says_which_characters_need_another_one():
+    text = latex_table(pd.DataFrame({'SD': ['1.0']}, ['红外 x']), 'caption')
+    assert text.startswith('% needs XeLaTeX or LuaLaTeX, and a font that has 红外\n')
+
+
+def test_names_are_no_markup_in_markdown():
+    found = [markdown_text(name) for name in ('<b>x</b>', '*a*', '[a](b)', '`c`', 'mean_1', '_x_', 'plain-1.0')]
+    assert found == [r'\<b>x\</b>', r'\*a\*', r'\[a](b)', r'\`c\`', 'mean_1', r'\_x\_', 'plain-1.0']
+
+
+def test_methods_of_odd_names(data):
+    assert main([*SOURCES, '--fused', 'a', 'b', 'c', '--names', '-dash', '<i>', '*x|']) == 0
+    for name in ('summary.md', 'ranking.md'):
+        text = (data / 'out' / name).read_text(encoding='utf-8')
+        assert '| -dash' in text and r'\<i>' in text and r'\*x\|' in text
+    assert [row['method'] for row in table()] == ['-dash', '<i>', '*x|']
+    assert r'\textless{}i\textgreater{} & ' in (data / 'out/summary.tex').read_text(encoding='utf-8')
 
 
 def test_a_test_set_in_a_folder_of_a_set(data):

@@ -135,7 +135,7 @@ def test_files(data, capsys):  # noqa: F811
     assert any(b'BT' in part and b'Tf' in part for part in streams)
     assert 'IR5: --box 3,4,10,10+30,10,20,20' in capsys.readouterr().out
     first = (data / 'fig/x.png').read_bytes()
-    main([*SOURCES, '--fused', 'a', 'b', '--names', 'Method A', '$b$', '--scenes', 'ir2', 'IR5.png', '--box', '1,2,20,10',
+    main([*SOURCES, '--fused', 'a', 'b', '--names', 'Method A', '$b$', '--scenes', 'ir2', 'made/by/a/pattern/IR5.png', '--box', '1,2,20,10',
           '3,4,10,10+30,10,20,20'])
     assert (data / 'fig/x.png').read_bytes() == first and (data / 'fig/x.pdf').read_bytes() == content
 

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ import test_conv_trans
 from tools.data.pairing import pair_folders
 from tools.errors import UserError
 from tools.fuser import load_fuser
+from tools.fusing.folders import find_test_sets
 from tools.fusing.pictures import CELL_WIDTH, LABEL_HEIGHT, feature_mosaic
 from tools.images import list_images, luma, read_gray, read_image, write_image
 from tools.scenes.places import make_scene
@@ -120,6 +122,22 @@ def test_all_sets_and_a_set_that_is_missing(fuse, tmp_path):
         fuse(test_conv_trans, '--ir', tmp_path / 'images' / 'one' / 'ir')
     with pytest.raises(UserError, match='out is for one test set'):
         fuse(test_conv_trans, '--test_set', 'all', '--out', 'somewhere')
+    with pytest.raises(UserError, match='unrecognized argument: --features; it is one of test_color_image.py'):
+        fuse(test_conv_trans, '--features')
+
+
+def test_a_set_as_a_shell_completes_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_set(Path('images/one'), sizes=((24, 32),))
+    write_set(Path('images/MSRS/test'), sizes=((24, 32),))
+    for spelling in ('one/', 'images/one', './images/one/', str(tmp_path / 'images/one')):
+        test_set, = find_test_sets([spelling, 'one'], './images')
+        assert (test_set.name, test_set.ir) == ('one', Path('images/one/ir'))
+    assert [one.name for one in find_test_sets(['images/MSRS/test/', 'images/one'], 'images')] == ['MSRS_test', 'one']
+    write_set(Path('elsewhere'), sizes=((24, 32),))
+    for missing in ('elsewhere', 'images/two', 'two/'):
+        with pytest.raises(UserError, match=f'test set {missing.strip("/")} is not in images'):
+            find_test_sets([missing], 'images')
 
 
 def test_two_files_of_a_lossy_format(fuse, tmp_path):

@@ -7,6 +7,7 @@ import ast
 import collections
 import contextlib
 import io
+import json
 import os
 import pathlib
 import pickle
@@ -365,15 +366,58 @@ STORAGES = {'0': FOUR.tobytes()}
     {'epoch': 7, 'best': 0.5, 'note': None, 'state_dict': {'a': tensor(Storage('0', 4), 1)},
      'optimizer': {'state': {0: {'step': 3}}, 'param_groups': [{'betas': (0.9, 0.999, 1, 2), 'dtype': TORCH.float32}]}},
     {'model': {'module.a': tensor(Storage('0', 4), 1)}},
+    {'a': tensor(Storage('0', 4), 1), 'epoch': 3, 'loss': np.float64(3), 'state': {}},
+    {'run': [{'best': {'weights': {'a': tensor(Storage('0', 4), 1)}}}, 7]},
     {'a': Call(UTILS._rebuild_parameter, tensor(Storage('0', 4), 1), True, collections.OrderedDict())},
     {'a': Call(UTILS._rebuild_tensor, Storage('0', 4), 1, Call(TORCH.Size, (2,)), (1,))},
     Call(collections.OrderedDict, state={'_metadata': {'': {'version': 1}}}),
 ], ids=['plain', 'data parallel', 'compiled', 'model_state_dict', 'net', 'params', 'list', 'tuple', 'beside', 'checkpoint',
-        'model', 'parameter', 'first version', 'attributes'])
+        'model', 'among others', 'far down', 'parameter', 'first version', 'attributes'])
 def test_what_pytorch_may_write(file, protocol, content):
     if isinstance(content, Call):  # an ordered dict cannot both be filled and given attributes by `Call`
         content = {'state_dict': {'a': tensor(Storage('0', 4), 1)}, 'other': content}
     assert_same(read_torch(file(pickled(content, protocol), STORAGES), 'f'), {'a': FOUR[1:3]})
+
+
+ENCODER, ATTENTION = 'fea_encoder1.conv.weight', 'cross_atten_block.cross_atten_block.cross_atten1.w'
+WHOLE = tensor(Storage('0', 4), 0, (4,))
+
+
+@pytest.mark.parametrize('content', [
+    {'ckpt': {'generator': {ENCODER: WHOLE}, 'discriminator': {'conv.weight': tensor(Storage('0', 4))}}},
+    {'a': {ENCODER: WHOLE}, 'optimizer': {'state': {0: {'exp_avg': WHOLE}, 1: {'exp_avg': WHOLE}}}},
+    {'state_dict': {f'model.{ENCODER}': WHOLE, 'loss.vgg.weight': WHOLE, 'mean': WHOLE}},  # as of Lightning
+    {'nets': {f'module.enc.{ENCODER}': WHOLE, f'module.fuse.{ATTENTION}': WHOLE}},
+    {'encoder': {ENCODER: WHOLE}, 'fusion': {ATTENTION: WHOLE}},
+], ids=['another network', 'optimizer', 'modules', 'both in one table', 'both'])
+def test_of_several_tables_the_one_that_fits(tmp_path, content):
+    path = tmp_path / 'x.ckpt'
+    path.write_bytes(zip_file(pickled(content), STORAGES))
+    assert_same(load_weights(path, 'auto_encoder').arrays, {ENCODER: FOUR})
+
+
+def test_several_tables_that_fit_are_listed(tmp_path):
+    path = tmp_path / 'x.ckpt'
+    path.write_bytes(zip_file(pickled({'ir': {ENCODER: WHOLE, 'b': WHOLE}, 'vi': {ENCODER: WHOLE}, 'losses': {'c': WHOLE}}), STORAGES))
+    with pytest.raises(UserError, match=f'holds 2 tables.* .ir: 2 named {ENCODER}, b; vi: 1 named {ENCODER}.: save the one'):
+        load_weights(path)
+    path.write_bytes(zip_file(pickled({'both': {f'ir.{ENCODER}': WHOLE, f'vi.{ENCODER}': WHOLE}}), STORAGES))
+    with pytest.raises(UserError, match=f'holds 2 tables.* .both/ir: 1 named {ENCODER}; both/vi: 1 named {ENCODER}.'):
+        load_weights(path, 'auto_encoder')
+
+
+@pytest.mark.parametrize('prefix', ['', 'module.', '_orig_mod.module.', 'net.encoder.'])
+def test_safetensors_of_others(tmp_path, prefix):
+    """With bfloat16, which numpy does not know, and with what wraps a network."""
+    values = np.float32([np.pi, -1e-30, 1, 0])
+    header = {f'{prefix}{ENCODER}': {'dtype': 'BF16', 'shape': [2, 2], 'data_offsets': [0, 8]},
+              f'{prefix}b': {'dtype': 'I64', 'shape': [], 'data_offsets': [8, 16]}}
+    text = json.dumps({'__metadata__': {'format': 'pt'}, **header}).encode()
+    content = (values.view(np.uint32) >> 16).astype('<u2').tobytes() + np.int64(7).tobytes()
+    (tmp_path / 'x').write_bytes(len(text).to_bytes(8, 'little') + text + content)
+    loaded = load_weights(tmp_path / 'x').arrays
+    assert set(loaded) == {ENCODER, 'b'} and loaded['b'] == 7 and loaded['b'].dtype == np.int64
+    assert np.array_equal(loaded[ENCODER].view(np.uint32).ravel(), values.view(np.uint32) & 0xFFFF0000)
 
 
 @FORMATS
@@ -415,15 +459,12 @@ def test_float16_of_pytorch(tmp_path):
     ([tensor(Storage('0', 4))], 'holds no weights'),
     (tensor(Storage('0', 4)), 'holds no weights'),
     ({'state_dict': {}}, 'holds no weights'),
-    ({'a': tensor(Storage('0', 4)), 'b': 3}, "'b' is not a named tensor"),
-    ({'a': tensor(Storage('0', 4)), 'b': np.float64(3)}, "'b' is not a named tensor"),
-    ({'a\x1b[31m': tensor(Storage('0', 4))}, r"'a.x1b.31m' is not a named tensor"),
-    ({'a\ud800': tensor(Storage('0', 4))}, r"'a.ud800' is not a named tensor"),
+    ({'a\x1b[31m': tensor(Storage('0', 4))}, r"holds no weights, no tensors with names .found: 1 named 'a.x1b.31m'"),
+    ({'a\ud800': tensor(Storage('0', 4))}, r"holds no weights.* 'a.ud800'"),
     ({'net': {'a': tensor(Storage('0', 4))}, 'model': {'a': tensor(Storage('0', 4), 1)}}, '2 tables'),
     ([{'a': tensor(Storage('0', 4))}, {'a': tensor(Storage('0', 4), 1)}], '2 tables'),
-    ({'net': {'state': {}, 'a': tensor(Storage('0', 4))}}, "'state' is not a named tensor"),
-    ({3: tensor(Storage('0', 4))}, '3 is not a named tensor'),
-    ({'a': Storage('0', 4)}, "'a' is not a named tensor"),
+    ({3: tensor(Storage('0', 4))}, 'holds no weights.* 1 named 3'),
+    ({'a': Storage('0', 4)}, 'holds no weights.* 1 named a'),
     ({'a': tensor(Storage('0', 4), 3)}, 'damaged'),  # reaches behind the storage
     ({'a': tensor(Storage('0', 4), -1)}, 'damaged'),
     ({'a': tensor(Storage('0', 4), 0, (2,), (-1,))}, 'damaged'),
@@ -448,8 +489,8 @@ def test_float16_of_pytorch(tmp_path):
     ({'a': tensor(TORCH.FloatStorage)}, 'damaged'),
     ({'a': Call(UTILS._rebuild_tensor_v2)}, 'damaged'),
     ({'a': Call(UTILS._rebuild_tensor_v2, Storage('0', 4))}, 'damaged'),
-    ({'a': Call(UTILS._rebuild_parameter, 'no tensor')}, "'a' is not a named tensor"),
-    ({'a': Call(TORCH.Size, 5)}, "'a' is not a named tensor"),
+    ({'a': Call(UTILS._rebuild_parameter, 'no tensor')}, 'holds no weights.* named a'),
+    ({'a': Call(TORCH.Size, 5)}, 'holds no weights.* named a'),
     ({'a': tensor(Storage('0', 4), 0, Call(TORCH.Size, 5))}, 'damaged'),
     ({'a': Call(TORCH.FloatStorage, 2 ** 50)}, 'damaged'),
     ({'a': Call(collections.OrderedDict, [('b', 1)])}, 'damaged'),
@@ -481,8 +522,8 @@ def numpy_array(state):
     (np.zeros(2, 'f4,i4'), 'damaged.*plain numbers'),
     (np.zeros(2, complex), 'damaged.*plain numbers'),
     (np.zeros(2, '>f4'), 'damaged.*big-endian'),
-    (np.float32(2), "'a' is not a named tensor"),
-    (Call(np.dtype, 'f4'), "'a' is not a named tensor"),
+    (np.float32(2), 'holds no weights.* named a'),
+    (Call(np.dtype, 'f4'), 'holds no weights.* named a'),
 ])
 def test_numpy_arrays_that_make_no_sense(array, reason):
     assert_same(read_torch(pickled({'a': numpy_array((1, (2,), np.dtype('f4'), False, FOUR[:2].tobytes()))}, 4), 'f'), {'a': FOUR[:2]})
@@ -676,7 +717,7 @@ BOMBS = [(b'\x80\x04' + instructions, reason) for instructions, reason in [
     (b'}' + pairs(60) + b'Ns.', 'a key'),
     (b'(' + pairs(60) + b'Nd.', 'damaged.*DICT'),
     (b'}' + b')' + b'2\x86' * 60 + b'Ns.', 'a key'),  # pairs by DUP
-    (b'}\x8c\x01a' + pairs(60) + b's.', "'a' is not a named tensor"),
+    (b'}\x8c\x01a' + pairs(60) + b's.', 'holds no weights.* named a'),
     (pairs(60) + b'Q.', 'holds no weights'),  # as a persistent id, and as the type and key of a storage
     (b'(\x8c\x07storage' + pairs(60) + b'NNNtQ.', 'damaged'),
     (b'(\x8c\x07storage\x8c\x07float32' + pairs(60) + b'NNtQ.', 'damaged'),
@@ -684,7 +725,7 @@ BOMBS = [(b'\x80\x04' + instructions, reason) for instructions, reason in [
     (b'(' * 300_000 + b'.', 'damaged'),
     (b']' * 600_000 + b'.', 'damaged.*as number 500,001'),
     (b']' * 200_000 + b'a' * 199_999 + b'.', 'holds no weights'),
-    (b'\x8c\x01aq\x000' + b'}h\x00' * 100_000 + b'N' + b's' * 100_000 + b'.', "'a' is not a named tensor"),
+    (b'\x8c\x01aq\x000' + b'}h\x00' * 100_000 + b'N' + b's' * 100_000 + b'.', 'holds no weights.* named a'),
     (b'ctorch._utils\n_rebuild_tensor\nq\x00' + b'h\x00(' * 60_000 + b'NNNN' + b'tRNNN' * 60_000 + b'.', 'holds no weights'),
     (b'cnumpy.core.multiarray\n_reconstruct\n)\x81q\x000' + b'cnumpy.core.multiarray\n_reconstruct\n)R' * 50_000 + b'N' + b'b' * 50_000
      + b'.', 'holds no weights'),
@@ -703,7 +744,7 @@ BOMBS = [(b'\x80\x04' + instructions, reason) for instructions, reason in [
     *((b']((' + b'N' * 100_000 + b'lq\x00\x85q\x010' + many * 10_000 + b'e.', 'damaged') for many in [  # such calls, in other ways
         b'ccollections\nOrderedDict\nh\x01R', b'ccollections\nOrderedDict\nh\x01\x81', b'(ccollections\nOrderedDict\nh\x00o',
         b'(h\x00icollections\nOrderedDict\n', b'ccollections\nOrderedDict\nh\x01}\x92']),
-    (b']((' + b'KN' * 100_000 + b'tq\x000' + b'}h\x00b' * 10_000 + b'e.', '10000 tables'),  # a dict's items as its attributes
+    (b']((' + b'KN' * 100_000 + b'tq\x000' + b'}h\x00b' * 10_000 + b'e.', 'holds no weights'),  # a dict's items as its attributes
 ]]
 
 

@@ -1,9 +1,8 @@
-"""Reading what training wrote about its losses: our CSV, text logs (ours and the original's), the original's .mat."""
+"""Reading what training wrote about its losses: CSV (ours and of other tools), text logs (ours and the original's), the original's .mat."""
 import csv
-import math
 import re
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Tuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,18 @@ LABELS = {'recon loss': 'reconstruction loss', 'ssim loss': 'SSIM loss', 'pix lo
 AUTOENCODER, FUSION, UNKNOWN = 'autoencoder', 'fusion', 'unknown'  # what a run trained
 
 CSV_NAME, LOG_NAME = 'losses.csv', 'train.log'
-SPEED = 'images per second'  # the one column of our CSV that is neither a loss nor where it stands
+STEP, EPOCH, LR, VALUE = 'step', 'epoch', 'lr', 'value'  # the last is TensorBoard's, whose name of the loss is in that of the file
+COLUMNS = {'iteration': STEP, 'iter': STEP, 'global step': STEP, 'trainer global step': STEP, 'learning rate': LR,
+           **dict.fromkeys(('loss', 'total', 'training loss', 'loss total'), TOTAL)}  # other tools' names, as `_column` leaves them
+NO_LOSSES = 'images per second', 'wall time', 'time', 'runtime', 'timestamp', 'batch', 'batch idx', 'created at', 'relative time', 'id'
+INDEX = '', 'unnamed: 0', 'index'  # names of the first column where pandas wrote its index
+SEPARATORS, MISSING = ',;\t|', ('', 'na', 'n/a', 'none', 'null', '-')
+WANDB_BOUND = re.compile(r'__(MIN|MAX)$')  # beside each value in an export of W&B
+TENSORBOARD_TAG = re.compile(r'tag-(.+)$')  # in the name of a file that TensorBoard wrote: run-NAME-tag-NAME.csv
+LOOKED_FOR = ('looked for a table with a line of names (step or epoch, and losses), separated by , ; | or tabs; or for a log with entries '
+              '`Epoch 1/4 … Batch 10/100 … total loss: 5.0`')
+SHOWN = 200  # characters of what was found instead
+FIRST_LINE = 10_000  # characters, among which names of columns are looked for
 NUMBER = r'[-+]?(?:nan|inf|\d+\.?\d*(?:e[-+]?\d+)?)'
 LOG_ENTRY = re.compile(r'Epoch\s+(\d+)\s*/\s*\d+.*?Batch\s+(\d+)\s*/\s*(\d+)', re.IGNORECASE)
 LOG_VALUE = re.compile(rf'(?:^|- |\t)[ \t]*([^\W\d][\w ]*):\s*({NUMBER})', re.IGNORECASE | re.MULTILINE)
@@ -57,11 +67,16 @@ def read_runs(path) -> List[Run]:
         name = source.resolve().parent.name
     if source.suffix.lower() == '.mat':
         table, notes = _read_mat(source)
+    elif 'tfevents' in source.name:
+        raise UserError(f'{source} is an event file of TensorBoard: let it write the losses as CSV, or log into a CSV file')
     else:
         text = _read_text(source)
-        table, notes = (_parse_csv if text.lstrip().startswith('step,') else _parse_log)(text)
+        table, notes = _parse_csv(text, source.stem) if _is_csv(text, source.suffix.lower()) else _parse_log(text)
+        if not len(table):
+            beginning = printable(text.strip().partition('\n')[0][:SHOWN])
+            raise UserError('; '.join([f'{source} holds no losses', *notes, f'{LOOKED_FOR}; it begins with {beginning!r}']))
     if not len(table):
-        raise UserError(f'{source} holds no losses' + ''.join(f'; {note}' for note in notes))
+        raise UserError(f'{source} holds no losses')
     return _split_stages(printable(name), table, notes)
 
 
@@ -113,7 +128,7 @@ def _source_in(folder: Path) -> Path:
     for name in (CSV_NAME, LOG_NAME):
         if (folder / name).is_file():
             return folder / name
-    texts = [file for file in folder.iterdir() if file.suffix.lower() in ('.log', '.txt', '.csv')]
+    texts = [file for file in folder.iterdir() if file.suffix.lower() in ('.log', '.txt', '.csv', '.tsv')]
     if len(texts) > 1:
         names = ', '.join(sorted(file.name for file in texts))
         raise UserError(f'{folder} holds several logs ({names}): name one of them')
@@ -131,28 +146,75 @@ def _read_text(path: Path) -> str:
     return data.decode('utf-16' if data[:2] in UTF_16_MARKS else 'utf-8-sig', errors='replace')
 
 
-def _parse_csv(text: str) -> Tuple[pd.DataFrame, List[str]]:
-    """Our CSV: step, epoch, lr, the losses, images_per_second."""
+def _is_csv(text: str, extension: str) -> bool:
+    """Whether a text is a table with names of columns, by its extension or by the names."""
+    header, = _cells(text.replace('\0', '').lstrip()[:FIRST_LINE].splitlines()[:1])
+    return extension in ('.csv', '.tsv') or len(header) > 1 and bool({STEP, EPOCH} & set(map(_column, header)))
+
+
+def _cells(lines) -> List[List[str]]:
+    """Lines of CSV as lists of cells; the separator that is most frequent in the first line counts."""
+    separator = max(SEPARATORS, key=lines[0].count) if lines else ','
+    return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)] or [[]]
+
+
+def _parse_csv(text: str, stem: str) -> Tuple[pd.DataFrame, List[str]]:
+    """CSV of ours (step, epoch, lr, the losses, images_per_second), or by TensorBoard, Lightning, W&B, Keras, pandas."""
     notes = []
-    whole, end, rest = text.replace('\0', '').lstrip().rpartition('\n')  # a power failure can leave zeros in a file
+    whole, end, rest = text.replace('\0', '').lstrip('\r\n').rpartition('\n')  # a power failure can leave zeros in a file
     if rest.strip():
         notes.append('its last line is cut off (a run in progress?) and left out')
-    header, *rows = csv.reader(whole.splitlines()) if end else ([],)
-    names = [_name(column) for column in header]
-    rows = [row for row in rows if row and row != header]  # the header comes again where files were joined into one
-    entries = [entry for entry in (_numbers(names, row) for row in rows) if entry]
-    if len(entries) < len(rows):
-        notes.append(f'{len(rows) - len(entries)} damaged or foreign lines are left out')
-    return pd.DataFrame(entries).drop(columns=SPEED, errors='ignore').assign(stage=_stage(names)), notes
+    header, *rows = _cells(whole.splitlines() if end else [])
+    rows = [row for row in rows if any(row) and row != header]  # the header comes again where files were joined into one
+    fitting = [row for row in rows if len(row) == len(header)]
+    cells = pd.DataFrame(fitting, columns=range(len(header)), dtype=str)
+    numbers, empty = cells.apply(lambda column: column.map(_number)), cells.apply(lambda column: column.str.lower().isin(MISSING))
+    foreign = numbers.isna() & ~empty & ~cells.apply(lambda column: column.str.lower().str.endswith('nan'))
+    kept = {name: index for index, name in _columns(header, stem).items() if not (foreign[index] | empty[index]).all()}
+    table = numbers[list(kept.values())].set_axis(list(kept), axis=1)[~foreign[list(kept.values())].any(axis=1)]
+    if STEP not in table:
+        table[STEP] = np.arange(1.0, len(table) + 1)
+    table = table[np.isfinite(table[STEP]) & np.isfinite(table.get(EPOCH, table[STEP]))]
+    if len(table) < len(rows):
+        notes.append(f'{len(rows) - len(table)} damaged or foreign lines are left out')
+    if not set(table) - {STEP, EPOCH, LR}:
+        return table[:0], notes + [f'of its columns none is of a loss with values: {", ".join(header)[:SHOWN]}']
+    for name in {STEP, EPOCH} & set(table):  # some tools count from 0
+        table[name] += table[name].min() == 0
+    return _merged(table).assign(stage=_stage(table)), notes
 
 
-def _numbers(names: List[str], row: List[str]) -> Optional[Dict[str, float]]:
-    """A CSV row as numbers by name; None if it is no such row. A loss may be NaN or infinite, its step may not."""
+def _merged(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of one step as one, where each loss is in one of them only: Lightning writes those of training and of validation apart."""
+    group = (table[STEP] != table[STEP].shift()).cumsum()
+    losses = [name for name in table if name not in (STEP, EPOCH, LR)]
+    apart = (table[losses].notna().groupby(group).transform('sum') <= 1).all(axis=1)
+    return table.groupby(group.where(apart, -1.0 - np.arange(len(table))), sort=False).first().reset_index(drop=True)
+
+
+def _number(cell: str) -> float:
+    """A cell as a number, also with a decimal comma; NaN where it is empty or something else."""
     try:
-        entry = dict(zip(names, map(float, row)))
+        return float(cell.replace('.', '').replace(',', '.') if ',' in cell else cell)
     except ValueError:
-        return None
-    return entry if len(row) == len(names) and math.isfinite(entry['step'] + entry.get('epoch', 1)) else None
+        return np.nan
+
+
+def _columns(header: List[str], stem: str) -> Dict[int, str]:
+    """The columns to read, and their names in the logs: those of one name, as of several runs, keep their own."""
+    tag = TENSORBOARD_TAG.search(stem)
+    names = {index: _column(text, tag.group(1) if tag else TOTAL) for index, text in enumerate(header) if not WANDB_BOUND.search(text)}
+    if header and _column(header[0]) in INDEX:
+        names[0] = STEP if STEP not in names.values() else ''
+    names = {index: name for index, name in names.items() if name and name not in NO_LOSSES}
+    return {index: name if list(names.values()).count(name) == 1 else _name(header[index]) for index, name in names.items()}
+
+
+def _column(text: str, value: str = TOTAL) -> str:
+    """What a column is called in the logs; `value` is the loss of which TensorBoard's column Value is."""
+    name = re.sub('[-/ ]+', ' ', _name(text.rpartition(' - ')[2])).strip()  # W&B: RUN - LOSS
+    name = re.sub(r'^train |(?<=loss) (train|step)$', '', name)
+    return COLUMNS.get(name, name) if name != VALUE else _column(value)
 
 
 def _parse_log(text: str) -> Tuple[pd.DataFrame, List[str]]:
@@ -176,8 +238,8 @@ def _parse_log(text: str) -> Tuple[pd.DataFrame, List[str]]:
 
 
 def _name(text: str) -> str:
-    """A loss as the logs name it: `pix loss` for the CSV's `pix_loss`."""
-    return text.strip().lower().replace('_', ' ')
+    """A loss as the logs name it: `pix loss` for the CSV's `pix_loss`, or another's `PixLoss`."""
+    return re.sub(r'(?<=[a-z])(?=[A-Z][a-z])', ' ', text.strip()).lower().replace('_', ' ').strip()
 
 
 def _read_mat(path: Path) -> Tuple[pd.DataFrame, List[str]]:
@@ -187,7 +249,8 @@ def _read_mat(path: Path) -> Tuple[pd.DataFrame, List[str]]:
     except Exception as error:  # whatever scipy stumbles over in a damaged file: it checks little itself
         raise UserError(f'cannot read {path}: {error}') from error
     if 'loss_data' not in content:
-        raise UserError(f'{path} holds no variable loss_data, as the losses of the original are called')
+        names = ', '.join(name for name in content if not name.startswith('__')) or 'none'
+        raise UserError(f'{path} holds no variable loss_data, as the losses of the original are called, but {printable(names)}')
     total = np.asarray(content['loss_data'], float).ravel()
     epoch = MAT_EPOCH.search(path.stem)
     epochs = int(epoch.group(1)) + 1 if epoch else 1

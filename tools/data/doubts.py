@@ -26,10 +26,10 @@ def value_doubts(ir_files, vi_files, ir_range=None):
         looked_at = [files[index * len(files) // LOOKED_AT] for index in range(LOOKED_AT)] if len(files) > LOOKED_AT else files
         for path in looked_at:
             try:
-                image = read_as_stored(path)
+                stored = read_as_stored(path)
             except UserError:
                 continue
-            for doubt, detail in _doubts(image, modality, ir_range):
+            for doubt, detail in _doubts(stored, modality, ir_range):
                 found[doubt].append(f'{path}{detail}')
         for doubt, examples in found.items():
             of = f', as in {len(examples)} of {len(looked_at)} {modality} images' if len(looked_at) > 1 else ''
@@ -37,19 +37,28 @@ def value_doubts(ir_files, vi_files, ir_range=None):
     return lines
 
 
-def _doubts(image, modality, ir_range):
+def _doubts(stored, modality, ir_range):
     """(what is doubtful, what to say of this image) for each doubt about an image as it is stored."""
+    image, header, pages = stored
     step = max(1, min(image.shape[:2]) // ENOUGH)
     image = image[::step, ::step]
     gray = image if image.ndim == 2 else image[:, :, :3].mean(axis=2)
     low, high = limits(gray)
-    largest = np.iinfo(image.dtype).max
+    largest = header.white or np.iinfo(image.dtype).max
     levels = round((high - low) / largest * LEVELS)
     infrared = modality == 'infrared'
-    if image.dtype == np.uint16 and low < high and levels <= FEW_LEVELS and not (infrared and ir_range):
-        remedy = '--ir_range auto stretches them, or --ir_range LOW HIGH' if infrared else 'stretch them before'
+    remedy = '--ir_range auto stretches them, or --ir_range LOW HIGH' if infrared else 'stretch them before'
+    given = infrared and ir_range
+    if header.largest and image.max() <= header.largest and not given:
+        yield 'by its header the values end far below what is taken for white, and they do; ' + remedy, (
+            f' ({header.largest} of {largest})')
+    elif image.dtype == np.uint16 and low < high and levels <= FEW_LEVELS and not given:
         yield f'a small part of 16 bits is used, as by a camera of 14 bits or fewer; of 256 gray levels few are left; {remedy}', (
             f' ({low:.0f}…{high:.0f} of {largest}, {max(levels, 1)} gray levels)')
+    if pages > 1:
+        yield 'it holds several pictures, of which the first is used: save the one that is meant as a file of its own', f' ({pages})'
+    if header.bands:
+        yield 'it has more bands than colours, and only the colours are used: save what is meant as a file of its own', f' ({header.bands})'
     if infrared and ir_range not in (None, AUTO) and np.mean((gray < ir_range[0]) | (gray > ir_range[1])) > 0.5:
         yield 'more than half of the pixels lie outside of ir_range, and become black or white', f' ({low:.0f}…{high:.0f})'
     if infrared and image.ndim == 3 and np.ptp(image[:, :, :3].astype(int), axis=2).mean() > FALSE_COLOUR * largest / 255:

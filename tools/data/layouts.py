@@ -107,6 +107,13 @@ def folder_pairs(root, patterns=None) -> List[Tuple[Path, Path]]:
     return [(ir.path, vi.path) for ir, vi in filter(None, pairs)]
 
 
+def set_name(text, images):
+    """The name of a test set in the folder `images` that is given as `NAME`, `NAME/` or the path `images/NAME`, as a shell completes it."""
+    folder = Path(text) if Path(text).is_dir() and not Path(images, text).is_dir() else Path(images, text)
+    name = Path(os.path.relpath(folder, images)).as_posix()
+    return text if name.startswith('.') else name
+
+
 def source_folders(test_set, patterns=None) -> Optional[Tuple[Path, Path]]:
     """The folders of infrared and of visible images in a test set, directly in it or at any depth; None if there are none.
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from tools.evaluation.report import MISSING, latex_table, scored_on
 from tools.files import write_text
-from tools.tables import markdown_table, terminal_table, write_csv
+from tools.tables import markdown_table, markdown_text, terminal_table, write_csv
 
 INCOMPLETE = '†'  # marks a method that lacks images which others have
 SIGNIFICANT = 0.05
@@ -45,7 +45,8 @@ def write_ranking(scores, tests, folder):
     table = ranking(scores, tests)
     texts, note = ranking_texts(table, scores, tests), describe_ranking(table, scores, tests)
     write_csv(Path(folder, 'ranking.csv'), table.reset_index())
-    write_text(Path(folder, 'ranking.md'), f'{markdown_table(["method", *texts], texts.reset_index().values)}\n{note}\n')
+    write_text(Path(folder, 'ranking.md'), markdown_table(
+        ["method", *map(markdown_text, texts)], texts.rename(index=markdown_text).reset_index().values) + f'\n{markdown_text(note)}\n')
     write_text(Path(folder, 'ranking.tex'), latex_table(texts, note))
 
 

@@ -1,4 +1,5 @@
 """Tables of scores: on the terminal, as CSV, Markdown and LaTeX; and the paired test between methods."""
+import unicodedata
 from pathlib import Path
 from typing import List, NamedTuple
 
@@ -6,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tools.files import write_text
-from tools.tables import markdown_table, terminal_table, write_csv
+from tools.tables import markdown_table, markdown_text, terminal_table, write_csv
 from tools.value_range import range_text
 
 MISSING = '–'
@@ -17,6 +18,18 @@ TERMINAL = {0: '{} ± {} ', 1: '{} ± {}*', 2: '{} ± {}+'}
 MARKDOWN = {0: '{} ± {}', 1: '**{}** ± {}', 2: '<u>{}</u> ± {}'}
 LATEX = {rank: mean + r' {{\scriptsize $\pm$ {}}}'
          for rank, mean in enumerate(['{}', r'\textbf{{{}}}', r'\underline{{{}}}'])}
+
+
+# Characters that LaTeX takes for something else, or does not know
+LATEX_TEXT = {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}', '>': r'\textgreater{}',
+              '|': r'\textbar{}', '"': r"{''}", '[': '{[}', '*': '{*}',  # a row that began with the last two would be an option of \\
+              **{character: '\\' + character for character in '&%$#_{}'},
+              '±': r'$\pm$', '↑': r'$\uparrow$', '↓': r'$\downarrow$', '→': r'$\to$', '†': r'\dag{}', '‡': r'\ddag{}', '≥': r'$\geq$',
+              '≤': r'$\leq$', '≠': r'$\neq$', '≈': r'$\approx$', '×': r'$\times$', '·': r'$\cdot$', '−': '$-$', '∞': r'$\infty$',
+              '°': r'$^\circ$', 'µ': r'$\mu$', '…': r'\ldots{}', '²': '$^2$', '³': '$^3$', '₁': '$_1$', '₂': '$_2$', '₃': '$_3$'}
+GREEK_CAPITALS = 'gamma', 'delta', 'theta', 'lambda', 'xi', 'pi', 'sigma', 'upsilon', 'phi', 'psi', 'omega'  # that LaTeX has
+LATIN_CAPITALS = {'eta': 'H', 'rho': 'P', 'chi': 'X'}  # that look as these Greek ones, where it is not the first letter of the name
+LAST_LATIN = 'ſ'
 
 
 class PairedTest(NamedTuple):
@@ -105,13 +118,13 @@ def terminal_summary(scores):
 
 def markdown(scores, tests):
     """The summary, and the tests if there are any, as Markdown."""
-    table = summary_texts(scores, MARKDOWN).reset_index()
+    table = summary_texts(scores, MARKDOWN).rename(index=markdown_text).reset_index()
     note = ' Best in bold, second underlined.' if len(table) > 1 else ''
     text = f'{markdown_table(table.columns, table.values)}\n{describe(scores).capitalize()}.{note}\n'
     if tests:
         rows = [[label] + [f'{test.p_value:.2g} ({test.median_difference:+.4g})' if test.images else MISSING
                            for test in tests if test.metric == label] for label in scores.table]
-        text += (f'\nWilcoxon signed-rank test against {tests[0].against}: p-value (median difference)\n\n'
+        text += (f'\nWilcoxon signed-rank test against {markdown_text(tests[0].against)}: p-value (median difference)\n\n'
                  + markdown_table(['metric', *table['method'][1:]], rows))
     return text + left_out(scores)
 
@@ -129,7 +142,9 @@ def latex_table(table, caption):
                   *(' & '.join([_escaped(method), *row]) + r' \\' for method, row in zip(part.index, part.values)),
                   r'\bottomrule', r'\end{tabular}', '']
     lines[-1] = rf'\caption{{{_escaped(caption)}}}'
-    return '\n'.join(lines + [r'\end{table}', ''])
+    text = '\n'.join(lines + [r'\end{table}', ''])
+    unknown = _needs_other_latex(text)
+    return f'% needs XeLaTeX or LuaLaTeX, and a font that has {unknown}\n{text}' if unknown else text
 
 
 def write_tables(scores, tests, folder):
@@ -163,8 +178,23 @@ def left_out(scores):
 
 
 def _escaped(text):
-    """For LaTeX."""
-    special = {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}',
-               '±': r'$\pm$', '↑': r'$\uparrow$', '↓': r'$\downarrow$', '†': r'\dag{}'}
-    special.update({character: '\\' + character for character in '&%$#_{}'})
-    return ''.join(special.get(character, character) for character in text)
+    """For LaTeX, with pdfLaTeX too: but for letters of other scripts than Latin and Greek, see `_needs_other_latex`."""
+    text = ''.join(LATEX_TEXT.get(character) or _greek(character) or ('' if unicodedata.category(character) == 'Cc' else character)
+                   for character in ' '.join(text.split()))
+    return text.replace('--', '-{}-')  # which would be a longer dash
+
+
+def _greek(character):
+    """A Greek letter in LaTeX; '' for other characters. Capitals that look as Latin ones do not have a command."""
+    kind, _, name = unicodedata.name(character, '').partition(' LETTER ')
+    if kind not in ('GREEK SMALL', 'GREEK CAPITAL') or ' WITH ' in name:
+        return ''
+    name = {'LAMDA': 'lambda', 'FINAL SIGMA': 'varsigma'}.get(name, name.lower())
+    if kind == 'GREEK SMALL':
+        return rf'${"o" if name == "omicron" else chr(92) + name}$'
+    return rf'$\{name.capitalize()}$' if name in GREEK_CAPITALS else LATIN_CAPITALS.get(name, name[0].upper())
+
+
+def _needs_other_latex(text):
+    """The characters of a text in LaTeX that pdfLaTeX does not know, each once, as text: those beyond the Latin alphabets and dashes."""
+    return ''.join(dict.fromkeys(character for character in text if character > LAST_LATIN and character not in '–—‘’“”'))

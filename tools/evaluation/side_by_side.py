@@ -7,7 +7,7 @@ import pandas as pd
 from tools.evaluation.protocols import DEFAULT_PROTOCOL, PROTOCOLS, base_name, definitions, how_it_differs, label
 from tools.evaluation.report import MISSING, describe, left_out, write_with_origin
 from tools.files import write_text
-from tools.tables import markdown_table, terminal_table, write_csv
+from tools.tables import markdown_table, markdown_text, terminal_table, write_csv
 
 
 class MetricTable(NamedTuple):
@@ -45,7 +45,8 @@ def write_metric_tables(scores, folder):
     notes = {table.metric: table.note for table in tables}
     rows = rows[[protocol for protocol in PROTOCOLS if protocol in rows]].reset_index()
     write_csv(folder / 'protocols.csv', rows.assign(note=rows['metric'].map(notes)))
-    text = ''.join(f'## {table.metric}\n\n{markdown_table(["method", *table.means], _texts(table).reset_index().values)}\n{table.note}\n\n'
+    rows = {table.metric: _texts(table).rename(index=markdown_text).reset_index().values for table in tables}
+    text = ''.join(f'## {table.metric}\n\n{markdown_table(["method", *table.means], rows[table.metric])}\n{table.note}\n\n'
                    for table in tables)
     write_text(folder / 'protocols.md', f'{text}{describe(scores, numbers="mean").capitalize()}.\n{left_out(scores)}')
 

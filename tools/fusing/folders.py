@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from tools.data.doubts import value_doubts
 from tools.data.fused_folders import note_sources
-from tools.data.layouts import source_folders, what_is_below
+from tools.data.layouts import set_name, source_folders, what_is_below
 from tools.data.names import Patterns
 from tools.data.pairing import Pair, pair_folders
 from tools.errors import UserError
@@ -19,7 +19,6 @@ from tools.fusing.pictures import Row, feature_mosaic, write_contact_sheets
 from tools.images import fitted, read_gray, read_image, write_image
 from tools.processes import COUNT, FIRST, NUMBER, by_first, gather
 from tools.threads import in_order
-from tools.value_range import stretched
 
 PUBLISHED = 'KAIST', 'MSRS', 'LLVIP', 'M3FD', 'FMB', 'RoadScene', 'TNO'  # rows of a table in docs/data.md
 ALL_SETS = 'all'
@@ -68,7 +67,7 @@ def find_test_sets(names, images, ir=None, vis=None, patterns=None) -> List[Test
     if ALL_SETS in names:
         names = [name for name in there if source_folders(Path(images, name), patterns)] or names
     sets = []
-    for name in names:
+    for name in dict.fromkeys(set_name(text, images) for text in names):
         folder = Path(images, name)
         if not folder.is_dir():
             raise UserError(f'test set {name} is not in {images} (there: {", ".join(there) or "none"}): put its images '
@@ -216,12 +215,8 @@ def write_results(pictures: Dict[str, np.ndarray], files: Dict[str, Path], overw
 
 def _read(path, color, value_range=None):
     """An image with its colour if `color`, else gray as the original reads it, but with all 16 bits where there are."""
-    image = read_image(path)
-    if color:
-        return image
-    if image.dtype == np.uint16 and image.ndim == 2:
-        return stretched(image, value_range) if value_range else image
-    return read_gray(path, value_range)
+    image = read_image(path, value_range)
+    return image if color or image.dtype == np.uint16 and image.ndim == 2 else read_gray(path, value_range)
 
 
 def _summary(seconds, elapsed, folder):

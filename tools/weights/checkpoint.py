@@ -14,23 +14,23 @@ import safetensors.numpy
 
 from network.variants import VARIANTS
 from tools.errors import UserError
-from tools.files import whole_file
+from tools.files import mistaken_for, whole_file
+from tools.weights.choosing import choose
 from tools.weights.names import STATE, numbered
-from tools.weights.torch_file import is_torch_file, read_torch
+from tools.weights.torch_file import from_bfloat16, is_torch_file, read_torch
 
 EXPECTED = 'expected weights of CrossFuse (.safetensors) or of the PyTorch original (.model, .pth), or what jt.save writes'
 CHECKSUM = 'checksum'  # in the metadata of our files: the fingerprint of their arrays
-MISTAKEN = {  # what may lie in the place of a weights file → how it begins
-    'a Git LFS pointer (`git lfs pull` gets the file itself)': (b'version https://git-lfs',),
-    'a saved HTML page (download the file itself)': (b'<!doctype html', b'<html'),
-}
 METADATA_KEY = 'crossfuse'  # in a safetensors header, whose metadata may only be text: ours is JSON under this key
 NAMES_SHOWN = 5  # in an error about many weights
 STATES_KEPT = 2  # the newest, and the one before in case the newest gets damaged
+BITS_OF_A_BYTE = 8
 DIGEST_SIZE = hashlib.sha256().digest_size
 
 KINDS = 'auto_encoder', 'fusion'
-AUTO_ENCODER_WEIGHT = 'fea_encoder1.'  # how the name of a weight begins that only an auto-encoder has
+# (kind, variant) → how the name of a weight begins that only this network has
+BEGINNINGS = {('auto_encoder', 'standard'): 'fea_encoder1.',
+              **{('fusion', name): one.weight for name, one in VARIANTS.items() if one.weight}}
 
 
 class Weights(NamedTuple):
@@ -54,19 +54,22 @@ def save_weights(path, arrays: Dict[str, np.ndarray], metadata: Dict[str, Any]):
         temporary.write_bytes(content)
 
 
-def load_weights(path) -> Weights:
+def load_weights(path, kind=None) -> Weights:
     """Read a weights file: ours (safetensors), PyTorch's in zip or legacy format, or Jittor's. Its content decides, not its name.
 
-    Weights stored as float16 come as float32, in which everything computes.
+    kind: which of KINDS is wanted from a file of others that holds several; None: any.
+    Weights stored as float16 or bfloat16 come as float32, in which everything computes.
     Raises UserError for a file that is unreadable, empty, damaged, something else, or would run code.
     """
     data = _read(path)
     if not data:
         raise UserError(f'{path} is empty: {EXPECTED}')
     if is_torch_file(data) and not _is_safetensors(data):
-        weights = Weights(read_torch(data, path), {})
+        weights = Weights(read_torch(data, path, _beginnings(kind)), {})
     else:
         weights = _from_safetensors(data, path)
+        if not weights.metadata:
+            weights = Weights(choose(weights.arrays, lambda value: True, _beginnings(kind), path, EXPECTED), {})
         if weights.metadata.pop(CHECKSUM, None) not in (None, fingerprint(weights.arrays)):
             raise UserError(f'{path} is damaged: its values are not those that were saved (its checksum is wrong)')
     return weights._replace(arrays={name: array.astype(np.float32) if array.dtype == np.float16 else array
@@ -80,9 +83,7 @@ def recognise(weights: Weights, path) -> Tuple[str, str]:
     """
     kind, variant = weights.metadata.get('kind'), weights.metadata.get('variant')
     if kind is None:
-        beginnings = {('auto_encoder', 'standard'): AUTO_ENCODER_WEIGHT,
-                      **{('fusion', name): one.weight for name, one in VARIANTS.items() if one.weight}}
-        kind, variant = next((network for network, beginning in beginnings.items()
+        kind, variant = next((network for network, beginning in BEGINNINGS.items()
                               if any(name.startswith(beginning) for name in weights.arrays)), ('', ''))
     if kind not in KINDS:
         raise UserError(f'{path} holds weights of another network ({_some(weights.arrays)}): '
@@ -177,18 +178,29 @@ def _is_safetensors(data):
 
 def _from_safetensors(data, path):
     if not _is_safetensors(data):
-        beginning = data[:100].lstrip().lower()
-        found = ''.join(f', but {what}' for what, beginnings in MISTAKEN.items() if beginning.startswith(beginnings))
-        raise UserError(f'{path} is not a weights file{found}: {EXPECTED}')
+        mistaken = mistaken_for(data)
+        raise UserError(f'{path} is not a weights file{f", but {mistaken}" if mistaken else ""}: {EXPECTED}')
     try:
-        arrays = safetensors.numpy.load(data)
+        arrays = {name: _array(tensor) for name, tensor in sorted(safetensors.deserialize(data), key=lambda item: item[0])}
         header = json.loads(data[8:8 + int.from_bytes(data[:8], 'little')])
         metadata = json.loads(header.get('__metadata__', {}).get(METADATA_KEY, '{}'))
         if not isinstance(metadata, dict):
             raise ValueError('its metadata is not a table')
-    except (safetensors.SafetensorError, ValueError, KeyError, RecursionError) as error:  # KeyError: no type of numpy's
+    except (safetensors.SafetensorError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f'{path} is damaged, cut off, or not a weights file ({error}): {EXPECTED}') from error
     return Weights(arrays, metadata)
+
+
+def _array(tensor):
+    """A tensor of a safetensors file, a dict with its `dtype` such as F32, its `shape` and `data`, as an array; bfloat16 as float32."""
+    kind = tensor['dtype']
+    dtype = {'BOOL': '?', 'BF16': '<u2'}.get(kind) or f'<{kind[0].lower()}{int(kind[1:]) // BITS_OF_A_BYTE}'
+    array = np.frombuffer(tensor['data'], dtype).reshape(tensor['shape'])
+    return from_bfloat16(array) if kind == 'BF16' else array
+
+
+def _beginnings(kind):
+    return [beginning for (of_kind, _), beginning in BEGINNINGS.items() if kind in (None, of_kind)]
 
 
 def _some(names):

@@ -25,7 +25,7 @@ def load_encoder(path, modality, train_flag=True, training=False):
 
     training: whether it is to be trained on, so that weights of its decoder may not be missing.
     """
-    weights = load_weights(path)
+    weights = load_weights(path, 'auto_encoder')
     model = restore(weights, path, 'auto_encoder', training=training, train_flag=train_flag)
     # The original's files do not say their modality, but their names do: auto_encoder_epoch_4_ir.model.
     named = [one for one in MODALITIES if one in re.split('[^a-z]+', Path(path).stem.lower())]

@@ -69,7 +69,7 @@ def load_fusion_model(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=R
     Raises UserError if something is missing, damaged, of the wrong kind, or does not belong together.
     """
     files = find_files(model, auto_ir, auto_vi, epoch, runs)
-    weights = load_weights(files.fusion)
+    weights = load_weights(files.fusion, 'fusion')
     encoders = {modality: load_encoder(path, modality, train_flag=False)
                 for path, modality in ((files.ir, 'ir'), (files.vi, 'vi'))}
     _check_encoders(weights, files, encoders)

@@ -10,7 +10,6 @@ SHA-1 and the JITTOR_END (jittor/__init__.py, safepickle). `pickle.dump` of nump
 import hashlib
 import io
 import pickle
-import re
 import struct
 import zipfile
 import zlib
@@ -20,6 +19,7 @@ import numpy as np
 
 from tools.errors import UserError
 from tools.files import whole_file
+from tools.weights.choosing import choose
 from tools.weights.torch_pickle import EXPECTED, NEW_DICT, STORAGES, TENSOR, NumpyArray, Tensor, TorchUnpickler
 
 ZIP_START = b'PK\x03\x04'
@@ -29,8 +29,6 @@ JITTOR_END = b'HCAJSLHD'
 SHA1_SIZE = hashlib.sha1().digest_size
 COUNT = struct.Struct('<q')  # stands before each storage of a legacy file: its number of elements
 LARGEST_GROWTH = 8  # tensors may share memory in the file, but all of them together may take only so many times its size
-WRAPPERS = ('state_dict', 'model_state_dict', 'model', 'net', 'params')  # what training scripts call the weights in their checkpoints
-PREFIX = re.compile(r'(module\.|_orig_mod\.)*')  # what DataParallel and torch.compile put before each name
 
 # What the zip and pickle modules, numpy and our own code raise about bytes that make no sense.
 MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError, MemoryError, RuntimeError,
@@ -42,15 +40,16 @@ def is_torch_file(data: bytes) -> bool:
     return data.startswith((ZIP_START, PICKLE_START))
 
 
-def read_torch(data: bytes, path) -> Dict[str, np.ndarray]:
+def read_torch(data: bytes, path, beginnings=()) -> Dict[str, np.ndarray]:
     """The weights in the content of a file that `torch.save` or `jt.save` wrote: name → array, in the file's order.
 
-    Reads a state dict, also one level down in a checkpoint (a dict with one of the WRAPPERS, or a list or tuple), and removes the
-    PREFIX that all names begin with. bfloat16 becomes float32, which is exact; other types stay. path: for error messages only.
+    Reads a state dict, also one in a checkpoint (`tools.weights.choosing.choose`, which explains `beginnings`).
+    bfloat16 becomes float32, which is exact; other types stay. path: for error messages only.
     Raises UserError for a file that would run code, is damaged, or holds something else.
     """
     try:
-        tensors, read_storage = _open_zip(data, path) if data.startswith(ZIP_START) else _open_pickle(data, path)
+        open_file = _open_zip if data.startswith(ZIP_START) else _open_pickle
+        tensors, read_storage = open_file(data, path, lambda content: choose(content, _is_tensor, beginnings, path, EXPECTED))
         contents = {key: read_storage(key) for key in {tensor.storage.key for tensor in tensors.values() if isinstance(tensor, Tensor)}}
         views = {name: _view(tensor, contents[tensor.storage.key]) if isinstance(tensor, Tensor) else _numpy_view(tensor)
                  for name, tensor in tensors.items()}
@@ -62,8 +61,12 @@ def read_torch(data: bytes, path) -> Dict[str, np.ndarray]:
                         f'{EXPECTED}') from error
 
 
-def _open_zip(data, path):
-    """The dict name → Tensor or NumpyArray, and a function that gives the bytes of the storage with a key."""
+def _is_tensor(value):
+    return isinstance(value, (Tensor, NumpyArray))
+
+
+def _open_zip(data, path, chosen):
+    """The dict name → Tensor or NumpyArray, `chosen` from the content, and a function that gives the bytes of the storage with a key."""
     archive = zipfile.ZipFile(io.BytesIO(data))
     names = archive.namelist()
     folders = [name[:-len('data.pkl')] for name in names if name.count('/') == 1 and name.endswith('/data.pkl')]
@@ -78,32 +81,32 @@ def _open_zip(data, path):
     if folder + 'byteorder' in names and archive.read(folder + 'byteorder') != b'little':
         raise ValueError('big-endian numbers')
     content = TorchUnpickler(io.BytesIO(archive.read(folder + 'data.pkl')), path).load()
-    return _state_dict(content, path), lambda key: archive.read(f'{folder}data/{key}')
+    return chosen(content), lambda key: archive.read(f'{folder}data/{key}')
 
 
-def _open_pickle(data, path):
+def _open_pickle(data, path, chosen):
     """As _open_zip, for PyTorch's legacy format and for Jittor's, where the arrays are in the pickle."""
     file = io.BytesIO(data)
     content = TorchUnpickler(file, path).load()
     if content == LEGACY_MAGIC:
-        return _open_legacy(file, path)
+        return _open_legacy(file, path, chosen)
     if data.endswith(JITTOR_END):
         pickled = data[:-len(JITTOR_END) - SHA1_SIZE]
         if data[len(pickled):] != hashlib.sha1(pickled).digest() + JITTOR_END:
             raise ValueError('its checksum is wrong')
     elif file.read():
         raise ValueError('something follows behind the pickle')
-    return _state_dict(content, path), {}.__getitem__
+    return chosen(content), {}.__getitem__
 
 
-def _open_legacy(file, path):
+def _open_legacy(file, path, chosen):
     """As _open_zip; the first of the five pickles has been read."""
     TorchUnpickler(file, path).load()  # the version: PyTorch never counted it up
     machine = TorchUnpickler(file, path).load()
     if not machine['little_endian']:
         raise ValueError('big-endian numbers')
     main = TorchUnpickler(file, path)
-    tensors = _state_dict(main.load(), path)
+    tensors = chosen(main.load())
     contents = {}
     for key in TorchUnpickler(file, path).load():
         if not isinstance(key, str):
@@ -113,26 +116,6 @@ def _open_legacy(file, path):
             raise ValueError('the sizes of a storage disagree')
         contents[key] = file.read(storage.count * _dtype(storage).itemsize)
     return tensors, contents.__getitem__
-
-
-def _state_dict(content, path):
-    """The dict name → Tensor or NumpyArray in what the pickle held, or one level down in it."""
-    dicts = []
-    if isinstance(content, dict):
-        dicts = [content[name] for name in WRAPPERS if isinstance(content.get(name), dict)] or [content]
-    elif isinstance(content, (list, tuple)):
-        dicts = [part for part in content if isinstance(part, dict)]
-    if len(dicts) > 1:
-        raise UserError(f'{path} holds {len(dicts)} tables, of which any may be the weights: {EXPECTED}')
-    if not dicts or not dicts[0]:
-        raise UserError(f'{path} holds no weights: {EXPECTED}')
-    tensors, = dicts
-    for name, value in tensors.items():
-        if not isinstance(name, str) or not name.isprintable() or not isinstance(value, (Tensor, NumpyArray)):
-            raise UserError(f'{path} holds more than weights, its entry {name!r} is not a named tensor: {EXPECTED}')
-    prefix = PREFIX.match(next(iter(tensors))).group()
-    cut = len(prefix) if all(name.startswith(prefix) for name in tensors) else 0
-    return {name[cut:]: tensor for name, tensor in tensors.items()}
 
 
 def _dtype(storage):
@@ -167,8 +150,13 @@ def _numpy_view(array):
 
 
 def _own_array(view):
-    """A copy of a view. bfloat16 becomes float32, of which it is the upper half."""
-    return np.asarray(view.astype(np.uint32) << 16).view(np.float32) if view.dtype == np.uint16 else view.copy()
+    """A copy of a view, with bfloat16 as float32."""
+    return from_bfloat16(view) if view.dtype == np.uint16 else view.copy()
+
+
+def from_bfloat16(bits):
+    """bfloat16, of which numpy has the bits as uint16, as float32: it is the upper half of one."""
+    return np.asarray(bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def write_torch(path, arrays: Dict[str, np.ndarray]):
