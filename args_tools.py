@@ -79,6 +79,7 @@ class ConvertArgs:
 @dataclass
 class CalibrationArgs:
     """calibrate_metrics.py"""
-    reference: str = setting('./tests/reference/metrics.json', "the toolboxes' values, and the images they are of")
+    reference: List[str] = setting(['./tests/reference/metrics.json', './tests/reference/metrics_more.json'],
+                                   "files with the toolboxes' values, and the images they are of")
     folder: str = setting('../shared', 'the folder that the paths of these images start from')
     out: str = setting('./results/calibration', 'the folder for the page and the table')

@@ -5,6 +5,7 @@ python evaluate_fusion_results.py --test_set 21_pairs_tno --metrics all         
 python evaluate_fusion_results.py --ir DIR --vi DIR --fused DIR DIR --names A B   any folders, one for each method
 python evaluate_fusion_results.py --protocol all …                                 every toolbox's numbers beside ours
 python evaluate_fusion_results.py --explain SD=73.47 …                             what gives this number on these images
+python evaluate_fusion_results.py --lint table.md --ir DIR --vi DIR                what in a printed table cannot be, and why
 python evaluate_fusion_results.py --fused DIR --check_against DIR                  how far two results are apart
 """
 import sys
@@ -18,9 +19,10 @@ from tools.data.layouts import set_name
 from tools.data.names import patterns_of
 from tools.errors import UserError, run_script
 from tools.evaluation.explaining import answer_text, explain, parse_question
+from tools.evaluation.lint import lint_file, shared_information
 from tools.evaluation.protocols import ALL_PROTOCOLS
 from tools.evaluation.ranking import terminal_ranking, write_ranking
-from tools.evaluation.report import fidelity_table, paired_tests, terminal_summary, write_tables
+from tools.evaluation.report import fidelity_table, paired_tests, terminal_summary, write_tables, write_with_origin
 from tools.evaluation.scoring import compare_folders, match_methods, name_methods, score_methods, select_metrics
 from tools.evaluation.side_by_side import terminal_tables, write_metric_tables
 from tools.processes import FIRST, by_first
@@ -31,6 +33,8 @@ from tools.value_range import parse_range
 
 def main(arguments=None):
     settings = parse_settings(Args, __doc__, arguments)
+    if settings.lint:
+        return lint(settings)
     folders = find_folders(settings)
     if settings.check_against:
         return check(settings, folders)
@@ -75,6 +79,8 @@ def write_results(settings, scores, methods, pairing):
     left = scores.table.index.unique('method')
     several = len(left) > 1
     out = results_folder(settings, f'{len(left)}_methods' if several else methods[left[0]].name)
+    if settings.output_csv:
+        write_with_origin(Path(settings.output_csv), scores.table, scores)
     if settings.protocol == ALL_PROTOCOLS:
         write_metric_tables(scores, out)
         print(f'\n{terminal_tables(scores)}\n\ntables: {out}')
@@ -106,6 +112,24 @@ def explain_numbers(settings, folders):
         problems += [problem for problem in answer.problems if problem not in problems]
         print(f'\n{answer_text(question, answer)}')
     return exit_code(problems)
+
+
+def lint(settings):
+    """Say what in some printed tables cannot be, or needs another definition. Returns the exit code: 1 if there is anything."""
+    shared = None
+    if settings.ir or settings.vi:
+        sources = find_sources(settings, [])
+        shared = shared_information(sources.pairing(), sources.ir_range)
+    problems, number = [], 0
+    for path in settings.lint:
+        try:
+            findings = lint_file(path, shared)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        number += len(findings)
+        print('\n'.join(f'{path}: {finding.text}' for finding in findings) or f'{path}: nothing found')
+    return exit_code(problems) or min(number, 1)
 
 
 def find_sources(settings, folders):

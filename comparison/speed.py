@@ -10,6 +10,7 @@ from comparison.inputs import SIZE, BatchFile, PairFile, write_resized
 from comparison.report import write_part
 from comparison.sides import JITTOR, NAMES, PYTORCH, open_sides
 from comparison.training import STAGES, start_stage
+from tools.metrics import METRICS
 from tools.tables import markdown_table
 
 TIMED = (PYTORCH, JITTOR)
@@ -103,8 +104,8 @@ def tasks(setup, work):
     def start_scoring(side):
         start_fusing(side)
         side.ask('fuse_files', **folder)
-    found.append(Task(f'18 metrics of {number} fused test pairs', start_scoring, 'score', folder, sides=(JITTOR,), computes=False,
-                      is_long=True))
+    found.append(Task(f'{len(METRICS)} metrics of {number} fused test pairs', start_scoring, 'score', folder, sides=(JITTOR,),
+                      computes=False, is_long=True))
     loaded = work.training_files[:LOADED_PAIRS]
     found.append(Task(f'loading {len(loaded)} pairs to train on', lambda side: None, 'load',
                       {'pairs': as_texts(loaded), 'batch': min(LOADED_BATCH, len(loaded)), 'size': SIZE}, computes=False))

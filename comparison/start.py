@@ -14,6 +14,7 @@ from comparison.report import write_part
 from comparison.sides import REPOSITORY
 from tools.errors import UserError
 from tools.images import read_image, write_image
+from tools.metrics import METRICS
 from tools.scenes.folders import write_database, write_test_folders
 from tools.tables import markdown_table
 
@@ -90,7 +91,7 @@ def scripts(work, cuda):
         first, second = (('--ir', ir, '--vi', vi) for ir, vi in pairs[folder])
         found.append(Script(f'{name}: a pair', (name, *fusing, *first), second))
     scored = ('--fused', gray / 'vi', '--ir', gray / 'ir', '--vi', gray / 'vi')
-    return [*found, Script('evaluate_fusion_results.py: a pair, 18 metrics',
+    return [*found, Script(f'evaluate_fusion_results.py: a pair, {len(METRICS)} metrics',
                            ('evaluate_fusion_results.py', '--metrics', 'all', '--output', work / 'output', *scored))]
 
 

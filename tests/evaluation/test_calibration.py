@@ -5,18 +5,21 @@ import csv
 import numpy as np
 import pytest
 from conftest import REFERENCE, REPOSITORY, SHARED_DATA
+from metric_functions import m
 
 from calibrate_metrics import main
-from tools import fusion_metrics as m
 from tools.errors import UserError
-from tools.evaluation.calibration import CHECKED, calibrate, confirmation, read_reference, write_calibration
+from tools.evaluation.calibration import CHECKED, UNCHECKED, calibrate, confirmation, read_reference, value_of, write_calibration
+from tools.evaluation.protocols import metrics_of
 from tools.images import write_image
+
+FILES = [REFERENCE / 'metrics.json', REFERENCE / 'metrics_more.json']
 
 
 @pytest.fixture
 def reference(tmp_path):
     """The reference with one triple, of drawn images."""
-    content = copy.deepcopy(read_reference(REFERENCE / 'metrics.json'))
+    content = copy.deepcopy(read_reference(FILES))
     content['triples'] = {'CF1': content['triples']['CF1']}
     for seed, role in enumerate(('fused', 'ir', 'vis')):
         image = np.random.default_rng(seed).integers(0, 256, (170, 180), dtype=np.uint8)
@@ -29,7 +32,8 @@ def test_table_and_page(reference, tmp_path):
     fused, ir, vis = (np.random.default_rng(seed).integers(0, 256, (170, 180), dtype=np.uint8) for seed in range(3))
     reference['triples']['CF1']['values']['vifb_octave']['Ssim'] = 2 * m.ssim(fused, ir, vis) / 1.25
     table = calibrate(reference, tmp_path)
-    assert len(table) == sum(map(len, CHECKED.values()))
+    triple = reference['triples']['CF1']
+    assert len(table) == sum(value_of(triple, source) is not None for sources in CHECKED.values() for source in sources)
     row = table.set_index('metric').loc['SSIM']
     assert row['ours'] == pytest.approx(m.ssim(fused, ir, vis)) and row['relative difference'] == pytest.approx(0.25)
     write_calibration(reference, table, tmp_path / 'out')
@@ -42,10 +46,19 @@ def test_table_and_page(reference, tmp_path):
 
 
 def test_a_port_does_not_confirm_its_original():
-    assert confirmation('PSNR (tang)') == 'one source only (tang)'
+    assert confirmation('PSNR (tang, tang_2022_01)') == 'one source only (tang)'
     assert confirmation('EN') == '4 sources'
     assert confirmation('PSNR').startswith('no toolbox')
     assert 'not checked against MATLAB' in confirmation('FMI_w')
+    assert confirmation('Q_CB') == 'one source only (liu)'  # VIFB's is a copy
+    assert confirmation('a new one') == 'not checked against any toolbox'
+
+
+def test_every_source_has_a_value():
+    content = read_reference(FILES)
+    assert {*CHECKED, *UNCHECKED} <= {metric.name for metric in metrics_of('all', every=True)}
+    for source in sum(CHECKED.values(), []):
+        assert any(value_of(triple, source) is not None for triple in content['triples'].values()), source
 
 
 def test_missing_files_are_named(reference, tmp_path):
@@ -57,8 +70,14 @@ def test_missing_files_are_named(reference, tmp_path):
 
 
 @pytest.mark.parametrize('shared', [SHARED_DATA] if SHARED_DATA else [])
-def test_the_page_in_the_repository_is_what_the_command_makes(shared, tmp_path):
-    main(['--reference', str(REFERENCE / 'metrics.json'), '--folder', str(shared.parent), '--out', str(tmp_path)])
+def test_values_of_the_toolboxes_and_the_page_in_the_repository(shared, tmp_path):
+    main(['--reference', *map(str, FILES), '--folder', str(shared.parent), '--out', str(tmp_path)])
+    tolerances = {(metric, *source[:2]): source.tolerance for metric, sources in CHECKED.items() for source in sources}
+    with open(tmp_path / 'calibration.csv', encoding='utf-8-sig', newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert {(row['metric'], row['implementation'], row['name']) for row in rows} == set(tolerances)
+    for row in rows:
+        assert abs(float(row['relative difference'])) < tolerances[row['metric'], row['implementation'], row['name']], row
     parts = [(folder / 'README.md').read_text(encoding='utf-8').split() for folder in (tmp_path, REPOSITORY / 'results/calibration')]
     is_rounding = lambda word: word.count('e-') == 1  # the last digits of differences near 0 depend on the processor
     assert [word for word in parts[0] if not is_rounding(word)] == [word for word in parts[1] if not is_rounding(word)]

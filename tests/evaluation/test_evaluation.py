@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import REPOSITORY, SHARED_DATA
+from metric_functions import m
 from scipy.stats import wilcoxon
 
 from evaluate_fusion_results import main
-from tools import fusion_metrics as m
 from tools.data.pairing import pair_folders
 from tools.errors import UserError
 from tools.evaluation.figures import box_plot, means_chart
@@ -29,6 +29,8 @@ from tools.evaluation.report import holm, latex_table, paired_tests
 from tools.evaluation.scoring import Scores, score_methods, select_metrics
 from tools.images import read_gray, read_image, write_image
 from tools.tables import markdown_text
+from tools.metrics import METRICS, MORE_METRICS
+from tools.metrics.fmi import FEATURES
 
 SET = '21_pairs_tno'
 
@@ -105,7 +107,7 @@ def test_all_metrics(data):
     assert list(table('out/scores.csv')[0])[4:] == ['EN', 'SSIM', 'FMI_pixel']
     assert main([*SOURCES, '--fused', 'a', '--metrics', 'all']) == 1  # MS-SSIM cannot be had of 56×48 pixels
     row = table('out/scores.csv')[2]
-    assert list(row)[4:] == [metric.name for metric in m.METRICS]
+    assert list(row)[4:] == [metric.name for metric in METRICS]
     for name, function in [('SF', m.sf), ('AG', m.ag)]:
         assert float(row[name]) == pytest.approx(function(triple(3)[0]), rel=1e-7)
     for name, function in [('CC', m.cc), ('SCD', m.scd), ('VIF', m.vif), ('Qabf', m.qabf), ('Nabf', m.nabf),
@@ -114,6 +116,22 @@ def test_all_metrics(data):
     features = {'FMI_pixel': 'pixel', 'FMI_dct': 'dct', 'FMI_w': 'wavelet', 'FMI_gradient': 'gradient'}
     for name, feature in features.items():
         assert float(row[name]) == pytest.approx(m.fmi(*triple(3), feature=feature), rel=1e-7)
+
+
+def test_every_metric_and_flat_images(data, capsys):
+    for folder in (f'images/{SET}/ir', f'images/{SET}/vis'):
+        path, = (data / folder).glob('*2.png')
+        write_image(path, np.full((48, 56), 90, np.uint8))
+    assert main([*SOURCES, '--fused', 'a', '--metrics', 'every']) == 1
+    rows = table('out/scores.csv')
+    assert list(rows[0])[4:] == [metric.name for metric in (*METRICS, *MORE_METRICS)]
+    assert [name for name, value in rows[0].items() if not value] == ['MS-SSIM']
+    not_of_flat = ['MS-SSIM', 'Q_TE', 'Q_M', 'Q_SF', 'Q_P', 'Q_C', 'Q_Y', 'Q_CV']
+    assert [name for name, value in rows[1].items() if not value] == not_of_flat
+    lines = [line for line in capsys.readouterr().err.splitlines() if 'IR2' in line]
+    assert [line.split(': no ')[1].split(':')[0] for line in lines] == not_of_flat
+    assert main([*SOURCES, '--fused', 'a', '--protocol', 'tang', '--metrics', 'ce', 'EI', 'qabf']) == 0
+    assert list(table('out/scores.csv')[0])[4:] == ['Qabf (tang)', 'CE (tang)', 'EI (tang)']
 
 
 def test_undefined_metric_is_named(data, capsys):
@@ -126,19 +144,22 @@ def test_undefined_metric_is_named(data, capsys):
     assert '| – ± – |' in (data / 'out/summary.md').read_text(encoding='utf-8')
 
 
-@pytest.mark.parametrize('protocol, metrics', [('hli', 'SD'), ('tang', 'PSNR'), ('cddfuse', 'MI'), ('vifb', 'EI')])
+@pytest.mark.parametrize('protocol, metrics', [('hli', 'SD'), ('tang', 'PSNR'), ('cddfuse', 'MI'), ('vifb', 'EI'),
+                                               ('tang_2022_01', 'SF'), ('liu', 'Q_MI')])
 def test_protocol_is_named(data, capsys, protocol, metrics):
     assert main([*SOURCES, '--fused', 'a', '--protocol', protocol, '--metrics', metrics]) == 0
     name = f'{metrics} ({protocol})'
     fused, ir, vis = triple(1)
     expected = {'hli': m.sd(fused) * math.sqrt(fused.size) / 255, 'tang': m.psnr(fused, ir, vis) + 20 * math.log10(255),
-                'cddfuse': m.mi(fused, ir, vis) * math.log(2)}.get(protocol)
+                'cddfuse': m.mi(fused, ir, vis) * math.log(2), 'tang_2022_01': m.sf(fused) / 255,
+                'liu': m.q_mi(fused, ir, vis)}.get(protocol)
     row = table('out/scores.csv')[0]
     assert row['protocol'] == protocol
     assert expected is None or float(row[name]) == pytest.approx(expected, rel=1e-7)
     assert f'{name} mean' in table()[0]
     assert f'{name} ↑' in (data / 'out/summary.md').read_text(encoding='utf-8')
-    assert rf'{name} $\uparrow$' in (data / 'out/summary.tex').read_text(encoding='utf-8')
+    escaped = name.replace('_', r'\_')
+    assert rf'{escaped} $\uparrow$' in (data / 'out/summary.tex').read_text(encoding='utf-8')
     assert f'{name} ↑' in capsys.readouterr().out
 
 
@@ -153,19 +174,19 @@ def test_all_protocols_side_by_side(data, capsys):
             ('MI', 'hli', means(lambda f, *_: 2 * m.en(f))), ('MI', 'cddfuse', means(m.mi) * np.log(2)),
             ('MI', 'vifb', means(m.mi) * np.log(2))]:
         assert float(rows[metric, 'a'][protocol]) == pytest.approx(expected, rel=1e-7), (metric, protocol)
-    assert rows['CE', 'a']['default'] == '' and float(rows['CE', 'a']['vifb']) > 0
+    assert rows['CE', 'a']['default'] == rows['CE', 'a']['vifb'] and float(rows['CE', 'a']['vifb']) > 0
     assert rows['EN', 'a']['note'] == 'The same in every protocol that has it.'
     assert rows['MI', 'b']['note'] == (
         'hli: What is called MI there: its joint entropies come out as 0 and what remains is EN(F) for each source. '
-        'tang: MI whose joint histograms count the gray levels 254 and 255 as one, those of a single image as two. '
+        'tang, tang_2022_01: MI whose joint histograms count the gray levels 254 and 255 as one, those of a single image as two. '
         'cddfuse, vifb: In nats instead of bits: 0.693 of it.')
-    assert list(table('out/scores.csv')[0])[4:] == ['EN', 'SD', 'SD (hli)', 'MI', 'MI (hli)', 'MI (tang)', 'MI (cddfuse, vifb)',
-                                                    'CE (vifb)']
+    assert list(table('out/scores.csv')[0])[4:] == ['EN', 'SD', 'SD (hli)', 'SD (tang_2022_01)', 'MI', 'MI (hli)',
+                                                    'MI (tang, tang_2022_01)', 'MI (cddfuse, vifb)', 'CE']
     markdown, printed = (data / 'out/protocols.md').read_text(encoding='utf-8'), capsys.readouterr().out
     for text in (markdown, printed):
         assert rows['MI', 'b']['note'] in text and 'protocol: all' in text.lower()
     sd = markdown.split('## SD')[1].split('##')[0]
-    assert '| method | default | hli | tang | cddfuse | vifb |' in sd and f'{means(lambda f, *_: m.sd(f)):#.5g}' in sd
+    assert '| method | default | hli | tang | tang_2022_01 | cddfuse | vifb |' in sd and f'{means(lambda f, *_: m.sd(f)):#.5g}' in sd
 
 
 def test_every_definition_that_is_not_ours_says_how_it_differs():
@@ -225,6 +246,28 @@ def test_ranking(data):
     for name, method in (('md', 'three_3'), ('tex', r'three\_3')):
         text = (data / 'out' / f'ranking.{name}').read_text(encoding='utf-8')
         assert method in text and 'the 6 images that all methods have' in text and '†' not in text and 'dag' not in text
+
+
+def test_kin_metrics_count_as_one_in_the_mean_rank(data):
+    assert main([*SOURCES, '--fused', 'a', 'b', 'c', '--metrics', 'SD', 'MSE', 'PSNR', 'Q_SF']) == 0
+    for row in table('out/ranking.csv'):
+        sd, mse, psnr, q_sf = (float(row[name]) for name in ('SD', 'MSE', 'PSNR', 'Q_SF'))
+        assert mse == psnr and float(row['mean rank']) == pytest.approx((sd + mse + q_sf) / 3)
+    assert '(MSE with PSNR counting as one)' in (data / 'out/ranking.md').read_text(encoding='utf-8')
+    distances = {method: [abs(float(row['Q_SF'])) for row in table('out/scores.csv') if row['method'] == method] for method in 'abc'}
+    places = [1 + sum(distances[other][i] < distances['c'][i] for other in 'ab') for i in range(6)]
+    assert float({row['method']: row for row in table('out/ranking.csv')}['c']['Q_SF']) == pytest.approx(np.mean(places))
+    for test in table('out/tests.csv'):
+        if test['metric'] == 'Q_SF':
+            expected = np.median(np.subtract(distances[test['method']], distances['a']))
+            assert float(test['median_difference']) == pytest.approx(expected, rel=1e-6)
+
+
+def test_sources_are_looked_at_once_for_all_methods(data, monkeypatch):
+    calls = []
+    monkeypatch.setitem(FEATURES, 'pixel', lambda pixels: calls.append(pixels) or pixels)
+    assert main([*SOURCES, '--fused', 'a', 'b', 'c', '--metrics', 'FMI_pixel']) == 0
+    assert len(calls) == 6 * (2 + 3)
 
 
 def test_a_method_that_lacks_images_is_ranked_on_the_common_ones(data, capsys):
@@ -433,8 +476,8 @@ def test_damaged_sources_file(data, content):
     ([*SOURCES, '--fused', 'a', '--metrics', 'EN', 'XY'], 'XY chosen; protocol default has: EN SD MI'),
     ([*SOURCES, '--fused', 'a', '--metrics'], 'none chosen'),
     ([*SOURCES, '--fused', 'a', '--protocol', 'cddfuse', '--metrics', 'FMI_w'], 'FMI_w chosen; protocol cddfuse has'),
-    ([*SOURCES, '--fused', 'a', '--protocol', 'matlab'], 'protocol must be one of default, hli, tang, cddfuse, vifb, all'),
-    ([*SOURCES, '--fused', 'a', '--protocol', 'all', '--metrics', 'XY'], 'protocol all has: EN SD MI SF .* CE EI RMSE'),
+    ([*SOURCES, '--fused', 'a', '--protocol', 'matlab'], 'must be one of default, hli, tang, tang_2022_01, cddfuse, vifb, liu, all'),
+    ([*SOURCES, '--fused', 'a', '--protocol', 'all', '--metrics', 'XY'], 'protocol all has: EN SD MI SF .* CE EI Q_MI .* RMSE'),
     ([*SOURCES, '--fused', 'a', '--protocol', 'all', '--html'], '--html shows one protocol'),
     (['--fused', 'a', 'b', '--check_against', 'c'], 'compares one folder'),
 ])
@@ -695,11 +738,13 @@ def test_a_new_metric_is_a_function_and_a_line_of_the_table(data):
     for name in ('evaluate_fusion_results.py', 'args_evaluate.py'):
         shutil.copy(REPOSITORY / name, data)
     shutil.copytree(REPOSITORY / 'tools', data / 'tools', ignore=shutil.ignore_patterns('__pycache__'))
-    path = data / 'tools/fusion_metrics.py'
+    path = data / 'tools/metrics/__init__.py'
     code = path.read_text(encoding='utf-8')
-    function = 'def darkest(fused, ir, vis):\n    return float(fused.min()) + float(ir.min())\n\n\n'
+    function = ('def darkest(fused, ir, vis):\n    fused, ir, vis = images(fused=fused, ir=ir, vis=vis)\n'
+                '    return float(fused.pixels.min()) + float(ir.pixels.min())\n\n\n')
+    code = code.replace('class Metric(', 'from tools.metrics.image import images\n\n\nclass Metric(')
     code = code.replace('class Metric(', f'{function}class Metric(')
-    code = code.replace('METRICS = (\n', "METRICS = (\n    Metric('dark_A/B', darkest, lower_is_better=True),\n")
+    code = code.replace('METRICS = (\n', "METRICS = (\n    Metric('dark_A/B', darkest, LOWER),\n")
     path.write_text(code, encoding='utf-8')
     subprocess.run([sys.executable, 'evaluate_fusion_results.py', *SOURCES, '--fused', 'a', 'b', '--metrics', 'EN', 'dark-A/B'],
                    check=True)

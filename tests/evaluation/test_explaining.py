@@ -2,10 +2,10 @@
 import cv2
 import numpy as np
 import pytest
+from metric_functions import m
 from test_evaluation import OUT, SET, SOURCES, data, picture, triple  # noqa: F401, the fixture
 
 from evaluate_fusion_results import main
-from tools import fusion_metrics as m
 from tools.errors import UserError
 from tools.evaluation.explaining import definitions_of, known_mistakes, parse_question, readings
 from tools.evaluation.protocols import ALL_PROTOCOLS, base_name, metrics_of
@@ -22,7 +22,8 @@ def mean(compute):
     ('SD', lambda f, ir, vis: cv2.equalizeHist(f).std(), 'protocol default, tang, cddfuse, vifb; fused image equalised'),
     ('MI', lambda f, ir, vis: m.mi(f, vis, vis) / 2, 'of the visible image only; luma'),
     ('SSIM', m.ssim, 'protocol default; luma'),
-    ('psnr', lambda f, ir, vis: m.psnr(f, ir, vis) + 20 * np.log10(255), 'protocol tang; luma'),
+    ('psnr', lambda f, ir, vis: m.psnr(f, ir, vis) + 20 * np.log10(255), 'protocol tang, tang_2022_01; luma'),
+    ('SF', lambda f, ir, vis: m.sf(f) / 255, 'protocol tang_2022_01; luma'),
 ])
 def test_the_first_answer_is_what_gives_the_number(data, capsys, metric, value, expected):  # noqa: F811
     assert main([*SOURCES, '--fused', 'a', '--explain', f'{metric}={mean(value):.5f}']) == 0
@@ -89,7 +90,7 @@ def test_bad_files_are_named(data, capsys):  # noqa: F811
 def test_every_definition_is_told_apart_and_works():
     ir, vis = (picture(seed, 170, 180) for seed in range(2))
     images = np.minimum(ir // 2 + vis // 2, 250), ir, np.minimum(vis * 1.3, 255).astype(np.uint8)  # none of the mistakes is without effect
-    for name in dict.fromkeys(map(base_name, metrics_of(ALL_PROTOCOLS))):
+    for name in dict.fromkeys(map(base_name, metrics_of(ALL_PROTOCOLS, every=True))):
         values = {definition.text: definition.compute(*images) for definition in definitions_of(name)}
         assert len(values) == len(definitions_of(name)) and len(set(values.values())) == len(values), name
     assert {mistake.metric for mistake in known_mistakes()} <= set(map(base_name, metrics_of(ALL_PROTOCOLS)))

@@ -7,10 +7,15 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from tools import fusion_metrics as m
 from tools.errors import UserError
-from tools.evaluation.protocols import ALL_PROTOCOLS, base_name, definitions, edge_intensity
+from tools.evaluation.protocols import ALL_PROTOCOLS, base_name, definitions
 from tools.evaluation.scoring import match_methods, read_planes, run_in_parallel, select_metrics
+from tools.metrics import of_fused
+from tools.metrics.features import ag, ei, nabf, sd
+from tools.metrics.image import PEAK, Image
+from tools.metrics.information import en, mi
+from tools.metrics.perception import vif
+from tools.metrics.similarity import cc, ms_ssim, mse, psnr, scd, ssim
 
 NEAREST = 5  # explanations shown
 
@@ -60,26 +65,24 @@ def _one_source(compute, index):
 
 def known_mistakes():
     """Ways of computing that are met in papers and code, and that no protocol has -> list of Definition."""
-    of_fused = lambda metric: lambda fused, ir, vis: metric(fused)
     mistakes = [
-        Definition('EN', 'in nats', of_fused(lambda fused: m.en(fused) * np.log(2))),
-        Definition('SD', 'the variance, its square', of_fused(lambda fused: m.sd(fused) ** 2)),
-        Definition('AG', 'the gradient not divided by √2', of_fused(lambda fused: m.ag(fused) * 2 ** 0.5)),
-        Definition('AG', 'mean strength of the Sobel gradient', edge_intensity),
-        Definition('MSE', 'sum over both sources', _times(2, m.mse)),
-        Definition('MSE', 'its root, on 0…255', lambda *images: m.mse(*images) ** 0.5 * m.PEAK),
-        Definition('PSNR', 'mean of one for each source', lambda fused, ir, vis: (m.psnr(fused, ir, ir) + m.psnr(fused, vis, vis)) / 2),
-        Definition('Nabf', 'of the visible image against the others', lambda fused, ir, vis: m.nabf(vis, fused, ir)),
+        Definition('EN', 'in nats', of_fused(lambda fused: en(fused) * np.log(2))),
+        Definition('SD', 'the variance, its square', of_fused(lambda fused: sd(fused) ** 2)),
+        Definition('AG', 'the gradient not divided by √2', of_fused(lambda fused: ag(fused) * 2 ** 0.5)),
+        Definition('AG', 'mean strength of the Sobel gradient', of_fused(ei)),
+        Definition('MSE', 'sum over both sources', _times(2, mse)),
+        Definition('MSE', 'its root, on 0…255', lambda *images: mse(*images) ** 0.5 * PEAK),
+        Definition('PSNR', 'mean of one for each source', lambda fused, ir, vis: (psnr(fused, ir, ir) + psnr(fused, vis, vis)) / 2),
+        Definition('Nabf', 'of the visible image against the others', lambda fused, ir, vis: nabf(vis, fused, ir)),
     ]
-    for metric in ('SD', 'SF', 'AG'):
-        compute = {'SD': m.sd, 'SF': m.sf, 'AG': m.ag}[metric]
-        mistakes.append(Definition(metric, 'of values on 0…1', of_fused(lambda fused, compute=compute: compute(fused) / m.PEAK)))
-    for metric, compute in (('MI', m.mi), ('SCD', m.scd), ('VIF', m.vif)):
+    for metric, compute in (('SD', sd), ('AG', ag)):
+        mistakes.append(Definition(metric, 'of values on 0…1', of_fused(lambda fused, compute=compute: compute(fused) / PEAK)))
+    for metric, compute in (('MI', mi), ('SCD', scd), ('VIF', vif)):
         mistakes.append(Definition(metric, 'mean of both sources instead of their sum', _times(0.5, compute)))
-    for metric, compute in (('CC', m.cc), ('MS-SSIM', m.ms_ssim)):
+    for metric, compute in (('CC', cc), ('MS-SSIM', ms_ssim)):
         mistakes.append(Definition(metric, 'sum of both sources instead of their mean', _times(2, compute)))
-    mistakes.append(Definition('MS-SSIM', 'with the range 255', partial(m.ms_ssim, value_range=m.PEAK)))
-    for metric, compute, share in (('MI', m.mi, 0.5), ('VIF', m.vif, 0.5), ('CC', m.cc, 1), ('SSIM', m.ssim, 1)):
+    mistakes.append(Definition('MS-SSIM', 'with the range 255', partial(ms_ssim, value_range=PEAK)))
+    for metric, compute, share in (('MI', mi, 0.5), ('VIF', vif, 0.5), ('CC', cc, 1), ('SSIM', ssim, 1)):
         for index, source in enumerate(('infrared', 'visible')):
             mistakes.append(Definition(metric, f'of the {source} image only', _times(share, _one_source(compute, index))))
     return mistakes
@@ -99,8 +102,8 @@ def readings(paths, ir_range):
     levels = np.rint(fused).astype(np.uint8)
     found = {'luma': luma, 'fused image equalised': [(cv2.equalizeHist(levels), *sources)]}
     if np.ptp(fused) > 0:
-        found['fused image stretched to 0…255'] = [(np.rint((fused - fused.min()) * (m.PEAK / np.ptp(fused))), *sources)]
-    found['all images on 16…235'] = [tuple(np.rint(16 + image * (219 / m.PEAK)) for image in luma[0])]
+        found['fused image stretched to 0…255'] = [(np.rint((fused - fused.min()) * (PEAK / np.ptp(fused))), *sources)]
+    found['all images on 16…235'] = [tuple(np.rint(16 + image * (219 / PEAK)) for image in luma[0])]
     if len(colour) > 1:
         found['colour channels, averaged'] = colour
         red, green, blue = (np.array(planes, dtype=float) for planes in colour)
@@ -116,6 +119,7 @@ def explain_image(paths, metric, ir_range):
         return {}, [str(error)]
     values = {}
     for handling, planes in found.items():
+        planes = [tuple(map(Image, plane)) for plane in planes]
         for definition in definitions_of(metric):
             try:
                 values[definition.text, handling] = float(np.mean([definition.compute(*plane) for plane in planes]))

@@ -67,4 +67,4 @@ def _panel_height(methods):
 
 
 def _axis_label(label, metric):
-    return f'{label}, {"lower" if metric.lower_is_better else "higher"} is better'
+    return f'{label}, {metric.better} is better'

@@ -11,42 +11,78 @@ import numpy as np
 import pandas as pd
 
 from tools.errors import UserError
-from tools.evaluation.ranking import describe_ranking, ranking
-from tools.evaluation.report import describe, summary
+from tools.evaluation.ranking import describe_ranking, ranking, verdict
+from tools.evaluation.report import MISSING, decimals_of, describe, places, summary
 from tools.files import write_text
 from tools.images import SIXTEEN_TO_EIGHT_BIT, read_gray, read_image
 
 TEMPLATE = Path(__file__).with_suffix('.html')
 MAX_BYTES = 20_000_000  # of all images in the page; larger ones are slow to open and do not pass as an attachment
 QUALITIES = 95, 90, 80, 65, 50, 30  # of WebP; the best is taken with which the images fit
+SAMPLE = 12  # scenes by which the size is estimated
+SIGNS = {'better': ' ▲', 'worse': ' ▼', '': ''}
 
 
 def write_page(path, scores, tests, methods, pairing, tasks):
-    """Write the page. Images that cannot be read are left out of it, as they are of the scores.
+    """Write the page, and say before how large it will be. Images that cannot be read are left out of it, as they are of the scores.
 
     scores, tests: from tools.evaluation. methods: their names. tasks: from tools.evaluation.scoring.match_methods.
     """
     names = ['infrared', 'visible', *methods]
     paths = [[pair.ir, pair.vis, *((tasks.get((method, pair.name)) or [None])[0] for method in methods)] for pair in pairing.pairs]
-    ranges = [scores.ir_range, *[None] * (len(names) - 1)]
-    for quality in QUALITIES:
-        scenes = [{'name': pair.name, 'images': [_data_url(path, quality, one) for path, one in zip(row, ranges)]}
-                  for pair, row in zip(pairing.pairs, paths)]
-        size = sum(len(url) for scene in scenes for url in scene['images'] if url)
-        if size <= MAX_BYTES:
-            break
-    else:
+    encoded = lambda row, quality: [_data_url(one, quality, scores.ir_range if column == 0 else None) for column, one in enumerate(row)]
+    quality, size = _fitting(paths, encoded)
+    print(f'{path}: {len(paths)} scenes of {len(names)} images, about {size / 1e6:.1f} MB (WebP, quality {quality})')
+    if size > MAX_BYTES:
         warnings.warn(f'{path} has {size / 1e6:.0f} MB: choose fewer images', stacklevel=2)
-    tables = _table('Means', summary(scores).filter(regex=' mean$'), describe(scores, numbers='mean'))
+    scenes = [{'name': pair.name, 'images': encoded(row, quality)} for pair, row in zip(pairing.pairs, paths)]
+    tables = _means(scores, tests)
     if tests:
         tables += _table('Ranking', ranking(scores, tests), describe_ranking(ranking(scores, tests), scores, tests))
-    tables += _table('Scores of each image', scores.table.reset_index().set_index('method'), '', folded=True)
+    by_image = scores.table.set_axis([f'{metric.name} {metric.arrow}' for metric in scores.metrics], axis=1)
+    tables += _table('Scores of each image', by_image.reset_index().set_index('method'), '', folded=True)
     left_out = f'Left out: {"; ".join(scores.problems)}' if scores.problems else ''
     text = Template(TEMPLATE.read_text(encoding='utf-8')).substitute(
         title=html.escape(f'Fused images: {", ".join(methods)}'), note=html.escape(left_out), tables=tables,
         names=_script(names), scenes=_script(scenes),
         compression=f'The images are compressed for this page (WebP, quality {quality}); the numbers are of the files.')
     write_text(path, text)
+
+
+def _fitting(paths, encoded):
+    """The best quality with which all images fit, or the lowest, and how many bytes they will take, estimated from some of the scenes."""
+    some = paths[::max(1, len(paths) // SAMPLE)]
+    for quality in QUALITIES:
+        size = sum(len(url) for row in some for url in encoded(row, quality) if url) * len(paths) / len(some)
+        if size <= MAX_BYTES:
+            break
+    return quality, size
+
+
+def _means(scores, tests):
+    """The table of means ± deviations, the best two marked, and what the test says."""
+    numbers, first = summary(scores), tests[0].against if tests else None
+    found = {(test.method, test.metric): test for test in tests}
+    columns = []
+    for metric in scores.metrics:
+        means = numbers[f'{metric.name} mean']
+        decimals, cells = decimals_of(means), []
+        for method, mean, deviation, place in zip(means.index, means, numbers[f'{metric.name} std'], places(means, metric)):
+            test = found.get((method, metric.name))
+            said = verdict(test, metric) if test else ''
+            title = f'{said or "no significant difference"}: p = {test.p_holm:.2g} against {first}, after Holm' if test else ''
+            shown = f'<span>{mean:.{decimals}f}</span> <small>± {deviation:.{decimals}f}</small>{SIGNS[said]}'
+            kind = {1: 'best', 2: 'second'}.get(place, '')
+            shown = shown.replace('nan', MISSING)
+            cells.append(f'<td class="{kind}" title="{html.escape(title)}" data-value="{_sorted_by(mean)}">{shown}</td>')
+        columns.append(cells)
+    heads = ''.join(f'<th class="number">{html.escape(metric.name)} {metric.arrow}</th>' for metric in scores.metrics)
+    rows = ''.join('<tr>' + _cell('text', method) + ''.join(cells) + '</tr>\n' for method, *cells in zip(numbers.index, *columns))
+    note = f'{describe(scores)}.'
+    if tests:
+        note += (f' Bold: best; underlined: second. {SIGNS["better"]}, {SIGNS["worse"]}: significantly better, worse than {first} '
+                 '(Wilcoxon signed-rank test, 5 % after Holm\'s correction; the pointer shows p).')
+    return _framed('Means', f'<th class="text">method</th>{heads}', rows, note)
 
 
 def _table(title, table, note, folded=False):
@@ -56,7 +92,12 @@ def _table(title, table, note, folded=False):
     head = ''.join(f'<th class="{one}">{html.escape(column)}</th>' for one, column in zip(kind, table))
     rows = ''.join('<tr>' + ''.join(_cell(one, value) for one, value in zip(kind, row)) + '</tr>\n'
                    for row in table.itertuples(index=False))
-    content = f'<table><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table>\n<p class="note">{html.escape(note)}</p>\n'
+    return _framed(title, head, rows, note, folded)
+
+
+def _framed(title, head, rows, note, folded=False):
+    content = (f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table></div>\n'
+               f'<p class="note">{html.escape(note)}</p>\n')
     title = html.escape(title)
     return f'<details><summary>{title}</summary>{content}</details>' if folded else f'<h2>{title}</h2>\n{content}'
 
@@ -66,9 +107,14 @@ def _cell(kind, value):
     if kind == 'text':
         return f'<td class="text" data-value="{html.escape(value)}">{html.escape(value)}</td>'
     if pd.isna(value):
-        return '<td data-value="">–</td>'
+        return f'<td data-value="">{MISSING}</td>'
     shown = f'{value:d}' if isinstance(value, (int, np.integer)) else f'{value:#.5g}'
-    return f'<td data-value="{"Infinity" if value == np.inf else repr(float(value))}">{shown}</td>'
+    return f'<td data-value="{_sorted_by(value)}">{shown}</td>'
+
+
+def _sorted_by(value):
+    """A number as JavaScript reads it, empty for NaN."""
+    return '' if np.isnan(value) else 'Infinity' if value == np.inf else repr(float(value))
 
 
 def _script(data):

@@ -17,7 +17,7 @@ def ranking(scores, tests):
 
     Each image ranks the methods by each metric; equal scores share the mean of their places. Only images count of which
     every method has a score. Columns:
-    mean rank: the mean over the metrics of what stands in the columns named after them, the mean over the images.
+    mean rank: the mean of what stands in the columns named after the metrics (means over the images), metrics of one kin counting as one.
     best, second: how often it has the first and the second place (shared ones too), over images and metrics.
     images, missing: of how many images there are scores of all methods, and how many it lacks that another has.
     better, worse: in how many metrics it differs from the first method given, by a paired test corrected after Holm.
@@ -27,17 +27,24 @@ def ranking(scores, tests):
     table = pd.DataFrame({'mean rank': np.nan, 'best': 0, 'second': 0, 'images': scored.all(axis=1).sum(),
                           'missing': scored.any(axis=1).sum() - scored.sum(), 'better': 0, 'worse': 0}, methods)
     for metric in scores.metrics:
-        values = scores.table[metric.name].unstack('method')[methods].dropna()
+        values = metric.graded(scores.table[metric.name].unstack('method')[methods].dropna())
         places = values.rank(axis=1, ascending=metric.lower_is_better, method='min')
         table['best'] += (places == 1).sum()
         table['second'] += (places == 2).sum()
         table[metric.name] = values.rank(axis=1, ascending=metric.lower_is_better).mean()
         for test in tests:
-            if test.metric == metric.name and test.p_holm < SIGNIFICANT and test.median_difference != 0:
-                is_better = (test.median_difference < 0) == metric.lower_is_better
-                table.loc[test.method, 'better' if is_better else 'worse'] += 1
-    table['mean rank'] = table[[metric.name for metric in scores.metrics]].mean(axis=1)
+            if test.metric == metric.name and verdict(test, metric):
+                table.loc[test.method, verdict(test, metric)] += 1
+    kins = [metric.kin or metric.name for metric in scores.metrics]
+    table['mean rank'] = table[[metric.name for metric in scores.metrics]].T.groupby(kins).mean().mean()
     return table.sort_values('mean rank', kind='stable')
+
+
+def verdict(test, metric):
+    """What a PairedTest says of its method against the first: 'better', 'worse', or '' if it is not significant after Holm's correction."""
+    if not test.p_holm < SIGNIFICANT or test.median_difference == 0:
+        return ''
+    return 'better' if (test.median_difference < 0) == metric.lower_is_better else 'worse'
 
 
 def write_ranking(scores, tests, folder):
@@ -71,13 +78,23 @@ def ranking_texts(table, scores, tests):
 
 def describe_ranking(table, scores, tests):
     """What the columns of a ranking are, for below it."""
-    note = (f'Mean rank over {", ".join(metric.name for metric in scores.metrics)} '
+    note = (f'Mean rank over {", ".join(metric.name for metric in scores.metrics)}{_counting_as_one(scores.metrics)} '
             f'and the {table["images"].iloc[0]} images that all methods have (1 is best); '
-            f'first and second places; number of metrics in which a method is better and worse than {tests[0].against} by '
-            f'Wilcoxon signed-rank tests (5 %, corrected after Holm for {sum(test.images > 0 for test in tests)} comparisons); '
+            f'first and second places, in each metric by itself; number of metrics in which a method is better and worse than '
+            f'{tests[0].against} by Wilcoxon signed-rank tests (5 %, corrected after Holm for '
+            f'{sum(test.images > 0 for test in tests)} comparisons); '
             f'mean rank by metric. Protocol: {scores.protocol}; scored on: {scored_on(scores)}.')
     missing = ', '.join(f'{method} {number}' for method, number in table['missing'].items() if number)
     return f'{note} {INCOMPLETE} Lacks images: {missing}.' if missing else note
+
+
+def _counting_as_one(metrics):
+    """Which metrics do, as text."""
+    groups = {}
+    for metric in metrics:
+        groups.setdefault(metric.kin or metric.name, []).append(metric.name)
+    shared = [' with '.join(names) for names in groups.values() if len(names) > 1]
+    return f' ({"; ".join(shared)} counting as one)' if shared else ''
 
 
 def _two_decimals(ranks):

@@ -74,21 +74,39 @@ def summary_texts(scores, written):
     texts = pd.DataFrame(index=numbers.index)
     for label, metric in zip(scores.table, scores.metrics):
         means, stds = numbers[f'{label} mean'], numbers[f'{label} std']
-        decimals = 3 if (means[np.isfinite(means)].abs() >= 10).any() else 4
+        decimals = decimals_of(means)
         show = lambda number: MISSING if np.isnan(number) else f'{number:.{decimals}f}'
-        # By what is printed: two methods that show the same number are equally good.
-        ranks = means.round(decimals).rank(method='dense', ascending=metric.lower_is_better) if len(means) > 1 else [0]
-        texts[f'{label} {"↓" if metric.lower_is_better else "↑"}'] = [
+        ranks = places(means, metric)
+        texts[f'{label} {metric.arrow}'] = [
             written.get(rank, written[0]).format(show(mean), show(std)) for mean, std, rank in zip(means, stds, ranks)]
     return texts
 
 
+def decimals_of(means):
+    """With how many the means of a metric are printed."""
+    return 3 if (means[np.isfinite(means)].abs() >= 10).any() else 4
+
+
+def places(means, metric):
+    """The rank of each method by a metric, 1 for the best; 0 for a single one.
+
+    By what is printed: two methods that show the same number are equally good.
+    """
+    if len(means) == 1:
+        return [0]
+    return metric.graded(means.round(decimals_of(means))).rank(method='dense', ascending=metric.lower_is_better).tolist()
+
+
 def paired_tests(scores) -> List[PairedTest]:
-    """Test every method against the first, metric by metric. Images without a score in one of the two are left out."""
+    """Test every method against the first, metric by metric. Images without a score in one of the two are left out.
+
+    Of a metric that is best at 0, distances from 0 are compared.
+    """
     from scipy.stats import wilcoxon  # here, so that worker processes do without
     first, *others = scores.table.index.unique('method')
     tests = []
-    for label, values in scores.table.items():
+    for metric, (label, values) in zip(scores.metrics, scores.table.items()):
+        values = metric.graded(values)
         for method in others:
             difference = values[method] - values[first]
             difference = difference[np.isfinite(difference)]

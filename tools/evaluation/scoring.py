@@ -16,12 +16,14 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from tools import fusion_metrics
 from tools.data.pairing import FUSED_PREFIX, match_fused
 from tools.errors import UserError
-from tools.evaluation.protocols import base_name, metrics_of
+from tools.evaluation.protocols import ALL, EVERY, base_name, metrics_of
 from tools.files import printable
 from tools.images import SIXTEEN_TO_EIGHT_BIT, fitted, list_images, read_gray, read_image
+from tools.metrics import Metric
+from tools.metrics.image import Image
+from tools.metrics.similarity import psnr, ssim
 from tools.processes import by_all, can_start_processes, cores
 
 MOST_WORKERS = 60 if sys.platform == 'win32' else sys.maxsize  # of a ProcessPoolExecutor
@@ -30,7 +32,7 @@ MOST_WORKERS = 60 if sys.platform == 'win32' else sys.maxsize  # of a ProcessPoo
 class Scores(NamedTuple):
     """What was scored, and the scores."""
     table: pd.DataFrame  # a row per `method` and `image`, the index; a column per metric; NaN where an image was left out
-    metrics: List[fusion_metrics.Metric]  # of the columns, with their names
+    metrics: List[Metric]  # of the columns, with their names
     protocol: str
     channels: bool       # scored per colour channel and averaged, instead of on luma
     problems: List[str]  # what was left out, and why
@@ -47,21 +49,23 @@ class Fidelity(NamedTuple):
 
 
 def select_metrics(protocol, names):
-    """The metrics of a protocol by their names (`all`: all of them), in the protocol's order -> list of Metric.
+    """The metrics of a protocol by their names, in the protocol's order -> list of Metric.
 
-    protocol: one of PROTOCOLS, or `all`. Case does not matter in a name, nor `-` or `_`.
+    protocol: one of PROTOCOLS, or `all`. names: `all` stands for those of the toolbox (of ours: the field's common ones), `every` for
+    all that there are. Case does not matter in a name, nor `-` or `_`.
     Raises UserError for a name that the protocol does not have.
     """
-    plain = lambda name: name.casefold().replace('_', '-')
-    metrics = metrics_of(protocol)
+    plain = lambda name: name.casefold().replace('_', '').replace('-', '')
+    metrics = metrics_of(protocol, every=True)
     available = list(dict.fromkeys(map(base_name, metrics)))
     wanted = {plain(name) for name in names}
-    if 'all' in wanted:
-        return metrics
-    unknown = [name for name in names if plain(name) not in map(plain, available)]
+    unknown = [name for name in names if plain(name) not in map(plain, [*available, ALL, EVERY])]
     if unknown or not wanted:
-        raise UserError(f'metrics: {", ".join(unknown) or "none"} chosen; protocol {protocol} has: {" ".join(available)} (or all)')
-    return [metric for metric in metrics if plain(base_name(metric)) in wanted]
+        raise UserError(f'metrics: {", ".join(unknown) or "none"} chosen; protocol {protocol} has: {" ".join(available)} '
+                        f'(or {ALL}, or {EVERY})')
+    if ALL in wanted:
+        wanted |= {plain(base_name(metric)) for metric in metrics_of(protocol)}
+    return [metric for metric in metrics if EVERY in wanted or plain(base_name(metric)) in wanted]
 
 
 def name_methods(folders: List[Path], names: List[str]) -> Dict[str, Path]:
@@ -85,15 +89,21 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
     Raises UserError if no method is left.
     """
     tasks, problems = match_methods(folders, pairing)
-    index = pd.MultiIndex.from_product([dict.fromkeys(method for method, _ in tasks), [pair.name for pair in pairing.pairs]],
-                                       names=['method', 'image'])
+    methods = list(dict.fromkeys(method for method, _ in tasks))
+    index = pd.MultiIndex.from_product([methods, [pair.name for pair in pairing.pairs]], names=['method', 'image'])
     table = pd.DataFrame(np.nan, index, [metric.name for metric in metrics])
+    scenes = [(pair, [method for method in methods if (method, pair.name) in tasks]) for pair in pairing.pairs]
+    scenes = [(pair, found) for pair, found in scenes if found]
     # By name: the metrics themselves cannot be sent to another process.
-    score = partial(score_image, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels, resize=resize,
+    score = partial(score_scene, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels, resize=resize,
                     ir_range=ir_range)
-    for row, (values, complaints) in zip(tasks, run_in_parallel(score, list(tasks.values()), workers)):
-        table.loc[row, :] = values
-        problems += complaints
+    paths = [([tasks[method, pair.name][0] for method in found], pair.ir, pair.vis) for pair, found in scenes]
+    complaints = {}
+    for (pair, found), results in zip(scenes, run_in_parallel(score, paths, workers, unit='scene')):
+        for method, (values, wrong) in zip(found, results):
+            table.loc[(method, pair.name), :] = values
+            complaints[method, pair.name] = wrong
+    problems += [text for row in tasks for text in complaints[row]]
     return Scores(table, metrics, protocol, channels, problems, ir_range)
 
 
@@ -122,23 +132,41 @@ def match_methods(folders, pairing):
     return tasks, problems
 
 
-def score_image(paths, protocol, metrics, channels, resize=False, ir_range=None):
-    """Score one fused image -> (one value per metric, NaN where there is none; what went wrong, as texts).
+def score_scene(paths, protocol, metrics, channels, resize=False, ir_range=None):
+    """Score the fused images of one scene -> for each (one value per metric, NaN where there is none; what went wrong, as texts).
 
-    paths: of the fused, the infrared and the visible image. metrics: their names, as `metrics_of` the protocol has them.
+    paths: of the fused images, the infrared and the visible image. metrics: their names, as `metrics_of` the protocol has them.
+    What a metric computes of the sources alone is shared by all methods, and freed before the next metric.
     """
-    values, problems = [np.nan] * len(metrics), []
+    fused, ir, vis = paths
+    results = [([np.nan] * len(metrics), []) for _ in fused]
     try:
-        planes = read_planes(paths, channels, resize, ir_range)
+        sources = _read_sources(ir, vis, channels, resize, ir_range)
+        planes_of_sources = [[Image(plane) for plane in _planes(image)] for image in sources]
     except UserError as error:
-        return values, [str(error)]
-    named = {metric.name: metric for metric in metrics_of(protocol)}
-    for index, metric in enumerate(map(named.get, metrics)):
+        return [(values, [str(error)]) for values, _ in results]
+    planes = []  # of each fused image: (fused, ir, vis) for its luma or each channel; none if it cannot be scored
+    for path, (_, problems) in zip(fused, results):
         try:
-            values[index] = float(np.mean([metric.compute(*plane) for plane in planes]))
-        except ValueError as error:
-            problems.append(f'{paths[0]}: no {metric.name}: {error}')
-    return values, problems
+            image = _read(path, channels)
+            _check_sizes((path, ir, vis), (image, *sources))
+            planes.append(_together([[Image(plane) for plane in _planes(image)], *planes_of_sources]))
+        except UserError as error:
+            planes.append([])
+            problems.append(str(error))
+    named = {metric.name: metric for metric in metrics_of(protocol, every=True)}
+    for index, metric in enumerate(map(named.get, metrics)):
+        for path, (values, problems), of_path in zip(fused, results, planes):
+            try:
+                if of_path:
+                    values[index] = float(np.mean([metric.compute(*plane) for plane in of_path]))
+            except ValueError as error:
+                problems.append(f'{path}: no {metric.name}: {error}')
+            for of_fused, *_ in of_path:
+                of_fused.forget()
+        for image in sum(planes_of_sources, []):
+            image.forget()
+    return results
 
 
 def compare_folders(folder, other, workers=0):
@@ -163,13 +191,13 @@ def compare_images(paths):
     """Compare two image files -> (Fidelity, None), or (None, what is wrong with them)."""
     try:
         planes = read_planes(paths, channels=True)
-        ssim = float(np.mean([fusion_metrics.ssim(ours, theirs, theirs) for ours, theirs in planes]))
+        similarity = float(np.mean([ssim(ours, theirs, theirs) for ours, theirs in planes]))
     except (UserError, ValueError) as error:
         return None, f'{paths[0]}: {error}' if isinstance(error, ValueError) else str(error)
     ours, theirs = (np.hstack(channels) for channels in zip(*planes))
     differences = np.max([np.abs(np.subtract(*plane, dtype=float)) for plane in planes], axis=0)
-    psnr = fusion_metrics.psnr(ours, theirs, theirs)
-    return Fidelity(printable(paths[0].name), psnr, ssim, float(differences.max()), float(np.mean(differences == 0))), None
+    noise = psnr(ours, theirs, theirs)
+    return Fidelity(printable(paths[0].name), noise, similarity, float(differences.max()), float(np.mean(differences == 0))), None
 
 
 def _by_plain_name(folder):
@@ -188,31 +216,53 @@ def read_planes(paths, channels, resize=False, ir_range=None):
     A gray image beside a colour one stands for all three. resize: the second is made to fit the third. ir_range: of its values.
     Raises UserError if unreadable or of different sizes.
     """
-    images = [read_image(path) if channels else read_gray(path) for path in paths]
-    if ir_range:
-        images[1] = read_gray(paths[1], ir_range)
+    fused, *sources = paths
+    read = [_read(fused, channels)]
+    read += _read_sources(*sources, channels, resize, ir_range) if len(sources) == 2 else [_read(path, channels) for path in sources]
+    _check_sizes(paths, read)
+    return _together([_planes(image) for image in read])
+
+
+def _read_sources(ir, vis, channels, resize, ir_range):
+    images = [_read(ir, channels, ir_range), _read(vis, channels)]
     if resize:
-        images[1] = fitted(images[1], images[2].shape)
+        images[0] = fitted(images[0], images[1].shape)
+    return images
+
+
+def _read(path, channels, value_range=None):
+    """An image on 0…255: its luma, H×W, or with channels H×W or H×W×3."""
+    image = read_gray(path, value_range) if value_range or not channels else read_image(path)
+    return image / SIXTEEN_TO_EIGHT_BIT if image.dtype == np.uint16 else image
+
+
+def _check_sizes(paths, images):
     if len({image.shape[:2] for image in images}) > 1:
         sizes = ', '.join(f'{path} {image.shape[1]}×{image.shape[0]}' for path, image in zip(paths, images))
         raise UserError(f'the images differ in size: {sizes}')
-    images = [image / SIXTEEN_TO_EIGHT_BIT if image.dtype == np.uint16 else image for image in images]
-    if all(image.ndim == 2 for image in images):
-        return [tuple(images)]
-    return [tuple(image if image.ndim == 2 else image[:, :, channel] for image in images) for channel in range(3)]
 
 
-def run_in_parallel(function, tasks, workers):
+def _planes(image):
+    """A gray image alone, or the three channels of a colour one."""
+    return [image] if image.ndim == 2 else [image[:, :, channel] for channel in range(3)]
+
+
+def _together(planes):
+    """Lists of the planes of some images as tuples, one plane of each; a single one goes with all three of another."""
+    return [tuple(of_image[index % len(of_image)] for of_image in planes) for index in range(max(map(len, planes)))]
+
+
+def run_in_parallel(function, tasks, workers, unit='image'):
     """[function(task) for each task], computed by so many worker processes, 0 for all cores, or here if one is enough.
 
     Several processes that mpirun started (tools/processes.py) share the tasks; what the function gives has to be something that JSON holds.
     """
-    return by_all(partial(_run_in_parallel, function, workers=workers), tasks)
+    return by_all(partial(_run_in_parallel, function, workers=workers, unit=unit), tasks)
 
 
-def _run_in_parallel(function, tasks, workers):
+def _run_in_parallel(function, tasks, workers, unit):
     workers = min(workers or cores(), len(tasks), MOST_WORKERS)
-    progress = partial(tqdm, total=len(tasks), unit='image', disable=None)
+    progress = partial(tqdm, total=len(tasks), unit=unit, disable=None)
     try:
         if workers <= 1 or not can_start_processes():
             yield from progress(map(function, tasks))

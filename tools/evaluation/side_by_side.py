@@ -22,7 +22,8 @@ def metric_tables(scores) -> List[MetricTable]:
     means = scores.table.groupby('method', sort=False).mean()
     tables = []
     for name in dict.fromkeys(map(base_name, scores.metrics)):
-        shared = {metric: protocols for metric, protocols in definitions().items() if metric.name == name}
+        shared = {metric: protocols for metric, protocols in definitions().items()
+                  if metric.name == name and label(metric, protocols) in means}
         columns = {protocol: means[label(metric, protocols)] for metric, protocols in shared.items() for protocol in protocols}
         notes = [f'{", ".join(protocols)}: {how_it_differs(metric)}' for metric, protocols in shared.items()
                  if DEFAULT_PROTOCOL not in protocols]
