@@ -17,6 +17,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from tools import fusion_metrics
+from tools.alignment import align_for, aligned
 from tools.data.pairing import FUSED_PREFIX, match_fused
 from tools.errors import UserError
 from tools.evaluation.protocols import base_name, metrics_of
@@ -35,6 +36,7 @@ class Scores(NamedTuple):
     channels: bool       # scored per colour channel and averaged, instead of on luma
     problems: List[str]  # what was left out, and why
     ir_range: Any = None  # by which the infrared images were read
+    align: Any = None     # by which they were moved then
 
 
 class Fidelity(NamedTuple):
@@ -74,12 +76,13 @@ def name_methods(folders: List[Path], names: List[str]) -> Dict[str, Path]:
     return dict(zip(names, folders))
 
 
-def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels=False, workers=0, resize=False, ir_range=None):
+def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels=False, workers=0, resize=False, ir_range=None,
+                  align=None):
     """Score the fused images in some folders, one per method, against their sources -> Scores.
 
     folders: a method's name -> its folder. pairing: from `tools.data.pairing.pair_folders`. metrics: from `select_metrics`.
     workers: processes, 0 for one per core. resize: make infrared images fit the visible ones, as fusing does. ir_range: of their values,
-    from `tools.value_range.parse_range`.
+    from `tools.value_range.parse_range`. align: how they are moved, as from `tools.alignment.read_align`.
     What cannot be scored is left out and named in Scores.problems: files, and methods whose folder holds no image of any pair or two
     of one.
     Raises UserError if no method is left.
@@ -90,11 +93,11 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
     table = pd.DataFrame(np.nan, index, [metric.name for metric in metrics])
     # By name: the metrics themselves cannot be sent to another process.
     score = partial(score_image, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels, resize=resize,
-                    ir_range=ir_range)
+                    ir_range=ir_range, align=align)
     for row, (values, complaints) in zip(tasks, run_in_parallel(score, list(tasks.values()), workers)):
         table.loc[row, :] = values
         problems += complaints
-    return Scores(table, metrics, protocol, channels, problems, ir_range)
+    return Scores(table, metrics, protocol, channels, problems, ir_range, align)
 
 
 def match_methods(folders, pairing):
@@ -122,14 +125,14 @@ def match_methods(folders, pairing):
     return tasks, problems
 
 
-def score_image(paths, protocol, metrics, channels, resize=False, ir_range=None):
+def score_image(paths, protocol, metrics, channels, resize=False, ir_range=None, align=None):
     """Score one fused image -> (one value per metric, NaN where there is none; what went wrong, as texts).
 
     paths: of the fused, the infrared and the visible image. metrics: their names, as `metrics_of` the protocol has them.
     """
     values, problems = [np.nan] * len(metrics), []
     try:
-        planes = read_planes(paths, channels, resize, ir_range)
+        planes = read_planes(paths, channels, resize, ir_range, align)
     except UserError as error:
         return values, [str(error)]
     named = {metric.name: metric for metric in metrics_of(protocol)}
@@ -182,10 +185,11 @@ def _by_plain_name(folder):
     return named
 
 
-def read_planes(paths, channels, resize=False, ir_range=None):
+def read_planes(paths, channels, resize=False, ir_range=None, align=None):
     """Read images as tuples of H×W planes on 0…255: their luma, or each of the three colour channels.
 
-    A gray image beside a colour one stands for all three. resize: the second is made to fit the third. ir_range: of its values.
+    A gray image beside a colour one stands for all three. resize: the second is made to fit the third. ir_range: of its values. align: how
+    it is moved.
     Raises UserError if unreadable or of different sizes.
     """
     images = [read_image(path) if channels else read_gray(path) for path in paths]
@@ -196,6 +200,8 @@ def read_planes(paths, channels, resize=False, ir_range=None):
     if len({image.shape[:2] for image in images}) > 1:
         sizes = ', '.join(f'{path} {image.shape[1]}×{image.shape[0]}' for path, image in zip(paths, images))
         raise UserError(f'the images differ in size: {sizes}')
+    if align:
+        images[1] = aligned(images[1], images[2], align_for(align, paths[1]))
     images = [image / SIXTEEN_TO_EIGHT_BIT if image.dtype == np.uint16 else image for image in images]
     if all(image.ndim == 2 for image in images):
         return [tuple(images)]
