@@ -10,6 +10,7 @@ from tools.images import SIXTEEN_TO_EIGHT_BIT, luma
 
 FOLDER, AFFINE, EACH = KINDS = 'folder', 'affine', 'each'  # one transform for all pairs, a general affine one, each pair's own
 LARGEST_VALUE = 255
+DIGITS = 5  # after the point, of a transform that was estimated
 SEAM = 4  # pixels over which the infrared image passes into what fills its border
 
 
@@ -44,8 +45,12 @@ class Align(NamedTuple):
 
     def noted(self):
         """As JSON holds it: {name: number}, without those of an affine transform where there is none. `read_align` reads it."""
-        return {name: round(float(value), 5) for name, value in self._asdict().items() if value != self._field_defaults[name] or name in
-                ('dx', 'dy', 'scale', 'angle')}
+        return {name: value for name, value in self._asdict().items()
+                if value != self._field_defaults[name] or name not in ('stretch', 'shear')}
+
+    def rounded(self):
+        """With as many digits as mean something."""
+        return Align(*(round(float(value), DIGITS) for value in self))
 
 
 def align_of_matrix(matrix, shape):

@@ -28,7 +28,7 @@ SMALLEST, LONGEST = 64, 4  # images of fewer pixels, or this many times as long 
 TAKEN_FOR_MISTAKES = 0.2  # by which a fit may change lengths: no two cameras differ so after the first step
 
 LOOKED_AT = 24  # pairs, evenly spread, for a doubt or for one transform: they come from one pair of cameras
-SURE = 0.3    # parts that must agree for a pair to be sure of its displacement
+SURE = 0.35    # parts that must agree for a pair to be sure of its displacement
 DISPLACED = 0.02  # of the shorter side, on average: from there on a pair is doubted
 FEW = 0.05    # pairs in a folder that may be displaced without a word
 SAME = 0.01   # of the shorter side: by which pairs may differ in what they say, and still say the same
@@ -65,6 +65,7 @@ def estimate(ir, visible, affine=False):
     found = found._replace(dx=grow * found.dx, dy=grow * found.dy)
     if not affine:
         found = found._replace(stretch=1., shear=0.)
+    found = found.rounded()
     return Estimate(found, agreeing, mean_distance(found, ir.shape) / min(ir.shape), ir.shape)
 
 
@@ -261,7 +262,7 @@ def is_sure(found):
 
 def common_align(found):
     """What several estimates say in the median, each number by itself."""
-    return Align(*map(float, np.median([one.align for one in found], axis=0)))
+    return Align(*np.median([one.align for one in found], axis=0)).rounded()
 
 
 def _displaced(align):

@@ -48,6 +48,12 @@ def make_pictures(folder, pictures, read_visible, anew):
         frames[pair].unlink()
 
 
+def common_range(frames):
+    """(low, high) of frames (H×W each): the minimum and maximum of each, in the end the lowest and the highest but for outliers."""
+    lows, highs = zip(*((frame.min(), frame.max()) for frame in frames))
+    return float(np.percentile(lows, OUTLIERS)), float(np.percentile(highs, 100 - OUTLIERS))
+
+
 def _range_of(folder, files, anew):
     """[low, high]: noted in the folder, or of the frames in some files, and then noted."""
     path = folder / RANGE_FILE
@@ -57,8 +63,7 @@ def _range_of(folder, files, anew):
             return [float(content['low']), float(content['high'])]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f'{path} should hold the range of the frames in {folder}: {error}; delete it, or give --overwrite') from error
-    limits = np.array([(frame.min(), frame.max()) for frame in map(_load, files)])
-    low, high = float(np.percentile(limits[:, 0], OUTLIERS)), float(np.percentile(limits[:, 1], 100 - OUTLIERS))
+    low, high = common_range(map(_load, files))
     write_text(path, json.dumps({'low': low, 'high': high, 'frames': len(files), 'outliers_percent': OUTLIERS}, indent=2) + '\n')
     return [low, high]
 
