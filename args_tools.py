@@ -77,6 +77,7 @@ class DisplacementArgs:
     metrics_of: Optional[str] = setting(None, 'instead: a test set, on which it is measured what metrics make of displacement')
     fused: List[str] = setting([], 'folders of fused images of that test set, one for each method')
     names: List[str] = setting([], 'names of the methods, if not those of their folders')
+    metrics: List[str] = setting(['all'], 'metrics to compute, or all')
     shifts: List[float] = setting([0.5, 1., 2., 4., 8.], 'pixels by which the infrared images are displaced', above=0)
     fuse: bool = setting(True, 'fuse displaced pairs, too')
     model: Optional[str] = setting(None, 'run folder or weights file of stage 2; none: the newest run, or the shipped weights')

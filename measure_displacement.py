@@ -30,8 +30,9 @@ METRICS = """# What metrics make of displaced sources
 Made by `python measure_displacement.py --metrics_of …`, with {pairs} pairs of {set}. The infrared image is moved, each pair's in another
 direction, by so many pixels, and what it does not cover filled from the visible one. Changes in per cent of the value without a shift;
 + is better, − worse, as the metric's arrow has it. Methods by name: fused images stay as they are, and only the source they are
-scored against is moved, so a metric that sees displacement gets worse. `fused displaced`: displaced pairs fused with the weights that come
-along, and scored against what was fused, as one does who does not know of it: where that gets better, the metric rewards ghosts.
+scored against is moved, so a metric that sees displacement gets worse, and one of the fused image alone stays. `fused displaced`: displaced
+pairs fused with the weights that come along, and scored against what was fused, as one does who does not know of it: where that gets
+better, the metric rewards ghosts.
 
 {table}
 """
@@ -79,7 +80,8 @@ def measure_metrics(settings):
     from tools.data.layouts import source_folders
     from tools.data.pairing import pair_folders
     from tools.evaluation.displacing import reaction_rows, score_displaced
-    from tools.evaluation.scoring import name_methods
+    from tools.evaluation.protocols import DEFAULT_PROTOCOL
+    from tools.evaluation.scoring import name_methods, select_metrics
 
     folders = source_folders(Path(settings.metrics_of))
     if not folders:
@@ -95,7 +97,8 @@ def measure_metrics(settings):
         fuser = load_fuser(settings.model)
     methods = name_methods([Path(folder) for folder in settings.fused], settings.names) if settings.fused else {}
     shifts = [0., *settings.shifts]
-    table = score_displaced(methods, pairs, shifts, fuser, settings.workers)
+    metrics = select_metrics(DEFAULT_PROTOCOL, settings.metrics)
+    table = score_displaced(methods, pairs, shifts, metrics, fuser, settings.workers)
     name = Path(settings.metrics_of).name
     head = ['method', 'metric', 'as it is', *(f'{shift:g} px, %' for shift in settings.shifts)]
     text = METRICS.format(pairs=len(pairs), set=name, table=markdown_table(head, reaction_rows(table), texts=2))

@@ -1,5 +1,6 @@
 """Pairs displaced on purpose: how exactly that is found, and what metrics make of it."""
 import math
+from functools import partial
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ SHIFTS = 0.5, 20.          # pixels by which pairs are displaced, as often from 
 SCALES, ANGLES = (0.95, 1.05), (-2., 2.)
 SCENE_SIZES = (256, 320), (288, 360), (235, 317)
 DRAWN = 'drawn scenes'
+OURS, OURS_DISPLACED = 'CrossFuse-Jittor', 'CrossFuse-Jittor, fused displaced'
 
 
 def drawn_pairs(number):
@@ -71,16 +73,17 @@ def accuracy_table(rows):
     return pd.concat([table.groupby('images', sort=False)[list(table)].apply(summed_up), summed_up(table).to_frame('all').T])
 
 
-def score_displaced(methods, pairs, shifts, fuser=None, workers=0):
-    """Every metric of fused images whose infrared source is displaced by some pixels -> DataFrame: method, metric, shift, mean value.
+def score_displaced(methods, pairs, shifts, metrics, fuser=None, workers=0):
+    """Metrics of fused images whose infrared source is displaced by some pixels -> DataFrame: method, metric, shift, mean value.
 
-    methods: {name: folder of fused images}, which stay as they are. fuser: fuses the displaced pairs, too. Each pair is displaced in
-    another direction.
+    methods: {name: folder of fused images}, which stay as they are. metrics: list of Metric. fuser: what it makes of the pairs as they are
+    is a method, too, and what it makes of the displaced ones another. Each pair is displaced in another direction. shifts: 0 is the first.
     """
     tasks, names = [], []
     found = {name: match_fused(pairs, folder).paths for name, folder in methods.items()}
     for number, pair in enumerate(tqdm(pairs, 'fusing', unit='pair', disable=fuser is None)):
         (ir, visible), turned = next(read_pairs([(pair.ir, pair.vis)])), 2 * math.pi * number / len(pairs)
+        as_it_is = fuser(ir, visible) if fuser else None
         for shift in shifts:
             moved = aligned(ir, visible, Align(shift * math.cos(turned), shift * math.sin(turned))) if shift else ir
             for name, paths in found.items():
@@ -88,17 +91,20 @@ def score_displaced(methods, pairs, shifts, fuser=None, workers=0):
                     tasks.append((read_gray(paths[pair.name]), moved, visible))
                     names.append((name, shift))
             if fuser:
-                tasks.append((fuser(moved, visible), moved, visible))
-                names.append(('fused displaced', shift))
-    scores = run_in_parallel(_scores, tasks, workers)
-    table = pd.DataFrame([(*name, metric.name, value) for name, values in zip(names, scores) for metric, value in zip(METRICS, values)],
+                fused = fuser(moved, visible) if shift else as_it_is
+                tasks += [(as_it_is, moved, visible), (fused, moved, visible)]
+                names += [(OURS, shift), (OURS_DISPLACED, shift)]
+    score = partial(_scores, names=[metric.name for metric in metrics])
+    table = pd.DataFrame([(*name, metric.name, value) for name, values in zip(names, run_in_parallel(score, tasks, workers))
+                          for metric, value in zip(metrics, values)],
                          columns=['method', 'shift', 'metric', 'value'])
     return table.groupby(['method', 'metric', 'shift'], sort=False)['value'].mean().reset_index()
 
 
-def _scores(images):
-    """The value of each metric of a fused image and its sources, as a list."""
-    return [float(metric.compute(*(image.astype(float) for image in images))) for metric in METRICS]
+def _scores(images, names):
+    """The value of each metric of a fused image and its sources, as a list. names: by which the metrics are sent to other processes."""
+    images = [image.astype(float) for image in images]
+    return [float(metric.compute(*images)) for metric in METRICS if metric.name in names]
 
 
 def reaction_rows(table):
