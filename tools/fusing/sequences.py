@@ -2,6 +2,7 @@
 
 First every frame is fused and kept as the network gives it; when all are there, the range is taken from them, and pictures are made.
 """
+import contextlib
 import json
 from pathlib import Path
 
@@ -46,6 +47,8 @@ def make_pictures(folder, pictures, read_visible, anew):
     for pair in tqdm(list(frames)[NUMBER::COUNT], 'pictures', unit='image', disable=not FIRST):
         write_image(pictures[pair], scaled(_load(frames[pair]), read_visible(pair), low, high))
         frames[pair].unlink()
+    with contextlib.suppress(OSError):  # another process still has frames in it
+        Path(folder, UNSCALED).rmdir()
 
 
 def common_range(frames):
