@@ -47,7 +47,8 @@ def fuse_pair(networks: Networks, ir, vi, fits=None, normalize=True) -> Dict[str
             fusion.decoder_fusion = _InStrips(fusion.decoder_fusion, fits)
             ir_sh, vi_sh = _Shallow(networks.ir, ir), _Shallow(networks.vi, vi)
             ir_de, vi_de = _deep_features(networks.ir, ir, fits), _deep_features(networks.vi, vi, fits)
-        outputs = fusion(ir_de, ir_sh, vi_de, vi_sh, normalize=normalize)
+        # By default not named: a network whose forward pass is another need not know of it.
+        outputs = fusion(ir_de, ir_sh, vi_de, vi_sh, **({} if normalize else {'normalize': False}))
         names = list(outputs)
         arrays = dict(zip(names, jt.fetch_sync([outputs[name] for name in names])))
         return {'out': arrays.pop('out')[0, 0], **{name: maps[0] for name, maps in arrays.items()}}

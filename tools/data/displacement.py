@@ -16,11 +16,12 @@ from tools.errors import UserError
 from tools.images import fitted, read_gray
 from tools.threads import in_order
 
-SMALL, LARGE = 128, 256  # pixels that the shorter side of images is brought to
+SMALL, LARGE, LARGEST = 128, 256, 512  # pixels that the shorter side of images is brought to; the last only of larger ones
 REACH = 16  # pixels of the small images, to each side: an eighth of the shorter one
 SCALES, ANGLES = (0.94, 0.97, 1, 1.03, 1.06), (-2, 0, 2)
 PART, PART_STEP = 64, 24  # pixels of the large images: a part's side, and from one to the next
 PASSES = (8, 2.), (4, 1.)  # pixels of the large images that a part may be off, and to which parts must agree
+LAST_PASS = 6, 1.5  # the same in the largest
 MOST_TRIALS, CONFIDENCE = 2000, 0.999  # of RANSAC
 SMOOTHING, STANDS_OUT_MOST = 1, 3
 AROUND = 12  # pixels of the large images: deviation of the Gaussian that an edge is compared with
@@ -52,17 +53,15 @@ def estimate(ir, visible, affine=False):
         return Estimate(Align(), 0., 0., ir.shape)
     small = [_edges(image, SMALL) for image in (ir, visible)]
     matrix = _best_of_steps(*small)
-    grow = LARGE / SMALL
     large = [_edges(image, LARGE) for image in (ir, visible)]
-    shape = large[0].shape[1:]
-    matrix = align_of_matrix(matrix, small[0].shape[1:])
-    matrix = matrix._replace(dx=grow * matrix.dx, dy=grow * matrix.dy).matrix(shape)
-    agreeing = 0.
+    matrix, agreeing = _in_other_size(matrix, small[0], large[0]), 0.
     for reach, tolerance in PASSES:
-        matrix, agreeing = _refined(*large, matrix, reach, tolerance, affine)
-    found = align_of_matrix(matrix, shape)
-    grow = min(ir.shape) / LARGE
-    found = found._replace(dx=grow * found.dx, dy=grow * found.dy)
+        matrix, agreeing = _refined(*large, matrix, PART_STEP, reach, tolerance, affine)
+    last = large
+    if min(ir.shape) >= LARGEST and agreeing:
+        last = [_edges(image, LARGEST) for image in (ir, visible)]
+        matrix, _ = _refined(*last, _in_other_size(matrix, large[0], last[0]), PART_STEP * LARGEST // LARGE, *LAST_PASS, affine)
+    found = align_of_matrix(_in_other_size(matrix, last[0], ir), ir.shape)
     if not affine:
         found = found._replace(stretch=1., shear=0.)
     found = found.rounded()
@@ -123,9 +122,15 @@ def _best_of_steps(ir, visible):
     return best[1]
 
 
-def _refined(ir, visible, matrix, reach, tolerance, affine):
+def _in_other_size(matrix, image, other):
+    """A matrix for one image (…, h, w) as one for the same in another size."""
+    align, grow = align_of_matrix(matrix, image.shape[-2:]), min(other.shape[-2:]) / min(image.shape[-2:])
+    return align._replace(dx=grow * align.dx, dy=grow * align.dy).matrix(other.shape[-2:])
+
+
+def _refined(ir, visible, matrix, part_step, reach, tolerance, affine):
     """(the matrix after parts have said where they belong, share of the parts that agree)."""
-    points, found = _where_parts_belong(_moved(ir, matrix), visible, matrix, reach)
+    points, found = _where_parts_belong(_moved(ir, matrix), visible, matrix, part_step, reach)
     sound = ~np.isnan(found).any(axis=1)
     if sound.sum() < 4:
         return matrix, 0.
@@ -137,12 +142,12 @@ def _refined(ir, visible, matrix, reach, tolerance, affine):
     return step @ np.vstack([matrix, [0, 0, 1]]), float(inliers.sum() / len(points))
 
 
-def _where_parts_belong(ir, visible, matrix, reach):
+def _where_parts_belong(ir, visible, matrix, part_step, reach):
     """(n, 2) centres of parts of the moved infrared edges, and where each lies in the visible ones; NaN where nothing is found in reach."""
     height, width = ir.shape[1:]
     side = PART + 2 * reach
     covered = cv2.warpAffine(np.ones((height, width), np.uint8), matrix, (width, height), flags=cv2.INTER_NEAREST)
-    corners = [np.linspace(0, length - side, max(2, round((length - side) / PART_STEP) + 1)).astype(int) for length in (height, width)]
+    corners = [np.linspace(0, length - side, max(2, round((length - side) / part_step) + 1)).astype(int) for length in (height, width)]
     tops, lefts = (grid.ravel() for grid in np.meshgrid(*corners, indexing='ij'))
     # A corner that is not covered lies outside of the infrared image.
     ends = reach, reach + PART - 1
