@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from typing import List, Optional
 
 from network.variants import DEEP_SHARES
+from tools.alignment import FOLDER, KINDS
 from tools.settings import setting
 
 
@@ -17,6 +18,10 @@ class Args:
     vi_name: Optional[str] = setting(None, 'the same for visible files, as {}_rgb', aliases=('vis_name',))
     ir_range: Optional[List[str]] = setting(None, 'values of infrared files to be made black and white: auto, each image\'s own '
                                                   '(but for 0.1 % of its pixels at each end), or LOW HIGH; none: as the files have them')
+    align: Optional[str] = setting(None, 'move displaced infrared images onto the visible ones: folder (or no word), all alike; affine, '
+                                         'with stretch and shear, too; each, each pair by itself, leaving out those not sure',
+                                   choices=KINDS, alone=FOLDER)
+    sequence: bool = setting(False, 'the pairs are frames of a video: one range of values for all, so that it does not flicker')
     resize: bool = setting(False, 'make infrared images of another size fit; otherwise such pairs are left out')
 
     # Network

@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from typing import List, Optional
 
 from network.variants import DEEP_SHARES
+from tools.alignment import FOLDER, KINDS
 from tools.scenes.places import MIN_SIZE
 from tools.settings import setting
 
@@ -54,6 +55,46 @@ class ListArgs:
     sources: Optional[str] = setting(None, 'where the published files are, as OWNER/REPOSITORY/FILE')
     validation: List[str] = setting([], 'folders in the list that are kept for validation')
     unused: List[str] = setting([], 'folders in the list that are not used')
+
+
+@dataclass
+class AlignArgs:
+    """align_images.py"""
+    ir: str = setting('', 'folder of infrared images, or one file')
+    vi: str = setting('', 'folder of visible images, or one file', aliases=('vis',))
+    ir_name: Optional[str] = setting(None, 'how infrared files are named if words do not tell, as {}_nir; pairs have {} in common')
+    vi_name: Optional[str] = setting(None, 'the same for visible files, as {}_rgb', aliases=('vis_name',))
+    align: str = setting(FOLDER, 'one transform for all pairs; affine, with stretch and shear, too; or each pair by itself', choices=KINDS)
+    out: str = setting('', 'the folder to write into')
+
+
+@dataclass
+class FlickerArgs:
+    """measure_flicker.py"""
+    clips: List[str] = setting([], 'folders of clips, each with lwir/ and visible/ in it')
+    frames: int = setting(12, 'the first frames of each clip', minimum=2)
+    model: Optional[str] = setting(None, 'run folder or weights file of stage 2; none: the newest run, or the shipped weights')
+    cuda: bool = setting(True, 'compute on the GPU if there is one')
+    out: str = setting('./results/flicker', 'the folder for the table')
+
+
+@dataclass
+class DisplacementArgs:
+    """measure_displacement.py"""
+    sets: List[str] = setting([], 'folders of pairs, on which it is measured how exactly displacement is found')
+    scenes: int = setting(24, 'drawn scenes on which it is measured, too', minimum=0)
+    pairs: int = setting(0, 'pairs of each folder, evenly spread; 0: all', minimum=0)
+    seed: int = setting(0, 'the same seed displaces alike', minimum=0)
+    metrics_of: Optional[str] = setting(None, 'instead: a test set, on which it is measured what metrics make of displacement')
+    fused: List[str] = setting([], 'folders of fused images of that test set, one for each method')
+    names: List[str] = setting([], 'names of the methods, if not those of their folders')
+    metrics: List[str] = setting(['all'], 'metrics to compute, or all')
+    shifts: List[float] = setting([0.5, 1., 2., 4., 8.], 'pixels by which the infrared images are displaced', above=0)
+    fuse: bool = setting(True, 'fuse displaced pairs, too')
+    model: Optional[str] = setting(None, 'run folder or weights file of stage 2; none: the newest run, or the shipped weights')
+    cuda: bool = setting(True, 'compute on the GPU if there is one')
+    workers: int = setting(0, 'processes that score images; 0: one for each core', minimum=0)
+    out: str = setting('./results/displacement', 'the folder for the tables')
 
 
 @dataclass

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import List, Optional
 
 from network.variants import DEEP_SHARES, VARIANTS
+from tools.alignment import FOLDER, KINDS
 from tools.settings import setting
 
 
@@ -22,6 +23,9 @@ class Args:
     vi_name: Optional[str] = setting(None, 'the same for visible files, as {}_rgb', aliases=('vis_name',), may_change=True)
     ir_range: Optional[List[str]] = setting(None, 'values of infrared files to be made black and white: auto, each image\'s own '
                                                   '(but for 0.1 % of its pixels at each end), or LOW HIGH; none: as the files have them')
+    align: Optional[str] = setting(None, 'move displaced infrared images onto the visible ones: folder (or no word), all alike; affine, '
+                                         'with stretch and shear, too; each, each pair by itself, leaving out those not sure',
+                                   choices=KINDS, alone=FOLDER)
     train_num: int = setting(20000, 'number of pairs to train on, fewer if there are not as many', minimum=1)
     train_num_from: str = setting('first', 'the first train_num pairs, as the original, or spread over all sequences',
                                   choices=('first', 'spread'))

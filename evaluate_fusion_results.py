@@ -68,7 +68,7 @@ def evaluate(settings, folders):
     for doubt in value_doubts([pair.ir for pair in pairing.pairs], [pair.vis for pair in pairing.pairs], sources.ir_range):
         print(doubt)
     scores = score_methods(methods, pairing, settings.protocol, metrics, settings.channels, settings.workers,
-                           sources.resize, sources.ir_range)
+                           sources.resize, sources.ir_range, sources.align)
     if scores.table.isna().all(axis=None):
         raise UserError('nothing could be scored:\n' + '\n'.join(scores.problems))
     return by_first(write_results, settings, scores, methods, pairing)
@@ -108,7 +108,7 @@ def explain_numbers(settings, folders):
     print(pairing.describe())
     problems = []
     for question in questions:
-        answer = explain(question, methods, pairing, settings.workers, sources.ir_range)
+        answer = explain(question, methods, pairing, settings.workers, sources.ir_range, sources.align)
         problems += [problem for problem in answer.problems if problem not in problems]
         print(f'\n{answer_text(question, answer)}')
     return exit_code(problems)
@@ -138,7 +138,7 @@ def find_sources(settings, folders):
     if settings.ir and settings.vi:
         noted = list(filter(None, map(noted_sources, folders)))
         return Sources(((Path(settings.ir), Path(settings.vi)),), asked, settings.resize or any(source.resize for source in noted),
-                       find_range(settings, noted))
+                       find_range(settings, noted), noted_align(noted))
     if settings.ir or settings.vi:
         raise UserError('give both --ir and --vi, or neither')
     sources = [sources_of(folder, settings.images) for folder in folders]
@@ -148,7 +148,7 @@ def find_sources(settings, folders):
         raise UserError('the folders were fused from different images, evaluate them separately: ' + '; '.join(
             f'{folder} from {source.describe()}' for folder, source in zip(folders, sources)))
     return sources[0]._replace(patterns=asked or sources[0].patterns, resize=settings.resize or any(source.resize for source in sources),
-                               ir_range=find_range(settings, sources))
+                               ir_range=find_range(settings, sources), align=noted_align(sources))
 
 
 def find_range(settings, sources):
@@ -157,6 +157,14 @@ def find_range(settings, sources):
     if len(noted) > 1 and settings.ir_range is None:
         raise UserError('the images were fused with different ir_range: give one for all, --ir_range auto or LOW HIGH')
     return next(iter(noted), None) if settings.ir_range is None else parse_range(settings.ir_range)
+
+
+def noted_align(sources):
+    """How infrared images were moved when they were fused, None if they were not. UserError if not in all folders alike."""
+    noted = [source.align for source in sources]
+    if any(align != noted[0] for align in noted):
+        raise UserError('infrared images were moved differently for these folders (align in sources.json): evaluate them separately')
+    return noted[0] if noted else None
 
 
 def check(settings, folders):

@@ -27,6 +27,7 @@ def main():
 
     from network.loss import fusion_losses
     from network.operators import use_mixed_precision
+    from tools.data.displacement import align_items
     from tools.data.doubts import value_doubts
     from tools.data.feature_cache import open_caches
     from tools.data.kaist import list_pairs
@@ -54,15 +55,16 @@ def main():
     ranges = parse_range(settings.ir_range), None
     for doubt in value_doubts(*zip(*listing.items), ir_range=ranges[0]):
         print(doubt)
-    batches = Batches(listing.items, settings.batch, SIZE, settings.seed, settings.workers, settings.cache, settings.augment,
-                      report=tqdm.write, ranges=ranges)
+    align, items = align_items(listing.items, settings.align, ranges[0])
+    batches = Batches(items, settings.batch, SIZE, settings.seed, settings.workers, settings.cache, settings.augment,
+                      report=tqdm.write, ranges=ranges, align=align)
 
     device = use_device(settings.cuda)
     use_mixed_precision(settings.mixed_precision, device)
     set_seed(settings.seed)
     encoders = load_encoders(encoder_files)
     encoder_ir, encoder_vi = (encoder.model for encoder in encoders)
-    caches = open_caches(settings.cache_features, encoders, listing.items, SIZE, ranges)
+    caches = open_caches(settings.cache_features, encoders, items, SIZE, ranges, align)
     network = {'variant': settings.variant, **part_of(settings, 'network')}
     if given:  # it says which network it is of, but for what is on the command line
         asked = {name: value for name, value in network.items() if name in given_names(Args)}

@@ -160,13 +160,16 @@ class Trans_FuseNet(nn.Module):
         windows = self.cross_atten_block(to_windows(ir_de, self.img_size), to_windows(vi_de, self.img_size), shift_flag)
         return {name: from_windows(maps, ir_de.shape) for name, maps in zip(('cross', 'ir_self', 'vi_self'), windows)}
 
-    def execute(self, ir_de, ir_sh, vi_de, vi_sh, shift_flag=True):
+    def execute(self, ir_de, ir_sh, vi_de, vi_sh, shift_flag=True, normalize=True):
         """Deep (N, 128, H//8, W//8) and shallow features (N, 32, H, W) of both modalities → {'out': …}, the fused image (N, 1, H, W)
-        in 0…255, and CAM's maps 'ir_self', 'vi_self' and 'cross', each like the deep features."""
+        in 0…255, and CAM's maps 'ir_self', 'vi_self' and 'cross', each like the deep features.
+
+        normalize: False leaves 'out' as the decoder gives it, with values of any size, for frames that share a range.
+        """
         maps = self.attend(ir_de, vi_de, shift_flag)
         deep = self.decoder_fusion.merge_deep(ir_de, vi_de, maps['cross'])
         out = self.decoder_fusion(deep, ir_sh, vi_sh)
-        return {'out': normalize_tensor(out) * MAX_VALUE, **maps}
+        return {'out': normalize_tensor(out) * MAX_VALUE if normalize else out, **maps}
 
     def train_module(self, x_ir, x_vi, ir_sh, vi_sh, ir_de, vi_de, shift_flag, gra_loss, order_loss):
         """The fused image 'out' of x_ir and x_vi (N, 1, H, W), whose features are given, and its losses as `fusion_losses` gives them.

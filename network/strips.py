@@ -29,10 +29,11 @@ class Networks(NamedTuple):
     fusion: Trans_FuseNet
 
 
-def fuse_pair(networks: Networks, ir, vi, fits=None) -> Dict[str, np.ndarray]:
+def fuse_pair(networks: Networks, ir, vi, fits=None, normalize=True) -> Dict[str, np.ndarray]:
     """Fuse two images, arrays (H, W) with values 0…255, H and W at least 8.
 
     fits: pixels of an image that is computed whole, and of a strip; None: as the device takes them well.
+    normalize: False leaves the fused image with the decoder's own values.
     Returns the fused image 'out' (H, W) in 0…255, and CAM's maps 'cross', 'ir_self' and 'vi_self' (128, H//8, W//8).
     """
     fits = fits or (FITS_ON_GPU if jt.flags.use_cuda else FITS)
@@ -46,7 +47,8 @@ def fuse_pair(networks: Networks, ir, vi, fits=None) -> Dict[str, np.ndarray]:
             fusion.decoder_fusion = _InStrips(fusion.decoder_fusion, fits)
             ir_sh, vi_sh = _Shallow(networks.ir, ir), _Shallow(networks.vi, vi)
             ir_de, vi_de = _deep_features(networks.ir, ir, fits), _deep_features(networks.vi, vi, fits)
-        outputs = fusion(ir_de, ir_sh, vi_de, vi_sh)
+        # By default not named: a network whose forward pass is another need not know of it.
+        outputs = fusion(ir_de, ir_sh, vi_de, vi_sh, **({} if normalize else {'normalize': False}))
         names = list(outputs)
         arrays = dict(zip(names, jt.fetch_sync([outputs[name] for name in names])))
         return {'out': arrays.pop('out')[0, 0], **{name: maps[0] for name, maps in arrays.items()}}

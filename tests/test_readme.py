@@ -34,6 +34,8 @@ SETTINGS = {
     'compare_with_pytorch.py': args_compare.Args, 'make_scenes.py': args_tools.SceneArgs, 'plot_loss_curves.py': args_tools.CurveArgs,
     'measure_cost.py': args_tools.CostArgs, 'ship_weights.py': args_tools.ShipArgs, 'convert_checkpoint.py': args_tools.ConvertArgs,
     'calibrate_metrics.py': args_tools.CalibrationArgs, 'training_list.py': args_tools.ListArgs,
+    'align_images.py': args_tools.AlignArgs,
+    'measure_displacement.py': args_tools.DisplacementArgs, 'measure_flicker.py': args_tools.FlickerArgs,
 }
 FOLDERS_OF_OURS = 'network/', 'tools/', 'tests/', 'comparison/', 'recipes/', 'docs/', 'results/'
 

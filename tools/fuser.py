@@ -10,7 +10,10 @@ from typing import Dict, NamedTuple
 
 import numpy as np
 
+from network.net_conv_trans import EPSILON
 from network.strips import fuse_pair
+from tools.alignment import EACH, aligned
+from tools.data.displacement import sure_align
 from tools.errors import UserError
 from tools.images import SIXTEEN_TO_EIGHT_BIT, luma, rgb_to_ycrcb, ycrcb_to_rgb
 from tools.runtime import jt, ran_out_of_memory, usual_jittor
@@ -28,21 +31,22 @@ class Fused(NamedTuple):
     doubt: str = ''              # what is wrong with the result, as far as can be seen from it
 
 
-def load_fuser(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=RUNS, deep_shares=None) -> 'Fuser':
+def load_fuser(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=RUNS, deep_shares=None, align=None) -> 'Fuser':
     """A `Fuser` with the weights that `tools.weights.fusion.load_fusion_model` finds for these arguments.
 
+    align: how infrared images are moved before they are fused, a `tools.alignment.Align`; 'each': as each pair's edges say.
     It computes on the CPU unless `tools.runtime.use_device(cuda=True)` was called.
     Raises UserError if weights are missing or unsuitable.
     """
     with usual_jittor():
-        return Fuser(load_fusion_model(model, auto_ir, auto_vi, epoch, runs, deep_shares))
+        return Fuser(load_fusion_model(model, auto_ir, auto_vi, epoch, runs, deep_shares), align)
 
 
 class Fuser:
     """Fuses an infrared and a visible image: `fused = fuser(ir, vis)`."""
 
-    def __init__(self, model: FusionModel):
-        self.model = model
+    def __init__(self, model: FusionModel, align=None):
+        self.model, self.align = model, align
         return_memory()  # that reading the weights took
 
     def __call__(self, ir, vis):
@@ -50,37 +54,59 @@ class Fuser:
 
         ir, vis: H×W gray or H×W×3 RGB, of one height and width, at least 8×8; uint8, uint16, or float in 0…255.
         Of colour images the luma is fused. If `vis` is in colour, so is the result, with the chroma of `vis`.
-        Raises UserError for arrays of another kind, or if the weights give values that are not numbers.
+        Raises UserError for arrays of another kind, if the weights give values that are not numbers, or where a pair is to be aligned by
+        itself and does not say surely how.
         """
         return self.fuse(ir, vis).image
 
     def fuse(self, ir, vis) -> Fused:
         """As `fuser(ir, vis)`, with CAM's maps beside the image, and what is doubtful about it."""
+        vis, *values = self._prepared(ir, vis)
+        if all(map(is_constant, values)):
+            # The network's normalisation would blow up rounding errors. Its training target is the brighter one.
+            fused, maps, doubt = np.maximum(*values), {}, ''
+        else:
+            fused, maps = self._through_network(*values)
+            doubt = self._doubt(fused)
+        return Fused(_as_picture(fused, vis), maps, doubt)
+
+    def unscaled(self, ir, vis) -> Fused:
+        """As `fuse`, but the image is what the network gives before it is stretched: H×W float32, values of any size.
+
+        `scaled` makes a picture of it: with the same limits for all frames of a video, they do not flicker.
+        """
+        _, *values = self._prepared(ir, vis)
+        if all(map(is_constant, values)):
+            raise UserError('both images are of a single value: such a frame has no place in the range of the others')
+        fused, maps = self._through_network(*values, normalize=False)
+        return Fused(fused, maps, self._doubt(_stretched(fused, fused.min(), fused.max())))
+
+    def _prepared(self, ir, vis):
+        """The visible image, and what is fused: the luma of the infrared one, moved, and of the visible one, float32 in 0…255."""
         ir, vis = _checked(ir, 'infrared'), _checked(vis, 'visible')
         if ir.shape[:2] != vis.shape[:2]:
             raise UserError(f'the infrared image is {size_text(ir)}, the visible one {size_text(vis)}: '
                             'they must be of one size')
         ir_values, vis_values = _to_8_bit_range(luma(ir)), _to_8_bit_range(luma(vis))
-        if is_constant(ir_values) and is_constant(vis_values):
-            # The network's normalisation would blow up rounding errors. Its training target is the brighter one.
-            fused, maps, doubt = np.maximum(ir_values, vis_values), {}, ''
-        else:
-            try:
-                with usual_jittor():
-                    maps = fuse_pair(self.model.networks, ir_values, vis_values)
-            except (RuntimeError, MemoryError) as error:
-                if not ran_out_of_memory(error):
-                    raise
-                raise UserError(f'the memory does not suffice for {size_text(vis)} pixels (--cuda false: the memory of the CPU)') from error
-            finally:
-                return_memory()
-            fused = maps.pop('out')
-            if not np.isfinite(fused).all():
-                raise UserError(f'{self.model.files.fusion} gave values that are not numbers: '
-                                'its weights, or those of its encoders, are bad')
-            doubt = self._doubt(fused)
-        fused = fused.astype(np.uint8)  # truncated, as in the original
-        return Fused(_with_chroma(fused, _to_8_bit_range(vis)) if vis.ndim == 3 else fused, maps, doubt)
+        align = sure_align(ir_values, vis_values) if self.align == EACH else self.align
+        return vis, aligned(ir_values, vis_values, align), vis_values
+
+    def _through_network(self, ir, vis, **options):
+        """The fused image H×W float32, and CAM's maps. options: of `network.strips.fuse_pair`."""
+        try:
+            with usual_jittor():
+                maps = fuse_pair(self.model.networks, ir, vis, **options)
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out_of_memory(error):
+                raise
+            raise UserError(f'the memory does not suffice for {size_text(vis)} pixels (--cuda false: the memory of the CPU)') from error
+        finally:
+            return_memory()
+        fused = maps.pop('out')
+        if not np.isfinite(fused).all():
+            raise UserError(f'{self.model.files.fusion} gave values that are not numbers: '
+                            'its weights, or those of its encoders, are bad')
+        return fused, maps
 
     def _doubt(self, fused):
         """A line if a few pixels of the fused image, normalised to 0…255, leave the others little of the range; else ''."""
@@ -90,6 +116,11 @@ class Fuser:
             return ''
         return (f'{1000 * FEW:g} ‰ of the pixels take {taken:.0%} of the range, and leave little to the others: signed deep shares may '
                 'have exploded there; bounded ones cannot (--deep_shares bounded)')
+
+
+def scaled(unscaled, vis, low, high):
+    """The picture, uint8 of the shape of `vis`, of a fused image that `Fuser.unscaled` gave: `low` becomes black, `high` white."""
+    return _as_picture(_stretched(unscaled, low, high), _checked(vis, 'visible'))
 
 
 def return_memory():
@@ -134,6 +165,17 @@ def _checked(image, name):
 def _to_8_bit_range(image):
     """The values as float32 in 0…255."""
     return image.astype(np.float32) / (SIXTEEN_TO_EIGHT_BIT if image.dtype == np.uint16 else 1)
+
+
+def _stretched(fused, low, high):
+    """Values with `low` made 0, `high` 255, and what lies beyond cut off."""
+    return (LARGEST_VALUE * (fused - low) / (high - low + EPSILON)).clip(0, LARGEST_VALUE)
+
+
+def _as_picture(fused, vis):
+    """uint8 of fused values (H×W) in 0…255, with the chroma of `vis` if that is in colour."""
+    fused = fused.astype(np.uint8)  # truncated, as in the original
+    return _with_chroma(fused, _to_8_bit_range(vis)) if vis.ndim == 3 else fused
 
 
 def _with_chroma(fused, vis):

@@ -28,9 +28,9 @@ from tools.evaluation.ranking import ranking
 from tools.evaluation.report import holm, latex_table, paired_tests
 from tools.evaluation.scoring import Scores, score_methods, select_metrics
 from tools.images import read_gray, read_image, write_image
-from tools.tables import markdown_text
 from tools.metrics import METRICS, MORE_METRICS
 from tools.metrics.fmi import FEATURES
+from tools.tables import markdown_text
 
 SET = '21_pairs_tno'
 

@@ -18,14 +18,17 @@ DIGEST = 16  # hexadecimal digits of the file's name
 GIB = 2 ** 30
 
 
-def open_caches(folder, encoders, items, size, ranges):
+def open_caches(folder, encoders, items, size, ranges, align=None):
     """A FeatureCache in `folder` for each of the encoders, None if folder is None; says what is in them. items: tuples of paths.
 
-    ranges: for each of the encoders, of the values of its images, as from tools.value_range.parse_range.
+    ranges: for each of the encoders, of the values of its images, as from tools.value_range.parse_range. align: how infrared images, the
+    first of each item, are moved, a tools.alignment.Align or {item: Align}.
     """
     if folder is None:
         return None
-    caches = [FeatureCache(folder, encoder, paths, size, one) for encoder, paths, one in zip(encoders, zip(*items), ranges)]
+    moved = align and [align[item] for item in items] if isinstance(align, dict) else align
+    caches = [FeatureCache(folder, encoder, paths, size, one, how)
+              for encoder, paths, one, how in zip(encoders, zip(*items), ranges, (moved, None))]
     for cache in caches:
         print(cache.describe())
     return caches
@@ -34,9 +37,9 @@ def open_caches(folder, encoders, items, size, ranges):
 class FeatureCache:
     """deep(images, paths) gives the encoder's deep features, computed or from the file, the same bits."""
 
-    def __init__(self, folder, encoder, paths, size, value_range=None):
+    def __init__(self, folder, encoder, paths, size, value_range=None, align=None):
         """folder: for the files. encoder: tools.weights.encoders.Encoder. paths: of all images. size: (height, width) to resize them to.
-        value_range: of their values, by which they are read.
+        value_range: of their values, by which they are read. align: by which they are moved then, one for all or a list of one for each.
 
         Raises UserError if the file cannot be made.
         """
@@ -45,8 +48,9 @@ class FeatureCache:
         with jt.no_grad():
             shape = self.model(jt.zeros((1, 1, *size)))[1].shape[1:]
         stretching = [range_text(value_range)] if value_range else []
+        moving = [align] if align else []
         images = [[str(Path(path).resolve()), Path(path).stat().st_mtime_ns] for path in paths]
-        key = hashlib.sha256(json.dumps([encoder.fingerprint, list(size), images, *stretching]).encode()).hexdigest()[:DIGEST]
+        key = hashlib.sha256(json.dumps([encoder.fingerprint, list(size), images, *stretching, *moving]).encode()).hexdigest()[:DIGEST]
         self.path = Path(folder) / f'deep_features_{key}.npy'
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

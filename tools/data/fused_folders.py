@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any, List, NamedTuple, Optional, Tuple
 
+from tools.alignment import Align, read_align
 from tools.data.layouts import source_folders
 from tools.data.names import Patterns, patterns_of
 from tools.data.pairing import pair_folders
@@ -24,6 +25,7 @@ class Sources(NamedTuple):
     patterns: Optional[Patterns] = None   # by which names in the folders were paired, if asked for
     resize: bool = False                  # whether infrared images were made to fit the visible ones
     ir_range: Any = None                  # by which they were read, as from tools.value_range.parse_range
+    align: Any = None                     # by which they were moved then, as from tools.alignment.read_align
 
     def pairing(self):
         """The pairs of files -> tools.data.pairing.Pairing. UserError as from `pair_folders`."""
@@ -86,10 +88,11 @@ def noted_sources(folder):
     return _read_note(path)[0] if path.is_file() else None
 
 
-def note_sources(folder, ir, vis, patterns, resize, ir_range, settings):
+def note_sources(folder, ir, vis, patterns, resize, ir_range, settings, align=None):
     """Write down what a folder's images are made from, two folders or two files: files are added to those noted before.
 
-    settings: {name: value}, what else the images depend on. UserError if the folder holds results of other images or settings.
+    settings: {name: value}, what else the images depend on. align: an Align, or {infrared file's name: Align}, added to those noted.
+    UserError if the folder holds results of other images or settings.
     """
     path, files = Path(folder, SOURCES_FILE), ir.is_file()
     sources, others = Sources(((ir, vis),), patterns), []
@@ -98,7 +101,10 @@ def note_sources(folder, ir, vis, patterns, resize, ir_range, settings):
         if files and noted_files:  # results are called after infrared files, so only one of the same name matters
             others = [pair for pair in noted.pairs if pair[0].stem != ir.stem]
         compared = noted._replace(pairs=tuple(pair for pair in noted.pairs if pair not in others))
-        if (settings, ir_range) != (noted_settings, noted.ir_range) or compared.pairs and compared.same() != sources.same():
+        if isinstance(align, dict) and isinstance(noted.align, dict):
+            align = {**noted.align, **align}
+        if (settings, ir_range, type(align)) != (noted_settings, noted.ir_range, type(noted.align)) or (
+                isinstance(align, Align) and align != noted.align) or compared.pairs and compared.same() != sources.same():
             raise UserError(f'{folder} holds results of other images or settings, says {path}: choose another folder, or delete it')
         resize |= noted.resize  # pairs that need no resizing are the same with it
     paths = [[str(pair[side]) for pair in (*others, (ir, vis))] for side in range(2)]
@@ -107,6 +113,8 @@ def note_sources(folder, ir, vis, patterns, resize, ir_range, settings):
         content.update(ir_name=patterns.ir, vi_name=patterns.vi)
     if ir_range:
         content['ir_range'] = range_text(ir_range)
+    if align:
+        content['align'] = align.noted() if isinstance(align, Align) else {name: one.noted() for name, one in align.items()}
     content.update({WORKING_FOLDER: os.getcwd(), 'resize': resize}, **settings)
     write_text(path, json.dumps(content, indent=2) + '\n')
 
@@ -124,6 +132,7 @@ def _read_note(path):
         patterns = patterns_of(content.pop('ir_name', None), content.pop('vi_name', None))
         text = content.pop('ir_range', None)
         ir_range = text and parse_range(text.split())
-        return Sources(pairs, patterns, bool(content.pop('resize', False)), ir_range), files, content
+        align = content.pop('align', None)
+        return Sources(pairs, patterns, bool(content.pop('resize', False)), ir_range, align and read_align(align)), files, content
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f'{path} should hold {{"ir": folder, "vi": folder}}: {error}') from error

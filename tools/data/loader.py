@@ -11,8 +11,9 @@ from typing import Dict, List, NamedTuple, Tuple
 import cv2
 import numpy as np
 
+from tools.alignment import aligned
 from tools.errors import UserError
-from tools.images import read_gray
+from tools.images import fitted, read_gray
 from tools.processes import COUNT, NUMBER
 from tools.threads import in_order
 
@@ -35,6 +36,7 @@ class Batches:
     augment  random crop and left-right flip, the same for both of a pair
     report   function that is given a line of text for each broken file
     ranges   of the values of each file of an item, as from tools.value_range.parse_range; None: all as they are
+    align    how infrared images of pairs are moved, a tools.alignment.Align for all or {pair: Align}; None: not at all
     share    which of `shares` equal parts of each batch to give, counted from 0; by default that of this process
 
     The same items, seed and epoch give the same batches, with any number of workers; a last partial batch is dropped.
@@ -44,7 +46,7 @@ class Batches:
     """
 
     def __init__(self, items, batch_size, size=(256, 256), seed=0, workers=2, cache=False, augment=False, report=print,
-                 ranges=None, share=NUMBER, shares=COUNT):
+                 ranges=None, share=NUMBER, shares=COUNT, align=None):
         if len(items) < batch_size:
             raise UserError(f'{len(items)} training images or pairs do not fill one batch of {batch_size}')
         if batch_size % shares:
@@ -57,6 +59,7 @@ class Batches:
         self.augment = augment
         self.report = report
         self.ranges = ranges or [None] * len(items[0])
+        self.align = align
         self.share, self.share_size = share, batch_size // shares
         self.broken: Dict[Path, str] = {}
         self._cached = {} if cache else None
@@ -98,25 +101,35 @@ class Batches:
     def _next_readable(self, order, position, broken):
         for offset in range(len(order)):
             item = self.items[order[(position + offset) % len(order)]]
-            images = [self._decode(path, value_range, broken) for path, value_range in zip(item, self.ranges)]
+            images = self._decode(item, broken)
             if all(image is not None for image in images):
                 return item, images
         raise UserError(f'none of the training images can be read any more, for example: {next(iter(broken.values()))}')
 
-    def _decode(self, path, value_range, broken):
-        """The uint8 image, resized unless it is still to be cropped, or None if it is broken."""
-        if self._cached is not None and path in self._cached:
-            return self._cached[path]
+    def _decode(self, item, broken):
+        """The uint8 images of an item, resized unless they are still to be cropped; None for one that is broken."""
+        if self._cached is not None and item in self._cached:
+            return self._cached[item]
+        images = [self._read(path, value_range, broken) for path, value_range in zip(item, self.ranges)]
+        if any(image is None for image in images):
+            return images
+        if self.align:
+            ir, visible = images
+            align = self.align[item] if isinstance(self.align, dict) else self.align
+            images = [aligned(fitted(ir, visible.shape), visible, align), visible]
+        if not self.augment:
+            images = [self._resize(image) for image in images]
+        if self._cached is not None:
+            self._cached[item] = images
+        return images
+
+    @staticmethod
+    def _read(path, value_range, broken):
         try:
-            image = read_gray(path, value_range)
+            return read_gray(path, value_range)
         except UserError as error:
             broken[path] = str(error)
             return None
-        if not self.augment:
-            image = self._resize(image)
-        if self._cached is not None:
-            self._cached[path] = image
-        return image
 
     def _vary(self, images, epoch, position):
         """One random crop and flip for all images of an item, decided by seed, epoch and place in the epoch alone."""

@@ -95,9 +95,9 @@ def definitions_of(metric):
     return found + [mistake for mistake in known_mistakes() if mistake.metric == metric]
 
 
-def readings(paths, ir_range):
+def readings(paths, ir_range, align=None):
     """How the images may have been handled before -> {text: list of (fused, ir, vis), over which the mean is taken}."""
-    luma, colour = (read_planes(paths, channels, ir_range=ir_range) for channels in (False, True))
+    luma, colour = (read_planes(paths, channels, ir_range=ir_range, align=align) for channels in (False, True))
     fused, *sources = luma[0]
     levels = np.rint(fused).astype(np.uint8)
     found = {'luma': luma, 'fused image equalised': [(cv2.equalizeHist(levels), *sources)]}
@@ -111,10 +111,10 @@ def readings(paths, ir_range):
     return found
 
 
-def explain_image(paths, metric, ir_range):
+def explain_image(paths, metric, ir_range, align=None):
     """The values of one fused image -> ({(definition, how images are handled): value}, list of what went wrong)."""
     try:
-        found = readings(paths, ir_range)
+        found = readings(paths, ir_range, align)
     except UserError as error:
         return {}, [str(error)]
     values = {}
@@ -128,14 +128,14 @@ def explain_image(paths, metric, ir_range):
     return values, []
 
 
-def explain(question, folders, pairing, workers=0, ir_range=None):
+def explain(question, folders, pairing, workers=0, ir_range=None, align=None):
     """Try every definition and handling on the images of some methods, the means over whose images are compared -> Answer.
 
     The arguments are those of tools.evaluation.scoring.score_methods. Raises UserError as that does, and if there is nothing left.
     """
     tasks, problems = match_methods(folders, pairing)
     rows = []
-    score = partial(explain_image, metric=question.metric, ir_range=ir_range)
+    score = partial(explain_image, metric=question.metric, ir_range=ir_range, align=align)
     for (method, _), (values, complaints) in zip(tasks, run_in_parallel(score, list(tasks.values()), workers)):
         rows += [(method, *how, value) for how, value in values.items()]
         problems += complaints

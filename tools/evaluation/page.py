@@ -10,11 +10,12 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from tools.alignment import align_for, aligned
 from tools.errors import UserError
 from tools.evaluation.ranking import describe_ranking, ranking, verdict
 from tools.evaluation.report import MISSING, decimals_of, describe, places, summary
 from tools.files import write_text
-from tools.images import SIXTEEN_TO_EIGHT_BIT, read_gray, read_image
+from tools.images import SIXTEEN_TO_EIGHT_BIT, fitted, read_gray, read_image
 
 TEMPLATE = Path(__file__).with_suffix('.html')
 MAX_BYTES = 20_000_000  # of all images in the page; larger ones are slow to open and do not pass as an attachment
@@ -30,7 +31,7 @@ def write_page(path, scores, tests, methods, pairing, tasks):
     """
     names = ['infrared', 'visible', *methods]
     paths = [[pair.ir, pair.vis, *((tasks.get((method, pair.name)) or [None])[0] for method in methods)] for pair in pairing.pairs]
-    encoded = lambda row, quality: [_data_url(one, quality, scores.ir_range if column == 0 else None) for column, one in enumerate(row)]
+    encoded = lambda row, quality: [_data_url(row[0], quality, scores, row[1]), *(_data_url(one, quality) for one in row[1:])]
     quality, size = _fitting(paths, encoded)
     print(f'{path}: {len(paths)} scenes of {len(names)} images, about {size / 1e6:.1f} MB (WebP, quality {quality})')
     if size > MAX_BYTES:
@@ -122,12 +123,15 @@ def _script(data):
     return json.dumps(data, ensure_ascii=False).replace('<', r'\u003c')
 
 
-def _data_url(path, quality, value_range):
-    """An image file as a data URL, or None if there is none or it cannot be read."""
+def _data_url(path, quality, scores=None, visible=None):
+    """An image file as a data URL, or None if there is none or it cannot be read. scores, visible: of an infrared one."""
     try:
         if path is None:
             return None
-        image = read_gray(path, value_range) if value_range else read_image(path)
+        image = read_gray(path, scores.ir_range) if scores and scores.ir_range else read_image(path)
+        if scores and scores.align:
+            visible = read_image(visible)
+            image = aligned(fitted(image, visible.shape), visible, align_for(scores.align, path))
     except UserError:  # it is named among those left out
         return None
     if image.dtype == np.uint16:

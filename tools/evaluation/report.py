@@ -46,7 +46,8 @@ class PairedTest(NamedTuple):
 def scored_on(scores):
     """What of the images was scored, as text."""
     stretched = f', infrared with the range {range_text(scores.ir_range)}' if scores.ir_range else ''
-    return ('colour channels, averaged' if scores.channels else 'luma') + stretched
+    moved = ', infrared moved as in fusing (align)' if scores.align else ''
+    return ('colour channels, averaged' if scores.channels else 'luma') + stretched + moved
 
 
 def describe(scores, numbers='mean ± standard deviation'):

@@ -8,14 +8,17 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 from tqdm import tqdm
 
+from tools.alignment import EACH, Align, align_for, aligned, read_align
+from tools.data.displacement import align_text, displacement_doubts, find_align
 from tools.data.doubts import value_doubts
-from tools.data.fused_folders import note_sources
+from tools.data.fused_folders import note_sources, noted_sources
 from tools.data.layouts import set_name, source_folders, what_is_below
 from tools.data.names import Patterns
 from tools.data.pairing import Pair, pair_folders
 from tools.errors import UserError
 from tools.fuser import Fuser, is_constant, size_text
 from tools.fusing.pictures import Row, feature_mosaic, write_contact_sheets
+from tools.fusing.sequences import make_pictures, unscaled_file, write_unscaled
 from tools.images import fitted, read_gray, read_image, write_image
 from tools.processes import COUNT, FIRST, NUMBER, by_first, gather
 from tools.threads import in_order
@@ -41,6 +44,7 @@ class Options(NamedTuple):
     resize: make an infrared image fit the visible one. overwrite: make results anew that are there already.
     features: write feature pictures, too. contact_sheet: write infrared | visible | fused as one picture.
     patterns: how files' names pair, if words in them do not tell. ir_range: as from `tools.value_range.parse_range`.
+    align: move infrared images, 'folder', 'affine' or 'each' (tools/data/displacement.py). sequence: frames of a video, with one range.
     """
     prefix: str
     color: bool = False
@@ -50,6 +54,8 @@ class Options(NamedTuple):
     contact_sheet: bool = False
     patterns: Optional[Patterns] = None
     ir_range: Any = None
+    align: Optional[str] = None
+    sequence: bool = False
 
 
 def find_test_sets(names, images, ir=None, vis=None, patterns=None) -> List[TestSet]:
@@ -115,18 +121,52 @@ def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options:
         print(f'{test_set.name}: {pairing.describe()}')
         for doubt in value_doubts([pair.ir for pair in pairing.pairs], [pair.vis for pair in pairing.pairs], options.ir_range):
             print(doubt)
+        try:
+            align, pairs = aligned_pairs(pairing.pairs, folder, options, problems)
+        except UserError as error:
+            problems.append(f'{test_set.name}: {error}')
+            continue
         by_first(note_sources, folder, test_set.ir, test_set.vis, options.patterns, options.resize, options.ir_range,
-                 {'model': fuser.model.name, 'color': options.color})
-        problems += fuse_pairs(fuser, pairing.pairs, folder, options)
+                 {'model': fuser.model.name, 'color': options.color, **({'sequence': True} if options.sequence else {})}, align)
+        problems += fuse_pairs(fuser, pairs, folder, options, align)
     if problems and FIRST:
         print('\n  '.join([f'\nproblems ({len(problems)}):'] + problems), file=sys.stderr)
     return 1 if problems else 0
 
 
-def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) -> List[str]:
+def aligned_pairs(pairs: List[Pair], folder: Path, options: Options, problems: List[str]):
+    """How infrared images are moved: an Align, {infrared file's name: Align}, or None; and the pairs left, the others among `problems`.
+
+    Says so. Without `options.align` nothing is moved, and displaced images are doubted. What a folder of results has noted stays.
+    """
+    files = [(pair.ir, pair.vis) for pair in pairs]
+    if not options.align:
+        for doubt in by_first(displacement_doubts, files, options.ir_range):
+            print(doubt)
+        return None, pairs
+    noted = noted_sources(folder)
+    if noted and isinstance(noted.align, Align) and options.align != EACH:
+        print(f'infrared is {noted.align.text()}, as noted in {folder}')
+        return noted.align, pairs
+    align, left_out = by_first(_found_align, files, options)
+    problems += [f'{pair.name} left out: {left_out[pair.ir.name]}' for pair in pairs if pair.ir.name in left_out]
+    align = read_align(align)
+    print(align_text(align))
+    return align, [pair for pair in pairs if pair.ir.name not in left_out]
+
+
+def _found_align(files, options):
+    """What moves infrared images, as JSON holds it, and {name of an infrared file: why it is left out}."""
+    align, left_out = find_align(files, options.align, options.ir_range)
+    noted = align.noted() if isinstance(align, Align) else {ir.name: one.noted() for (ir, _), one in align.items()}
+    return noted, {ir.name: why for (ir, _), why in left_out.items()}
+
+
+def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options, align=None) -> List[str]:
     """Fuse pairs of files into `folder`, and return what went wrong, a line each; the other pairs are done anyway.
 
-    Several processes (tools/processes.py) share the pairs, and each returns what went wrong in all. Reading, fusing and writing overlap.
+    align: as from `aligned_pairs`. Several processes (tools/processes.py) share the pairs, and each returns what went wrong in all.
+    Reading, fusing and writing overlap.
     Raises UserError if a result cannot be written.
     """
     files = {pair: result_files(pair, folder, options) for pair in pairs}
@@ -134,18 +174,22 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) 
     remaining = [pair for pair, wanted in zip(pairs, missing) if wanted]
     if len(remaining) < len(pairs):
         print(f'{len(pairs) - len(remaining)} are there already and stay as they are (--overwrite makes them anew)')
+    if options.sequence:
+        kept = by_first(lambda: [not options.overwrite and unscaled_file(files[pair]['out']).exists() for pair in remaining])
+        remaining = [pair for pair, there in zip(remaining, kept) if not there]
     remaining = remaining[NUMBER::COUNT]
+    fuse = fuser.unscaled if options.sequence else fuser.fuse
     problems, seconds, started = [], [], time.perf_counter()
 
     def fused_pairs():
-        reading = in_order(partial(_try_to_read, options=options), remaining, ahead=PAIRS_AHEAD)
+        reading = in_order(partial(_try_to_read, options=options, align=align), remaining, ahead=PAIRS_AHEAD)
         for pair, images, found in tqdm(reading, folder.name, len(remaining), unit='image', disable=not FIRST):
             problems.extend(found)
             if images is None:
                 continue
             try:
                 began = time.perf_counter()
-                fused = fuser.fuse(*images)
+                fused = fuse(*images)
                 seconds.append(time.perf_counter() - began)
             except UserError as error:
                 problems.append(_left_out(pair, error))
@@ -162,8 +206,11 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) 
     problems, seconds = (sum(lists, []) for lists in zip(*gather([problems, seconds])))
     if seconds:
         print(_summary(seconds, time.perf_counter() - started, folder))
+    if options.sequence:
+        make_pictures(folder, {pair: files[pair]['out'] for pair in pairs}, lambda pair: _read(pair.vis, options.color), options.overwrite)
     if options.contact_sheet and FIRST:
-        rows = [Row(pair.ir, pair.vis, files[pair]['out'], options.ir_range) for pair in pairs if files[pair]['out'].exists()]
+        rows = [Row(pair.ir, pair.vis, files[pair]['out'], options.ir_range, align_for(align, pair.ir))
+                for pair in pairs if files[pair]['out'].exists()]
         for path in write_contact_sheets(folder / 'contact_sheet', rows):
             print(f'contact sheet: {path}')
     return problems
@@ -180,8 +227,11 @@ def result_files(pair: Pair, folder: Path, options: Options) -> Dict[str, Path]:
     return files
 
 
-def read_pair(pair: Pair, options: Options) -> Tuple[np.ndarray, np.ndarray, List[str]]:
-    """The infrared and visible image of a pair, and what is doubtful about them. UserError if they cannot be fused."""
+def read_pair(pair: Pair, options: Options, align=None) -> Tuple[np.ndarray, np.ndarray, List[str]]:
+    """The infrared and visible image of a pair, and what is doubtful about them. UserError if they cannot be fused.
+
+    align: as from `aligned_pairs`.
+    """
     ir, vis = _read(pair.ir, False, options.ir_range), _read(pair.vis, options.color)
     if ir.shape[:2] != vis.shape[:2]:
         if not options.resize:
@@ -190,13 +240,13 @@ def read_pair(pair: Pair, options: Options) -> Tuple[np.ndarray, np.ndarray, Lis
         ir = fitted(ir, vis.shape)
     doubts = [f'{path} is {"all black" if image.max() == 0 else "of a single value"}; fused nevertheless'
               for path, image in ((pair.ir, ir), (pair.vis, vis)) if is_constant(image)]
-    return ir, vis, doubts
+    return aligned(ir, vis, align_for(align, pair.ir)), vis, doubts
 
 
-def _try_to_read(pair, options):
+def _try_to_read(pair, options, align):
     """The pair, its infrared and visible image or None, and what is doubtful or why they were left out."""
     try:
-        ir, vis, doubts = read_pair(pair, options)
+        ir, vis, doubts = read_pair(pair, options, align)
         return pair, (ir, vis), doubts
     except UserError as error:
         return pair, None, [_left_out(pair, error)]
@@ -209,7 +259,9 @@ def _left_out(pair, error):
 def write_results(pictures: Dict[str, np.ndarray], files: Dict[str, Path], overwrite: bool):
     """Write each picture to its file; where one exists, only if `overwrite`."""
     for name, picture in pictures.items():
-        if overwrite or not files[name].exists():
+        if picture.dtype == np.float32:  # a frame that the others' range is still to be found for
+            write_unscaled(unscaled_file(files[name]), picture)
+        elif overwrite or not files[name].exists():
             write_image(files[name], picture)
 
 

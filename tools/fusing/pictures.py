@@ -1,14 +1,15 @@
 """Pictures beside the fused images: contact sheets, and mosaics of feature maps."""
 from pathlib import Path
-from typing import Any, List, NamedTuple
+from typing import Any, List, NamedTuple, Optional
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from tools.alignment import Align, aligned
 from tools.figures import font_for, warn_of_missing_glyphs
 from tools.files import printable
-from tools.images import read_gray, read_image, write_image
+from tools.images import fitted, read_gray, read_image, write_image
 
 MOSAIC = 8  # channels down and across
 CELL_WIDTH, GAP, LABEL_HEIGHT = 360, 6, 20  # pixels of a contact sheet
@@ -23,6 +24,7 @@ class Row(NamedTuple):
     vis: Path
     fused: Path
     ir_range: Any = None  # by which the infrared image was read, as from `tools.value_range.parse_range`
+    align: Optional[Align] = None  # by which it was moved then
 
 
 def feature_mosaic(maps):
@@ -56,6 +58,8 @@ def _line(row):
     """The three images of a row with their names above them: H×W×3 uint8."""
     ir = read_gray(row.ir, row.ir_range) if row.ir_range else read_image(row.ir)
     vis, fused = read_image(row.vis), read_image(row.fused)
+    if row.align:
+        ir = aligned(fitted(ir, vis.shape), vis, row.align)
     height, width = vis.shape[:2]
     labels = f'infrared: {printable(row.ir.name)}', f'visible: {printable(row.vis.name)}  {width}×{height}', 'fused'
     cell_height = max(round(CELL_WIDTH * height / width), 1)
