@@ -11,8 +11,8 @@ from tools.alignment import Align, align_of_matrix, aligned
 from tools.data.displacement import DISPLACED, estimate, is_sure, mean_distance
 from tools.data.pairing import match_fused
 from tools.evaluation.scoring import run_in_parallel
-from tools.fusion_metrics import METRICS
 from tools.images import fitted, luma, read_gray
+from tools.metrics import METRICS
 from tools.scenes.places import make_scene
 
 SHIFTS = 0.5, 20.          # pixels by which pairs are displaced, as often from 1 to 2 as from 2 to 4
