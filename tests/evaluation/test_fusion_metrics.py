@@ -283,6 +283,7 @@ def test_known_values():
     board = np.indices((8, 8)).sum(axis=0) % 2 * 255
     assert m.en(steps) == 8
     assert m.en(board) == 1
+    assert m.en(np.array([[98.6, 99.4, 99.6]])) == pytest.approx(entropy([99, 99, 100]))  # the nearest gray level counts
     assert m.mi(steps, steps, steps) == 16
     assert m.mi(steps, np.zeros((16, 16)), steps) == 8
     assert m.sd(board) == 127.5
@@ -322,6 +323,17 @@ def test_the_table_says_which_values_are_better():
 def test_scd_of_a_sum_is_best():
     _, ir, vis = (image // 2 for image in scene())
     assert m.scd(ir + vis, ir, vis) == pytest.approx(2)
+
+
+@pytest.mark.parametrize('metric', METRICS, ids=lambda metric: metric.name)
+def test_the_table_says_which_way_is_better(metric):
+    fused, ir, vis = scene()
+    flat = np.full_like(ir, 90)
+    if metric.name in ('EN', 'SD', 'SF', 'AG', 'SCD'):
+        better, worse = (metric.compute(image, ir // 2, vis // 2) for image in (ir // 2 + vis // 2, flat))
+    else:
+        better, worse = metric.compute(ir, ir, ir), metric.compute(fused, ir, vis)
+    assert (better < worse) == metric.lower_is_better and better != worse
 
 
 @pytest.mark.parametrize('metric', [metric for metric in OF_THREE if metric is not m.q_c])

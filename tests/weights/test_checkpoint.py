@@ -29,7 +29,7 @@ from convert_checkpoint import convert
 from network.net_conv_trans import Trans_FuseNet
 from network.variants import VARIANTS, Variant
 from tools.errors import UserError
-from tools.weights.checkpoint import Weights, check_fits, load_state, load_weights, recognise, save_state, save_weights
+from tools.weights.checkpoint import Weights, check_fits, fingerprint, load_state, load_weights, recognise, save_state, save_weights
 from tools.weights.networks import build_fusion, restore, weights_of
 from tools.weights.torch_file import COUNT, LEGACY_MAGIC, read_torch, write_torch
 from tools.weights.torch_pickle import NAMES
@@ -111,6 +111,14 @@ def test_a_damaged_value_is_noticed(tmp_path, auto_encoder):
                     load_weights(path)
     path.write_bytes(content)
     assert load_weights(path).metadata == METADATA
+
+
+def test_a_fingerprint_is_of_names_shapes_and_values():
+    weights = {'a': np.zeros((2, 3), np.float32), 'b': np.ones(6, np.float32), 'b.num_batches_tracked': np.array(3)}
+    same = {'b': weights['b'], 'a': weights['a'], 'b.num_batches_tracked': np.array(4)}
+    others = [{**weights, 'a': weights['b'].reshape(2, 3)}, {**weights, 'a': weights['a'].reshape(3, 2)},
+              {'a': weights['a'], 'c': weights['b']}]
+    assert fingerprint(same) == fingerprint(weights) not in map(fingerprint, others)
 
 
 def test_same_weights_give_the_same_file(tmp_path):
