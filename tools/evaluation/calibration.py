@@ -102,7 +102,7 @@ CHECKED = {
     'Q_SF': [Source(LIU, 'Q_SF'), Source(LIU_NUMPY, 'Q_SF')],
     'Q_P': [Source(LIU, 'Q_P'), Source(MEFB, 'Qp')],
     'Q_S': [Source(LIU, 'Q_S')],
-    'Q_C': [Source(FLAT_EXACT, 'Q_C', tolerance=2e-4, caveat=ROUNDING), Source(MEFB, 'Qc')],
+    'Q_C': [Source(FLAT_EXACT, 'Q_C', caveat=ROUNDING), Source(MEFB, 'Qc')],
     'Q_Y': [Source(FLAT_EXACT, 'Q_Y', caveat=ROUNDING), Source(MEFB, 'Qy')],
     'Q_CV': [Source(LIU, 'Q_CV'), Source(VIFB, 'Qcv', origin='liu')],
     'Q_CB': [Source(LIU, 'Q_CB'), Source(VIFB, 'Qcb', origin='liu')],

@@ -94,18 +94,20 @@ def q_c(fused, ir, vis):
     Q: universal image quality index over whole Gaussian windows of 7×7 pixels, c: covariances there. Where s is below 0 the result is 0,
     where it is above 1 the result is 1, as Z. Liu has it (Cvejic cuts s itself), so that it depends on which source is called A. Windows in
     which an image is exactly flat have the covariance 0 and not the noise of rounding, which decides there in the toolbox; where
-    c_AF + c_BF is 0, a window does not count.
+    both covariances are 0, a window does not count.
     From 7×7 pixels. Source: Cvejic, Loza, Bull & Canagarajah, A similarity metric for assessment of image fusion algorithms,
     Int. J. Signal Process. 2, 2005.
     """
     fused, ir, vis = images(smallest=7, fused=fused, ir=ir, vis=vis)
     of_ir, of_vis = (exact_covariance(source, fused) for source in (ir, vis))
-    counts = np.abs(of_ir + of_vis) > ROUNDING
+    both = of_ir + of_vis
+    counts = np.maximum(np.abs(both), np.abs(of_ir)) > ROUNDING
     if not counts.any():
         raise ValueError('no window shares any structure with a source: this metric is not defined')
-    share = of_ir[counts] / (of_ir + of_vis)[counts]
-    value = share * _quality_index(ir, fused)[counts] + (1 - share) * _quality_index(vis, fused)[counts]
-    return float(np.mean(np.where(share < 0, 0, np.where(share > 1, 1, value))))
+    share = np.divide(of_ir, both, out=np.copysign(np.inf, of_ir), where=np.abs(both) > ROUNDING)
+    inside = share.clip(0, 1)
+    value = inside * _quality_index(ir, fused) + (1 - inside) * _quality_index(vis, fused)
+    return float(np.mean(np.where(share < 0, 0, np.where(share > 1, 1, value))[counts]))
 
 
 def q_y(fused, ir, vis):
