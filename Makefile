@@ -14,10 +14,10 @@ DEMO := demo
 
 setup: $(VENV)/ready
 	@echo "== Jittor: its first start compiles for some minutes, itself and what fusing needs; later ones take seconds"
-	@$(RUN) -m tools.warm_up
+	@$(RUN) -m tools.fusing.warm_up
 
 $(VENV)/ready: requirements.txt
-	@$(PYTHON) -m tools.jittor_setup
+	@$(PYTHON) -m tools.runtime.setup
 	@echo "== Virtual environment in $(VENV), and the packages of requirements.txt"
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --requirement requirements.txt
@@ -45,12 +45,12 @@ endef
 
 demo: setup
 	@echo "== Scenes to test on; then: fused with the weights in results/models, scored, and the loss curves of their training"
-	$(RUN) make_scenes.py --folder $(DEMO) --scenes 0
+	$(RUN) -m tools.scenes --folder $(DEMO) --scenes 0
 	$(call show,results/models,$(DEMO)/output,--ir results/logs/autoencoder_ir --vi results/logs/autoencoder_vi --fusion results/logs/fusion)
 
 demo-train: setup
 	@echo "== 1/4 Scenes, to train and to test on"
-	$(RUN) make_scenes.py --folder $(DEMO)
+	$(RUN) -m tools.scenes --folder $(DEMO)
 	@echo "== 2/4 Stage 1: an auto-encoder for each modality"
 	$(RUN) train_autoencoder.py --type_flag ir --path $(DEMO)/database --epochs 2 --save_auto_model $(DEMO)/models/autoencoder
 	$(RUN) train_autoencoder.py --type_flag vi --path $(DEMO)/database --epochs 2 --save_auto_model $(DEMO)/models/autoencoder

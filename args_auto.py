@@ -5,7 +5,7 @@ Edit the defaults here, or give them on the command line (--epochs 2).
 from dataclasses import dataclass
 from typing import List, Optional
 
-from tools.settings import setting
+from tools.base.settings import setting
 
 DEEP_STRIDE = 8  # pixels per deep feature
 

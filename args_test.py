@@ -3,8 +3,8 @@ from dataclasses import dataclass
 from typing import List, Optional
 
 from network.variants import DEEP_SHARES
-from tools.alignment import FOLDER, KINDS
-from tools.settings import setting
+from tools.base.settings import setting
+from tools.data.alignment import FOLDER, KINDS
 
 
 @dataclass

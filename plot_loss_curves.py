@@ -3,17 +3,18 @@
 Without settings: the newest run of each kind under ./models. Otherwise name runs: run folders, CSV files, text logs
 (ours or the original's) or loss_data_*.mat files; the first of a list is what the others are compared with.
 """
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-from args_tools import CurveArgs
+from tools.base.errors import UserError
+from tools.base.figures import save_figure, warn_of_missing_glyphs
+from tools.base.files import printable
+from tools.base.script import run_script
+from tools.base.settings import parse_settings, setting
+from tools.base.tables import terminal_table
 from tools.curves.figures import Panel, Style, loss_figure, loss_panels
 from tools.curves.reading import AUTOENCODER, FUSION, TOTAL, UNKNOWN, Run, epoch_means, newest_runs, read_runs
-from tools.errors import UserError, run_script
-from tools.figures import save_figure, warn_of_missing_glyphs
-from tools.files import printable
-from tools.settings import parse_settings
-from tools.tables import terminal_table
 
 STAGES = {'ir': AUTOENCODER, 'vi': AUTOENCODER, 'fusion': FUSION}
 TITLES = {'ir': 'Infrared autoencoder', 'vi': 'Visible autoencoder', 'fusion': 'Fusion network', 'runs': 'Training losses'}
@@ -21,8 +22,25 @@ FIGURES = {'ir': 'ir_autoencoder_comparison', 'vi': 'vi_autoencoder_comparison',
 BOTH_AUTOENCODERS = 'autoencoder_total_loss_comparison'
 
 
+@dataclass
+class Args:
+    ir: List[str] = setting([], 'runs that trained the infrared autoencoder')
+    vi: List[str] = setting([], 'runs that trained the visible autoencoder')
+    fusion: List[str] = setting([], 'runs that trained the fusion network')
+    runs: List[str] = setting([], 'any runs, for one figure of all their losses')
+    names: List[str] = setting([], 'what to call the runs, in the order of each list')
+    figure: str = setting('loss_curves', 'file name of the figure of --runs, without extension')
+    models: str = setting('./models', 'where to look for the newest runs if none are named')
+    output: str = setting('./results/loss curves', 'the folder to write the figures into, as PNG and SVG')
+    per: str = setting('step', 'a point per step, smoothed, the values themselves faint; or the mean of each epoch',
+                       choices=['step', 'epoch'])
+    scale: str = setting('log', 'the axis of the losses', choices=['log', 'linear'])
+    smooth: int = setting(0, 'steps that a point of a smoothed curve averages; 0 for a fiftieth of the run', minimum=0)
+    list: bool = setting(False, 'print a table of the mean losses per epoch instead of plotting')
+
+
 def main():
-    settings = parse_settings(CurveArgs, __doc__)
+    settings = parse_settings(Args, __doc__)
     groups = read_named(settings) or find_newest(settings.models)
     for run in [run for runs in groups.values() for run in runs]:
         print(f'{run.name}: {run.stage}, {len(run.losses)} entries, up to epoch {run.losses["epoch"].iloc[-1]}, '
@@ -42,7 +60,7 @@ def main():
             print(f'wrote {path}')
 
 
-def read_named(settings: CurveArgs) -> Dict[str, List[Run]]:
+def read_named(settings: Args) -> Dict[str, List[Run]]:
     """The runs that the settings name, by 'ir', 'vi', 'fusion' and 'runs'; empty if there are none."""
     lists = {kind: getattr(settings, kind) for kind in TITLES}
     longest = max(map(len, lists.values()))

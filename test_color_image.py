@@ -8,8 +8,8 @@ Settings: args_test.py. Without any, the newest trained network fuses M3FD_Fusio
 """
 from args_test import ColorArgs
 from test_conv_trans import fuse
-from tools.errors import run_script
-from tools.settings import parse_settings
+from tools.base.script import run_script
+from tools.base.settings import parse_settings
 
 
 def main():

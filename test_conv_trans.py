@@ -8,8 +8,8 @@
 Settings: args_test.py. Without any, the newest trained network fuses 21_pairs_tno.
 """
 from args_test import Args, ColorArgs
-from tools.errors import run_script
-from tools.settings import parse_settings
+from tools.base.script import run_script
+from tools.base.settings import parse_settings
 
 
 def main():
@@ -20,10 +20,10 @@ def fuse(settings, prefix, **options):
     """Fuse what the settings name with the network that they name. Returns the exit code. options: of tools.fusing.folders.Options."""
     # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
     from tools.data.names import patterns_of
-    from tools.fuser import load_fuser
+    from tools.data.value_range import parse_range
     from tools.fusing.folders import Options, find_test_sets, fuse_test_sets
+    from tools.fusing.fuser import load_fuser
     from tools.runtime import use_device
-    from tools.value_range import parse_range
 
     patterns, ir_range = patterns_of(settings.ir_name, settings.vi_name), parse_range(settings.ir_range)
     options = Options(prefix, resize=settings.resize, overwrite=settings.overwrite, contact_sheet=settings.contact_sheet,

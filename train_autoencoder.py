@@ -8,8 +8,8 @@
 Settings: args_auto.py. What a run writes: tools/training/run.py.
 """
 from args_auto import Args
-from tools.errors import run_script
-from tools.settings import describe, part_of
+from tools.base.script import run_script
+from tools.base.settings import describe, part_of
 from tools.training.run_folder import new_run_folder, read_settings
 from tools.weights.names import AUTO_ENCODER
 
@@ -26,11 +26,11 @@ def main():
     from tools.data.kaist import list_images_of
     from tools.data.loader import Batches
     from tools.data.names import patterns_of
-    from tools.optimizer import Adam
-    from tools.processes import by_first
+    from tools.data.value_range import parse_range
     from tools.runtime import jt, set_seed, use_device
+    from tools.runtime.processes import by_first
+    from tools.training.optimizer import Adam
     from tools.training.run import TrainingRun, learning_rate
-    from tools.value_range import parse_range
     from tools.weights.encoders import find_encoder, load_encoder
     from tools.weights.networks import build_auto_encoder
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from args_trans import Args
 from network.variants import VARIANTS
-from tools.errors import run_script
-from tools.settings import describe, given_names, part_of
+from tools.base.script import run_script
+from tools.base.settings import describe, given_names, part_of
 from tools.training.run_folder import new_run_folder, read_settings
 from tools.weights.names import FUSION
 
@@ -33,11 +33,11 @@ def main():
     from tools.data.kaist import list_pairs
     from tools.data.loader import Batches
     from tools.data.names import patterns_of
-    from tools.optimizer import Adam
-    from tools.processes import by_first
+    from tools.data.value_range import parse_range
     from tools.runtime import jt, set_seed, use_device
+    from tools.runtime.processes import by_first
+    from tools.training.optimizer import Adam
     from tools.training.run import TrainingRun, learning_rate
-    from tools.value_range import parse_range
     from tools.weights.checkpoint import load_weights
     from tools.weights.encoders import find_encoders, load_encoders, save_encoders
     from tools.weights.fusion import fusion_file

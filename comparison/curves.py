@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 from comparison.report import percent, write_part
 from comparison.sides import FLOOR, FLOORS, JITTORS, NAMES, PYTORCH, sides_with
 from comparison.training import STAGES, csv_path
+from tools.base.figures import figure_style, label_log_axis, save_figure
+from tools.base.tables import markdown_table
 from tools.curves.figures import Style, loss_figure, loss_panels
 from tools.curves.reading import LABELS, TOTAL, read_runs
-from tools.figures import figure_style, label_log_axis, save_figure
-from tools.tables import markdown_table
 
 # A step is within the bound if its difference is below the larger of the two.
 ALLOWED_TIMES_FLOOR, ALLOWED_DIFFERENCE = 3, 1e-3

@@ -6,7 +6,7 @@ import numpy as np
 from comparison.report import write_part
 from comparison.sides import SIDES, open_sides
 from comparison.training import STAGES, start_stage
-from tools.tables import markdown_table
+from tools.base.tables import markdown_table
 
 # Some gradients are zero but for rounding: of biases before a batch norm, of those of keys, of the last scale and shift,
 # since the output is normalised. They are smaller than this share of the largest gradient …

@@ -5,9 +5,9 @@ from typing import List, NamedTuple
 import cv2
 import numpy as np
 
+from tools.base.errors import UserError
+from tools.data.images import read_gray
 from tools.data.loader import Batches
-from tools.errors import UserError
-from tools.images import read_gray
 from tools.weights.checkpoint import load_weights, save_weights
 
 SIZE = (256, 256)  # of a training image

@@ -9,16 +9,16 @@ from comparison.worker import MIB, Trainer, process_memory, read_batch, read_pai
 from network.layers import Conv2d
 from network.loss import Gradient_loss, Order_loss
 from network.strips import fuse_pair
-from tools.cost import multiply_adds, multiply_adds_while
+from tools.cost.counting import multiply_adds, multiply_adds_while
+from tools.data.images import image_size
 from tools.data.loader import Batches
 from tools.data.pairing import Pair, Pairing
 from tools.evaluation.protocols import DEFAULT_PROTOCOL, metrics_of
 from tools.evaluation.scoring import score_methods
-from tools.fuser import load_fuser
 from tools.fusing.folders import Options, fuse_pairs
-from tools.images import image_size
-from tools.optimizer import Adam
+from tools.fusing.fuser import load_fuser
 from tools.runtime import jt, set_seed, use_device
+from tools.training.optimizer import Adam
 from tools.training.run import learning_rate
 from tools.weights.checkpoint import load_weights, save_weights
 from tools.weights.networks import build_auto_encoder, build_fusion, weights_of

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from tools.files import write_text
-from tools.tables import write_csv
+from tools.base.files import write_text
+from tools.base.machine import processor
+from tools.base.tables import write_csv
 
 PARTS = ('forward', 'training', 'results', 'speed', 'start', 'scaling')
 TITLE = """# CrossFuse in Jittor beside the PyTorch original
 
-Written by `compare_with_pytorch.py`: both frameworks in processes of their own, from the same initial weights, on the
+Written by `python -m comparison`: both frameworks in processes of their own, from the same initial weights, on the
 same images in the same order. *Other rounding* is a second run of the PyTorch original that differs from the first in
 rounding only (one thread and no oneDNN on the CPU, no cuDNN on a GPU); further ones, and further runs of Jittor,
 begin with weights that differ in the last bit. How far the PyTorch runs are from each other is the **floor**: no
@@ -46,15 +47,6 @@ def write_part(out, part, rows, text):
     write_text(Path(out, f'{part}.md'), text)
     texts = [path.read_text(encoding='utf-8') for path in (Path(out, f'{name}.md') for name in PARTS) if path.is_file()]
     write_text(Path(out, 'README.md'), '\n'.join([TITLE, *texts]))
-
-
-def processor():
-    """The name of this machine's processor."""
-    try:
-        lines = Path('/proc/cpuinfo').read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(':')[1].strip() for line in lines if line.startswith('model name')), platform.machine())
 
 
 def _commit(original):

@@ -8,11 +8,11 @@ from comparison.curves import spread
 from comparison.inputs import weights_folder
 from comparison.report import percent, write_part
 from comparison.sides import JITTORS, NAMES, PYTORCH, SideError, open_sides
-from tools.errors import UserError
+from tools.base.errors import UserError
+from tools.base.tables import markdown_table
+from tools.data.images import write_image
 from tools.evaluation.protocols import DEFAULT_PROTOCOL
 from tools.evaluation.scoring import compare_folders, score_methods, select_metrics
-from tools.images import write_image
-from tools.tables import markdown_table
 
 PREFIX = 'results_crossfuse_'  # by which tools.data.pairing knows fused images
 

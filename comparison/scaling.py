@@ -10,9 +10,9 @@ from comparison.inputs import MODALITIES, write_batches, write_resized
 from comparison.report import write_part
 from comparison.sides import JITTOR, NAMES, PYTORCH, open_sides
 from comparison.training import STAGES, start_stage
-from tools.figures import figure_style, save_figure
-from tools.images import write_image
-from tools.tables import markdown_table
+from tools.base.figures import figure_style, save_figure
+from tools.base.tables import markdown_table
+from tools.data.images import write_image
 
 MEGAPIXELS = (0.1, 0.3, 1, 3, 12)
 BATCHES = (1, 2, 4, 8, 16)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-from tools.errors import UserError
+from tools.base.errors import UserError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PYTORCH = 'pytorch'

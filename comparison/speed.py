@@ -10,8 +10,8 @@ from comparison.inputs import SIZE, BatchFile, PairFile, write_resized
 from comparison.report import write_part
 from comparison.sides import JITTOR, NAMES, PYTORCH, open_sides
 from comparison.training import STAGES, start_stage
-from tools.metrics import METRICS
-from tools.tables import markdown_table
+from tools.base.tables import markdown_table
+from tools.evaluation.metrics import METRICS
 
 TIMED = (PYTORCH, JITTOR)
 NOTHING = '—'

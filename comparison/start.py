@@ -12,15 +12,15 @@ from tqdm import tqdm
 from comparison.inputs import MODALITIES
 from comparison.report import write_part
 from comparison.sides import REPOSITORY
-from tools.errors import UserError
-from tools.images import read_image, write_image
-from tools.metrics import METRICS
+from tools.base.errors import UserError
+from tools.base.tables import markdown_table
+from tools.data.images import read_image, write_image
+from tools.evaluation.metrics import METRICS
 from tools.scenes.folders import write_database, write_test_folders
-from tools.tables import markdown_table
 
 SIZE = (256, 320)  # height, width of the scenes
 SHIPPED = 'results/models'
-ITSELF, JITTOR_ITSELF = 'Jittor compiles itself', ('-c', 'import tools.runtime')
+ITSELF, JITTOR_ITSELF = 'Jittor compiles itself', ('-c', 'from tools.runtime import jt')
 SMALL = dict(most=2)  # a trial
 OPERATORS = '.cache/jittor/jt*/**/jit/*.so'  # what Jittor compiles, in the home folder
 
@@ -82,7 +82,7 @@ def scripts(work, cuda):
     encoders = [f'--resume_model_auto_{modality}={SHIPPED}/auto_encoder_{modality}.safetensors' for modality in MODALITIES]
     training = (*device, '--path', database, '--epochs', 1, '--batch', 2)
     fusing = (*device, '--model', SHIPPED, '--overwrite', '--output', work / 'output')
-    found = [Script('python -m tools.warm_up, part of make setup', ('-m', 'tools.warm_up')),
+    found = [Script('python -m tools.fusing.warm_up, part of make setup', ('-m', 'tools.fusing.warm_up')),
              Script('train_autoencoder.py: a step, and its weights saved',
                     ('train_autoencoder.py', *training, '--save_auto_model', work / 'autoencoder')),
              Script('train_conv_trans.py: a step, and its weights saved',

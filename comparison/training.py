@@ -9,7 +9,7 @@ from tqdm import tqdm
 from comparison.inputs import MODALITIES, weights_folder, write_rounded_otherwise
 from comparison.sides import FLOORS, JITTORS, PYTORCH, sides_with
 from comparison.worker import AUTOENCODER_LOSSES, FUSION_LOSSES
-from tools.files import whole_file
+from tools.base.files import whole_file
 
 ENCODERS = {
     'shared': 'stage 2 on the encoders that PyTorch has trained in stage 1',

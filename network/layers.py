@@ -6,8 +6,9 @@ with Jittor's basic ones; each docstring says which.
 from fractions import Fraction
 
 from network.operators import blocks2, box_of_channels, convolve, linear, max_pool2
-from tools.processes import COUNT, mean_over_processes
+from tools.base.mpi import COUNT
 from tools.runtime import jt, nn
+from tools.runtime.processes import mean_over_processes
 
 
 def upsample2(x):

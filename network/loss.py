@@ -6,8 +6,8 @@ args_auto.py or args_trans.py. Log, CSV and curves take the names that are there
 import numpy as np
 
 from network.layers import mean_pool2, mse, total_mean
-from tools.processes import mean_over_processes
 from tools.runtime import jt, nn
+from tools.runtime.processes import mean_over_processes
 
 EPSILON = 1e-6
 SSIM_WINDOW, SSIM_SIGMA = 11, 1.5

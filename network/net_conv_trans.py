@@ -7,7 +7,7 @@ from network.loss import fusion_losses
 from network.padding import pad_to_indices, reflection_pad, take
 from network.transformer_cam import cross_encoder
 from network.variants import DEEP_SHARES
-from tools.errors import UserError
+from tools.base.errors import UserError
 from tools.runtime import jt, nn
 
 EPSILON = 1e-6

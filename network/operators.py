@@ -1,7 +1,7 @@
 """The operations whose way depends on the device: the layers call these and know nothing of it."""
 from network.padding import reflection_pad
-from tools.jittor_setup import onednn_folder
 from tools.runtime import jt, nn
+from tools.runtime.setup import onednn_folder
 
 BLOCK = 8  # channels that `box_of_channels` adds up before the blocks are, on a GPU
 

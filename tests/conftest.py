@@ -48,7 +48,7 @@ def full_disk(size=1024):
 @pytest.fixture(params=['ENOLCK', 'ENOSYS', 'ENOTSUP'])
 def no_locks(request, monkeypatch):
     """A file system without locks."""
-    from tools.files import warn_of_no_locks
+    from tools.base.files import warn_of_no_locks
 
     def refuse(file, flags):
         raise OSError(getattr(errno, request.param), 'no locks')

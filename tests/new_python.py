@@ -5,12 +5,12 @@ import sys
 
 from conftest import REPOSITORY
 
-from tools import jittor_setup
+from tools.runtime import setup as jittor_setup
 
 # What Jittor and its set-up leave in the environment of this process, which a new one is to find out for itself.
 LEFT_BY_JITTOR = ('cc_path', 'nvcc_path', 'python_config_path', 'cache_name', 'PYTHONPATH', *jittor_setup.NOT_NEEDED)
-NO_GPU = 'from tools import jittor_setup; jittor_setup.has_gpu = lambda: False'
-A_GPU = 'from tools import jittor_setup; jittor_setup.has_gpu = lambda: True'
+NO_GPU = 'from tools.runtime import setup as jittor_setup; jittor_setup.has_gpu = lambda: False'
+A_GPU = 'from tools.runtime import setup as jittor_setup; jittor_setup.has_gpu = lambda: True'
 
 
 def start(code, *options, **variables):
@@ -32,7 +32,7 @@ def run(code, *options, **variables):
 
 def refusal(before='', *options, **variables):
     """The one line with which the import of tools.runtime ends a new Python, after the code `before`."""
-    code, output, errors = run(f'{before}\nimport tools.runtime\nprint("imported")', *options, **variables)
+    code, output, errors = run(f'{before}\nfrom tools.runtime import jt\nprint("imported")', *options, **variables)
     assert (code, output) == (1, '') and errors.startswith('error: ') and errors.count('\n') == 1, errors
     return errors
 

@@ -16,14 +16,13 @@ import pytest
 from conftest import REPOSITORY
 from test_readme import check_command
 
-from args_compare import Args
-from compare_with_pytorch import check_resume, stages_of
 from comparison import curves, forward, inputs, results, scaling, sides, speed, start, training
+from comparison.__main__ import Args, check_resume, stages_of
 from comparison.report import conditions, percent, write_part
 from comparison.sides import FLOOR, JITTOR, PYTORCH, Answer, Setup, SideError, check_original, open_sides
+from tools.base.errors import UserError
 from tools.data.loader import Batches
 from tools.data.pairing import Pair, pair_folders
-from tools.errors import UserError
 from tools.evaluation.scoring import Fidelity
 from tools.training.run_folder import save_settings
 from tools.weights.checkpoint import load_weights, save_weights
@@ -277,7 +276,7 @@ def test_original_is_checked(tmp_path, monkeypatch):
     (['--steps', '0'], 'steps'),
 ])
 def test_script_refuses_bad_settings_in_a_line(arguments, message):
-    result = subprocess.run([sys.executable, 'compare_with_pytorch.py', *arguments], cwd=REPOSITORY, text=True,
+    result = subprocess.run([sys.executable, '-m', 'comparison', *arguments], cwd=REPOSITORY, text=True,
                             capture_output=True)
     lines = result.stderr.splitlines()
     assert result.returncode == 1 and len(lines) == 1 and lines[0].startswith('error: ') and message in lines[0]

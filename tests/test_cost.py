@@ -3,10 +3,10 @@ import csv
 
 import pytest
 
-import measure_cost
 from network.strips import Networks
-from tools import cost
-from tools.errors import UserError
+from tools.base.errors import UserError
+from tools.cost import __main__ as measure_cost
+from tools.cost import counting as cost
 from tools.weights.networks import build_auto_encoder, build_fusion
 
 
@@ -38,7 +38,7 @@ def test_multiply_adds_of_one_window(networks):
 
 
 def test_table(tmp_path, monkeypatch):
-    monkeypatch.setattr('sys.argv', ['measure_cost.py', '--sizes', '64x48', '--repeats', '1', '--cuda', 'false', '--out', str(tmp_path)])
+    monkeypatch.setattr('sys.argv', ['measure_cost', '--sizes', '64x48', '--repeats', '1', '--cuda', 'false', '--out', str(tmp_path)])
     measure_cost.main()
     with open(tmp_path / 'cost.csv', newline='', encoding='utf-8-sig') as file:
         head, encoders, fusion, total, seconds = csv.reader(file)

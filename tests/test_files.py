@@ -8,8 +8,8 @@ import sys
 import pytest
 from conftest import REPOSITORY
 
-from tools.errors import UserError
-from tools.files import whole_file
+from tools.base.errors import UserError
+from tools.base.files import whole_file
 
 
 def names_in(folder):
@@ -92,7 +92,7 @@ def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path):
 
 KILLED = '''
 import os, signal, sys
-from tools.files import whole_file
+from tools.base.files import whole_file
 with whole_file(sys.argv[1]) as temporary:
     temporary.write_text('half')
     os.kill(os.getpid(), signal.SIGKILL)

@@ -9,8 +9,8 @@ import tifffile
 from conftest import SHARED_DATA
 from PIL import Image
 
-from tools.errors import UserError
-from tools.images import (
+from tools.base.errors import UserError
+from tools.data.images import (
     describe_others,
     fitted,
     image_size,

@@ -12,10 +12,12 @@ import pytest
 from conftest import REPOSITORY
 from new_python import NO_GPU, refusal, run, write_jittor
 
-from tools import jittor_cache, jittor_setup, runtime
-from tools.errors import UserError
+from tools.base.errors import UserError
+from tools.runtime import cache as jittor_cache
+from tools.runtime import loading as runtime
+from tools.runtime import setup as jittor_setup
 
-CHECK = 'import runpy; runpy.run_module("tools.jittor_setup", run_name="__main__")'
+CHECK = 'import runpy; runpy.run_module("tools.runtime.setup", run_name="__main__")'
 LIBRARIES = {'good': 'int good() { return 1; }',
              'deadly': 'static int die() { return *(volatile int *)0; } int died = die();',
              'lacking': 'extern int missing; int *lacking = &missing;'}
@@ -104,7 +106,8 @@ def test_a_cut_probe_is_made_anew(home):
 # What errors come from
 
 @pytest.mark.parametrize('number, remedy', [(errno.ENOSPC, 'make room'), (errno.EDQUOT, 'make room'),
-                                            (errno.EACCES, 'python -m tools.warm_up'), (errno.EROFS, 'python -m tools.warm_up')])
+                                            (errno.EACCES, 'python -m tools.fusing.warm_up'),
+                                            (errno.EROFS, 'python -m tools.fusing.warm_up')])
 def test_what_the_system_refuses_is_one_line_with_folder_and_remedy(home, tmp_path, number, remedy):
     packages = write_jittor(tmp_path / 'packages', f'raise OSError({number}, "refused")')
     line = refusal(NO_GPU, PYTHONPATH=packages, HOME=home, JITTOR_HOME=None)
@@ -115,7 +118,7 @@ def test_what_the_system_refuses_is_one_line_with_folder_and_remedy(home, tmp_pa
 @pytest.mark.parametrize('error', ['RuntimeError("broken\\n so")', 'ImportError("broken  so")', 'Exception("Run cmd failed: broken so")'])
 def test_another_error_of_the_import_or_of_the_first_operator_is_one_line(home, tmp_path, failing, error):
     line = refusal(NO_GPU, PYTHONPATH=write_jittor(tmp_path / 'packages', failing.format(error)), HOME=home, JITTOR_HOME=None)
-    assert f'rm -r {home}/.cache/jittor' in line and 'python -m tools.jittor_setup' in line and 'broken so\n' in line
+    assert f'rm -r {home}/.cache/jittor' in line and 'python -m tools.runtime.setup' in line and 'broken so\n' in line
 
 
 def test_a_full_disk_is_found_behind_what_jittor_says(tmp_path, monkeypatch):
@@ -128,7 +131,7 @@ def test_a_full_disk_is_found_behind_what_jittor_says(tmp_path, monkeypatch):
 
 def test_a_library_that_was_damaged_meanwhile_is_found_behind_what_jittor_says(cache, home):
     bad = cache('good', 1000)
-    script = ('from tools.errors import run_script\n'
+    script = ('import tools.runtime.cache\nfrom tools.base.script import run_script\n'
               'def main():\n    raise RuntimeError("Cannot open library: file too short")\nrun_script(main)')
     code, _, errors = run(script, HOME=home, JITTOR_HOME=None)
     assert (code, errors) == (1, f'error: what Jittor compiled is damaged; to have it compiled anew: rm {bad}\n')
@@ -143,7 +146,8 @@ def test_no_room_for_onednn_is_said_with_the_remedy(tmp_path, monkeypatch):
 
 
 def test_an_error_that_is_not_of_the_machine_keeps_its_traceback():
-    code, _, errors = run('from tools.errors import run_script\ndef main():\n    raise RuntimeError("shapes")\nrun_script(main)')
+    code, _, errors = run('import tools.runtime.cache\nfrom tools.base.script import run_script\n'
+                          'def main():\n    raise RuntimeError("shapes")\nrun_script(main)')
     assert code == 1 and 'Traceback' in errors and 'RuntimeError: shapes' in errors
 
 
@@ -167,7 +171,7 @@ def refusing(file, mode='r', *arguments, **options):
         raise PermissionError(13, 'Permission denied', str(file))
     return plain(file, mode, *arguments, **options)
 builtins.open = refusing
-from tools import jittor_cache
+from tools.runtime import cache as jittor_cache
 def unwritable(**options):
     raise PermissionError(13, 'Permission denied')
 jittor_cache.tempfile.TemporaryFile = unwritable
@@ -186,7 +190,7 @@ def test_a_cache_that_another_wrote_works(cache, home, tmp_path):
     assert good.with_suffix('.cc').read_text() == 'old'
     good.with_suffix('.cc').unlink()  # what is not there cannot be written
     line = refusal(f'{NO_GPU}{OTHERS.format(folder=str(good.parent))}', PYTHONPATH=packages, HOME=home, JITTOR_HOME=None)
-    assert 'Permission denied' in line and 'python -m tools.warm_up' in line
+    assert 'Permission denied' in line and 'python -m tools.fusing.warm_up' in line
 
 
 def test_a_cache_whose_lock_is_anothers_is_used_without(home, tmp_path):
@@ -280,7 +284,7 @@ def test_onednn_is_locked_only_where_it_is_copied(tmp_path, monkeypatch):
 def test_a_fork_after_loading_is_refused_where_it_would_hang(tmp_path):
     code = '''
 import os
-from tools.errors import UserError
+from tools.base.errors import UserError
 from tools.runtime import usual_jittor
 if os.fork():
     os.wait()
@@ -315,6 +319,6 @@ def test_jittor_is_imported_whatever_a_program_sets_for_its_own_processes_and_op
 def test_without_shared_memory_jittor_compiles_in_one_process(tmp_path):
     broken = ('import multiprocessing.synchronize\ndef missing(*_, **__):\n    raise FileNotFoundError(2, "No such file or directory")\n'
               'multiprocessing.synchronize.Lock = missing')
-    code, output, errors = run(f'{NO_GPU}\n{broken}\nimport tools.runtime, os\nprint(os.environ["DISABLE_MULTIPROCESSING"])',
+    code, output, errors = run(f'{NO_GPU}\n{broken}\nimport os; from tools.runtime import jt\nprint(os.environ["DISABLE_MULTIPROCESSING"])',
                                PYTHONPATH=write_jittor(tmp_path / 'packages'))
     assert (code, output) == (0, '1\n') and errors.count('/dev/shm is missing or cannot be written') == 1, errors

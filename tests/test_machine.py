@@ -8,9 +8,9 @@ import sys
 import pytest
 from conftest import REPOSITORY
 
-from tools import processes
 from tools.evaluation.scoring import run_in_parallel
-from tools.processes import cores
+from tools.runtime import processes
+from tools.runtime.processes import cores
 
 
 @pytest.fixture

@@ -10,16 +10,16 @@ from conftest import REPOSITORY
 
 import evaluate_fusion_results
 import plot_loss_curves
-from tools.errors import run_script
-from tools.files import printable
-from tools.images import write_image
+from tools.base.files import printable
+from tools.base.script import run_script
+from tools.data.images import write_image
 
 LATIN_1 = os.fsdecode('été'.encode('latin-1'))  # a name as old archives hold it, which is no UTF-8
 ESCAPED = r'\udce9t\udce9'
 SCRIPT = '''
 import sys
 from pathlib import Path
-from tools.errors import run_script
+from tools.base.script import run_script
 def main():
 {}
     Path(sys.argv[1]).write_text('done')
@@ -141,7 +141,7 @@ os.environ.pop('HOME', None)
 def unknown(user):
     raise KeyError(user)
 pwd.getpwuid = unknown
-from tools.figures import figure_style, save_figure
+from tools.base.figures import figure_style, save_figure
 from matplotlib.figure import Figure
 with figure_style('paper'):
     save_figure(Figure(), sys.argv[1], ['png'])
@@ -154,7 +154,7 @@ with figure_style('paper'):
 
 
 def test_what_ctrl_c_left_half_made_goes_silently():
-    script = ('from tools.errors import run_script\n'
+    script = ('from tools.base.script import run_script\n'
               'class HalfMade:\n'
               '    def __del__(self):\n'
               '        print(self.never_set)\n'

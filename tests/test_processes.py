@@ -16,11 +16,11 @@ from conftest import REPOSITORY
 from fusion_runs import pair_of, write_run
 
 from network.loss import infer_value_range
+from tools.base.errors import UserError
+from tools.data.images import list_images, read_image, write_image
 from tools.data.loader import Batches
-from tools.errors import UserError
-from tools.images import list_images, read_image, write_image
-from tools.processes import by_all, by_first, gather, mean_over_processes
 from tools.runtime import jt, set_seed
+from tools.runtime.processes import by_all, by_first, gather, mean_over_processes
 from tools.scenes.folders import write_database
 from tools.weights.checkpoint import load_weights, save_weights
 from tools.weights.networks import build_auto_encoder, weights_of
@@ -177,7 +177,7 @@ def test_when_mpirun_kills_them_two_go_on_from_the_state(tmp_path, database, who
 @pytest.mark.parametrize('arguments, variables, said', [
     (('train_autoencoder.py', '--batch', 3), {}, '2 processes cannot share batches of 3 equally'),
     (('train_autoencoder.py', '--batch', 2), {'mpicc_path': '/nowhere/mpicc'}, '"/nowhere/mpicc" was not found'),
-    (('make_scenes.py', '--folder', 'not_made'), {}, 'this script is for one process'),
+    (('plot_loss_curves.py', '--output', 'not_made'), {}, 'this script is for one process'),
 ])
 def test_what_several_processes_cannot_do_is_refused_in_one_line(database, arguments, variables, said):
     script, *rest = arguments

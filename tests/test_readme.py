@@ -13,14 +13,19 @@ import pytest
 from conftest import REPOSITORY
 
 import args_auto
-import args_compare
-import args_evaluate
-import args_figure
 import args_test
-import args_tools
 import args_trans
-from tools.errors import UserError
-from tools.settings import parse_settings
+import evaluate_fusion_results
+import plot_loss_curves
+from comparison import __main__ as compare_with_pytorch
+from tools.base.errors import UserError
+from tools.base.settings import parse_settings
+from tools.cost import __main__ as measure_cost
+from tools.data import align, lists
+from tools.evaluation import calibration, figure
+from tools.fusing import displacement, flicker
+from tools.scenes import __main__ as make_scenes
+from tools.weights import convert, ship
 
 CHINESE = '.zh-CN.md'
 ENGLISH = ['README.md', *sorted(f'docs/{path.name}' for path in (REPOSITORY / 'docs').glob('*.md') if not path.name.endswith(CHINESE))]
@@ -29,13 +34,14 @@ WIDTH = 120
 ORIGINAL = 'https://github.com/hli1221/CrossFuse'
 
 SETTINGS = {
-    'train_autoencoder.py': args_auto.Args, 'train_conv_trans.py': args_trans.Args, 'test_conv_trans.py': args_test.Args,
-    'test_color_image.py': args_test.ColorArgs, 'evaluate_fusion_results.py': args_evaluate.Args, 'make_figure.py': args_figure.Args,
-    'compare_with_pytorch.py': args_compare.Args, 'make_scenes.py': args_tools.SceneArgs, 'plot_loss_curves.py': args_tools.CurveArgs,
-    'measure_cost.py': args_tools.CostArgs, 'ship_weights.py': args_tools.ShipArgs, 'convert_checkpoint.py': args_tools.ConvertArgs,
-    'calibrate_metrics.py': args_tools.CalibrationArgs, 'training_list.py': args_tools.ListArgs,
-    'align_images.py': args_tools.AlignArgs,
-    'measure_displacement.py': args_tools.DisplacementArgs, 'measure_flicker.py': args_tools.FlickerArgs,
+    'train_autoencoder.py': args_auto.Args, 'train_conv_trans.py': args_trans.Args,
+    'test_conv_trans.py': args_test.Args, 'test_color_image.py': args_test.ColorArgs,
+    'evaluate_fusion_results.py': evaluate_fusion_results.Args, 'tools.evaluation.figure': figure.Args,
+    'comparison': compare_with_pytorch.Args, 'tools.scenes': make_scenes.Args,
+    'plot_loss_curves.py': plot_loss_curves.Args, 'tools.cost': measure_cost.Args, 'tools.weights.ship': ship.Args,
+    'tools.weights.convert': convert.Args, 'tools.evaluation.calibration': calibration.Args,
+    'tools.data.lists': lists.Args, 'tools.data.align': align.Args, 'tools.fusing.displacement': displacement.Args,
+    'tools.fusing.flicker': flicker.Args,
 }
 FOLDERS_OF_OURS = 'network/', 'tools/', 'tests/', 'comparison/', 'recipes/', 'docs/', 'results/'
 
@@ -188,6 +194,8 @@ def check_command(words):
     if program in ('python', 'python3'):
         if rest[0] == '-m':
             assert importlib.util.find_spec(rest[1]), f'no module {rest[1]}'
+            if rest[1] in SETTINGS and rest[2:]:  # else it is only named
+                parse_settings(SETTINGS[rest[1]], '', rest[2:])
         else:
             parse_settings(SETTINGS[rest[0]], '', rest[1:])
     elif program == 'pip':
@@ -208,6 +216,7 @@ def check_command(words):
 
 
 @pytest.mark.parametrize('command', ['python train_conv_trans.py --epoch 2', 'python train_nothing.py', 'make demos', 'rm -rf x',
+                                     'python -m tools.nothing', 'python -m tools.scenes --scene 2',
                                      'python test_conv_trans.py --deep_shares unsigned', 'pip install -r requirements-none.txt'])
 def test_commands_that_cannot(command):
     with pytest.raises((UserError, KeyError, AssertionError)):

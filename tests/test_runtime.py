@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from new_python import A_GPU, LEFT_BY_JITTOR, NO_GPU, executable, refusal, run, start, write_jittor
 
-import tools.runtime
-from tools import jittor_setup
-from tools.errors import UserError
+import tools.runtime.loading
+from tools.base.errors import UserError
 from tools.runtime import jt, set_seed, use_device
+from tools.runtime import setup as jittor_setup
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_missing_requirements_are_one_line():
     assert 'jittor is not installed: pip install -r requirements.txt' in line
 
 
-CHECK_MACHINE = 'import runpy; runpy.run_module("tools.jittor_setup", run_name="__main__")'
+CHECK_MACHINE = 'import runpy; runpy.run_module("tools.runtime.setup", run_name="__main__")'
 
 
 def test_the_machine_can_be_checked_before_the_requirements_are_installed(tmp_path):
@@ -232,7 +232,7 @@ def test_onednn_is_left_alone_where_it_is_and_completed_where_it_was_interrupted
 
 PLACE_ONEDNN = '''
 import ctypes, pathlib, sys
-from tools import jittor_setup
+from tools.runtime import setup as jittor_setup
 folder = pathlib.Path({folder!r})
 jittor_setup.place_onednn(folder)
 placed = folder / 'mkl' / jittor_setup.ONEDNN_FOLDER
@@ -320,7 +320,7 @@ def driver(tmp_path_factory):
 @pytest.mark.parametrize('init, counted, devices, expected', [
     (0, 0, 1, True), (0, 0, 8, True), (0, 0, 0, False), (100, 0, 1, False), (0, 3, 1, False)])
 def test_a_gpu_is_a_driver_that_answers_and_has_a_device(driver, init, counted, devices, expected):
-    code, output, errors = run('from tools.jittor_setup import has_gpu; print(has_gpu())', LD_LIBRARY_PATH=driver,
+    code, output, errors = run('from tools.runtime.setup import has_gpu; print(has_gpu())', LD_LIBRARY_PATH=driver,
                                init=init, counted=counted, devices=devices)
     assert (code, output, errors) == (0, f'{expected}\n', '')
 
@@ -358,7 +358,7 @@ def test_the_cpu_by_choice_is_no_warning():
 @pytest.mark.parametrize('cuda, device', [(True, 'cuda'), (False, 'cpu')])
 def test_a_usable_gpu_is_used_if_wanted(cuda, device, monkeypatch):
     jittor = SimpleNamespace(has_cuda=1, flags=SimpleNamespace(use_cuda=None))
-    monkeypatch.setattr(tools.runtime, 'jt', jittor)
+    monkeypatch.setattr(tools.runtime.loading, 'jt', jittor)
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         assert use_device(cuda) == device
@@ -370,7 +370,7 @@ def test_a_usable_gpu_is_used_if_wanted(cuda, device, monkeypatch):
 def test_the_environment_is_set_before_jittor_is_imported(fake_jittor):
     names = ('nvcc_path', 'cache_name', 'python_config_path', *jittor_setup.NOT_NEEDED)
     packages = fake_jittor(f'import os\nprint([os.environ.get(name) for name in {names}])')
-    code, output, errors = run(f'{NO_GPU}\nimport tools.runtime', PYTHONPATH=packages)
+    code, output, errors = run(f'{NO_GPU}\nfrom tools.runtime import jt', PYTHONPATH=packages)
     expected = ['', 'default', str(jittor_setup.find_python_config()), '0', '0', '0']
     assert (code, output, errors) == (0, f'{expected}\n', '')
 
@@ -378,7 +378,7 @@ def test_the_environment_is_set_before_jittor_is_imported(fake_jittor):
 def test_onednn_is_in_place_before_jittor_is_imported(fake_jittor, tmp_path):
     packages = fake_jittor('import pathlib\n'
                            'print(*pathlib.Path.home().glob(".cache/jittor/mkl/*/lib/libmkldnn.so"))')
-    code, output, errors = run(f'{NO_GPU}\nimport tools.runtime', PYTHONPATH=packages, HOME=tmp_path, JITTOR_HOME=None)
+    code, output, errors = run(f'{NO_GPU}\nfrom tools.runtime import jt', PYTHONPATH=packages, HOME=tmp_path, JITTOR_HOME=None)
     expected = tmp_path / '.cache' / 'jittor' / 'mkl' / jittor_setup.ONEDNN_FOLDER / 'lib' / 'libmkldnn.so'
     assert (code, output, errors) == (0, f'{expected}\n', '')
 
@@ -386,7 +386,7 @@ def test_onednn_is_in_place_before_jittor_is_imported(fake_jittor, tmp_path):
 def test_what_the_user_set_stays(fake_jittor):
     packages = fake_jittor('import os\nprint(os.environ["cache_name"], os.environ["python_config_path"])')
     own = {'cache_name': 'mine', 'python_config_path': '/my/config'}
-    code, output, errors = run('import tools.runtime', PYTHONPATH=packages, **own)
+    code, output, errors = run('from tools.runtime import jt', PYTHONPATH=packages, **own)
     assert (code, output, errors) == (0, 'mine /my/config\n', '')
 
 
@@ -408,7 +408,7 @@ def test_the_tests_take_the_gpu_only_where_there_is_one():
 
 
 def test_another_error_of_jittor_keeps_its_traceback(fake_jittor):
-    code, _, errors = run(f'{NO_GPU}\nimport tools.runtime', PYTHONPATH=fake_jittor('raise KeyError("broken")'))
+    code, _, errors = run(f'{NO_GPU}\nfrom tools.runtime import jt', PYTHONPATH=fake_jittor('raise KeyError("broken")'))
     assert code == 1 and 'Traceback' in errors and "KeyError: 'broken'" in errors
 
 
@@ -416,7 +416,7 @@ SIGNALS = '''
 import multiprocessing, signal, subprocess, threading, time
 def load():
     global jt
-    from tools.fuser import jt
+    from tools.fusing.fuser import jt
 {load}
 assert not multiprocessing.active_children()
 for number in (signal.SIGKILL, signal.SIGSEGV):

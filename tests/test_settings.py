@@ -10,8 +10,9 @@ from typing import List, Optional
 import pytest
 from conftest import REPOSITORY
 
-from tools.errors import UserError, run_script
-from tools.settings import describe, given_names, may_change, parse_settings, part_of, setting
+from tools.base.errors import UserError
+from tools.base.script import run_script
+from tools.base.settings import describe, given_names, may_change, parse_settings, part_of, setting
 
 
 @dataclasses.dataclass
@@ -180,17 +181,30 @@ def test_other_names_places_multiples_and_parts():
             parse_settings(Other, '', argv)
 
 
-SCRIPTS = sorted(path.name for path in REPOSITORY.glob('*.py') if 'run_script(main' in path.read_text(encoding='utf-8'))
+def command_of(path):
+    """How a program is called: a script by its name, another one as a module of its room."""
+    module = path.relative_to(REPOSITORY).with_suffix('').as_posix().replace('/', '.').replace('.__main__', '')
+    return [path.name] if path.parent == REPOSITORY else ['-m', module]
 
 
-@pytest.mark.parametrize('script', SCRIPTS)
-def test_scripts_answer_before_jittor_is_loaded(script, tmp_path):
+PLACES = REPOSITORY.glob('*.py'), (REPOSITORY / 'tools').rglob('*.py'), (REPOSITORY / 'comparison').glob('*.py')
+PROGRAMS = sorted(command_of(path) for place in PLACES for path in place
+                  if all(text in path.read_text(encoding='utf-8') for text in ('\n    run_script(main', '_settings(')))
+
+
+def test_all_programs_are_found():
+    assert {'train_autoencoder.py', 'tools.scenes', 'tools.weights.convert', 'comparison'} <= {words[-1] for words in PROGRAMS}
+
+
+@pytest.mark.parametrize('command', PROGRAMS, ids=' '.join)
+def test_scripts_answer_before_jittor_is_loaded(command, tmp_path):
     (tmp_path / 'jittor.py').write_text('raise SystemExit("Jittor was loaded")')
     environment = {**os.environ, 'PYTHONPATH': str(tmp_path)}
     def run(*arguments):
-        return subprocess.run([sys.executable, script, *arguments], cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+        return subprocess.run([sys.executable, *command, *arguments], cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    name = ' '.join(command if len(command) == 1 else ['python', *command])
     shown = run('--help')
-    assert shown.returncode == 0 and 'usage: ' + script in shown.stdout and shown.stderr == ''
+    assert shown.returncode == 0 and f'usage: {name} [' in shown.stdout and shown.stderr == ''
     refused = run('--no_such_setting')
     assert refused.returncode == 1 and refused.stderr.startswith('error: ') and '--help' in refused.stderr
 

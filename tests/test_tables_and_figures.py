@@ -14,12 +14,12 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib.figure import Figure
 
-from tools import figures
-from tools.errors import UserError
-from tools.figures import figure_style, save_figure, warn_of_missing_glyphs
+from tools.base import figures
+from tools.base.errors import UserError
+from tools.base.figures import figure_style, save_figure, warn_of_missing_glyphs
+from tools.base.tables import markdown_table, terminal_table, write_csv
+from tools.data.images import read_image, write_image
 from tools.fusing.pictures import CELL_WIDTH, LABEL_HEIGHT, Row, write_contact_sheets
-from tools.images import read_image, write_image
-from tools.tables import markdown_table, terminal_table, write_csv
 
 NO_FONT_HAS = '\U000f1234'  # for private use
 
@@ -92,7 +92,7 @@ def test_figures_are_the_same_whatever_style_the_user_has(tmp_path, formats):
 
 
 def test_box_plots_are_drawn_whatever_backend_a_notebook_has_set(tmp_path):
-    code = ('import sys, pandas\nfrom tools.evaluation.figures import box_plot\nfrom tools.figures import figure_style, save_figure\n'
+    code = ('import sys, pandas\nfrom tools.evaluation.figures import box_plot\nfrom tools.base.figures import figure_style, save_figure\n'
             'from tools.fusion_metrics import METRICS\n'
             'index = pandas.MultiIndex.from_product([["a", "b"], ["1", "2"]], names=["method", "image"])\n'
             'with figure_style("paper"):\n'

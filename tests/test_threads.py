@@ -9,7 +9,7 @@ import time
 import pytest
 from conftest import REPOSITORY, assert_end, threads
 
-from tools.threads import in_order
+from tools.base.threads import in_order
 
 SECONDS = 60  # until something is taken to hang
 
@@ -74,7 +74,7 @@ def test_leaving_the_loop_ends_the_threads():
 
 
 def test_a_loop_that_was_left_open_does_not_keep_the_program_from_ending():
-    code = 'from tools.threads import in_order; loop = in_order(abs, range(9)); next(loop)'
+    code = 'from tools.base.threads import in_order; loop = in_order(abs, range(9)); next(loop)'
     subprocess.run([sys.executable, '-c', code], cwd=REPOSITORY, check=True, timeout=SECONDS)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY
 
-from tools.images import write_image
+from tools.data.images import write_image
 
 # What Python does not have there, and what the system refuses; set once the libraries are loaded, which were made for another system.
 WINDOWS = '''
@@ -48,7 +48,7 @@ def run(tmp_path):
     ('evaluate_fusion_results.py', '--ir ir --vi vi --fused a b --out out --workers 1 --html',
      ['out/summary.csv', 'out/page.html', 'out/means.png']),
     ('plot_loss_curves.py', '--runs losses.csv --output out', ['out/loss_curves.svg']),
-    ('make_figure.py', '--ir ir --vi vi --fused a b --out out/figure', ['out/figure.pdf']),
+    ('tools/evaluation/figure.py', '--ir ir --vi vi --fused a b --out out/figure', ['out/figure.pdf']),
 ])
 def test_what_needs_no_jittor_works(run, tmp_path, script, arguments, written):
     code, _, errors = run(script, *arguments.split())
@@ -60,9 +60,9 @@ def test_what_needs_no_jittor_works(run, tmp_path, script, arguments, written):
     ('test_conv_trans.py', '--ir ir --vi vi --out out'),
     ('train_autoencoder.py', '--path .'),
     ('train_conv_trans.py', '--path .'),
-    ('measure_cost.py', ''),
-    ('tools/warm_up.py', ''),
-    ('tools/jittor_setup.py', ''),
+    ('tools/cost/__main__.py', ''),
+    ('tools/fusing/warm_up.py', ''),
+    ('tools/runtime/setup.py', ''),
 ])
 def test_what_needs_jittor_says_to_use_wsl(run, script, arguments):
     code, output, errors = run(script, *arguments.split())

@@ -5,12 +5,12 @@ import cv2
 import numpy as np
 import pytest
 
-import align_images
-from tools.alignment import Align, align_of_matrix, aligned, read_align
+from tools.base.errors import UserError
+from tools.data import align as align_images
+from tools.data.alignment import Align, align_of_matrix, aligned, read_align
 from tools.data.displacement import align_items, displacement_doubts, estimate, find_align, is_sure, mean_distance
+from tools.data.images import luma, read_gray, read_image, write_image
 from tools.data.loader import Batches
-from tools.errors import UserError
-from tools.images import luma, read_gray, read_image, write_image
 from tools.scenes.places import make_scene
 
 KNOWN = Align(6, -2, 1.01, 0.5)

@@ -7,8 +7,8 @@ import pytest
 from reference_data import filled
 
 from network.net_autoencoder import Auto_Encoder_single
+from tools.base.errors import UserError
 from tools.data.feature_cache import FeatureCache
-from tools.errors import UserError
 from tools.runtime import jt
 
 SIZE = (64, 80)

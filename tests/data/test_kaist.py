@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from conftest import SHARED_DATA
 
+from tools.base.errors import UserError
+from tools.data.images import write_image
 from tools.data.kaist import list_images_of, list_pairs
-from tools.errors import UserError
-from tools.images import write_image
 
 
 def make(folder, names, size=(8, 10)):

@@ -2,11 +2,11 @@
 import numpy as np
 import pytest
 
+from tools.base.errors import UserError
+from tools.data.images import write_image
 from tools.data.kaist import list_images_of, list_pairs
 from tools.data.layouts import folder_pairs, source_folders, what_is_below
 from tools.data.names import modality_of, patterns_of, read_name
-from tools.errors import UserError
-from tools.images import write_image
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 from conftest import REPOSITORY, SHARED_DATA
 
 import tools.data.loader
+from tools.base.errors import UserError
+from tools.data.images import read_gray, write_image
 from tools.data.kaist import list_pairs
 from tools.data.loader import BATCHES_AHEAD, Batches
-from tools.errors import UserError
-from tools.images import read_gray, write_image
 
 SIZE = (16, 24)
 

@@ -2,9 +2,9 @@
 import pytest
 from conftest import SHARED_DATA
 
+from tools.base.errors import UserError
 from tools.data.names import patterns_of
 from tools.data.pairing import match_fused, pair_folders
-from tools.errors import UserError
 
 
 @pytest.fixture

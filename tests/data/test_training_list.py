@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY, SHARED_DATA
 
-import training_list
+from tools.base.errors import UserError
+from tools.data import lists as training_list
+from tools.data.images import write_image
 from tools.data.rebuilding import Clips, rebuild
 from tools.data.test_images import (
     ALIKE_PAIR,
@@ -22,8 +24,6 @@ from tools.data.test_images import (
     warning_of,
 )
 from tools.data.training_list import SOURCES, check_list, divide, entry_of, make_list, read_list, write_list
-from tools.errors import UserError
-from tools.images import write_image
 
 SHIPPED = REPOSITORY / 'results' / 'models' / 'training_list.tsv'
 COMMIT = 'a' * 40
@@ -54,7 +54,7 @@ def entries(folder):
 
 def run(*arguments):
     """The script's exit code."""
-    sys.argv = ['training_list.py', *map(str, arguments)]
+    sys.argv = ['training_list', *map(str, arguments)]
     return training_list.main()
 
 

@@ -8,11 +8,11 @@ import pytest
 import tifffile
 from PIL import Image
 
+from tools.base.errors import UserError
 from tools.data.doubts import value_doubts
+from tools.data.images import read_gray, write_image
 from tools.data.loader import Batches
-from tools.errors import UserError
-from tools.images import read_gray, write_image
-from tools.value_range import parse_range, range_text, stretched
+from tools.data.value_range import parse_range, range_text, stretched
 
 
 def smooth(height=40, width=56, seed=0):

@@ -7,11 +7,10 @@ import pytest
 from conftest import REFERENCE, REPOSITORY, SHARED_DATA
 from metric_functions import m
 
-from calibrate_metrics import main
-from tools.errors import UserError
-from tools.evaluation.calibration import CHECKED, UNCHECKED, calibrate, confirmation, read_reference, value_of, write_calibration
+from tools.base.errors import UserError
+from tools.data.images import write_image
+from tools.evaluation.calibration import CHECKED, UNCHECKED, calibrate, confirmation, main, read_reference, value_of, write_calibration
 from tools.evaluation.protocols import metrics_of
-from tools.images import write_image
 
 FILES = [REFERENCE / 'metrics.json', REFERENCE / 'metrics_more.json']
 

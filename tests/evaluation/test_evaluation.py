@@ -20,17 +20,17 @@ from metric_functions import m
 from scipy.stats import wilcoxon
 
 from evaluate_fusion_results import main
+from tools.base.errors import UserError
+from tools.base.tables import markdown_text
+from tools.data.images import read_gray, read_image, write_image
 from tools.data.pairing import pair_folders
-from tools.errors import UserError
 from tools.evaluation.figures import box_plot, means_chart
+from tools.evaluation.metrics import METRICS, MORE_METRICS
+from tools.evaluation.metrics.fmi import FEATURES
 from tools.evaluation.protocols import definitions, how_it_differs
 from tools.evaluation.ranking import ranking
 from tools.evaluation.report import holm, latex_table, paired_tests
 from tools.evaluation.scoring import Scores, score_methods, select_metrics
-from tools.images import read_gray, read_image, write_image
-from tools.metrics import METRICS, MORE_METRICS
-from tools.metrics.fmi import FEATURES
-from tools.tables import markdown_text
 
 SET = '21_pairs_tno'
 
@@ -735,14 +735,13 @@ def test_a_worker_that_dies_is_reported(data):
 
 
 def test_a_new_metric_is_a_function_and_a_line_of_the_table(data):
-    for name in ('evaluate_fusion_results.py', 'args_evaluate.py'):
-        shutil.copy(REPOSITORY / name, data)
+    shutil.copy(REPOSITORY / 'evaluate_fusion_results.py', data)
     shutil.copytree(REPOSITORY / 'tools', data / 'tools', ignore=shutil.ignore_patterns('__pycache__'))
-    path = data / 'tools/metrics/__init__.py'
+    path = data / 'tools/evaluation/metrics/__init__.py'
     code = path.read_text(encoding='utf-8')
     function = ('def darkest(fused, ir, vis):\n    fused, ir, vis = images(fused=fused, ir=ir, vis=vis)\n'
                 '    return float(fused.pixels.min()) + float(ir.pixels.min())\n\n\n')
-    code = code.replace('class Metric(', 'from tools.metrics.image import images\n\n\nclass Metric(')
+    code = code.replace('class Metric(', 'from tools.evaluation.metrics.image import images\n\n\nclass Metric(')
     code = code.replace('class Metric(', f'{function}class Metric(')
     code = code.replace('METRICS = (\n', "METRICS = (\n    Metric('dark_A/B', darkest, LOWER),\n")
     path.write_text(code, encoding='utf-8')
@@ -796,7 +795,7 @@ def test_published_images(shared, tmp_path, monkeypatch):
 
 ENDLESS = '''
 import multiprocessing, threading, time
-from tools.errors import run_script
+from tools.base.script import run_script
 from tools.evaluation.scoring import run_in_parallel
 def name_workers():
     while len(multiprocessing.active_children()) < 2:

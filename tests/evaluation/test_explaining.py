@@ -6,10 +6,10 @@ from metric_functions import m
 from test_evaluation import OUT, SET, SOURCES, data, picture, triple  # noqa: F401, the fixture
 
 from evaluate_fusion_results import main
-from tools.errors import UserError
+from tools.base.errors import UserError
+from tools.data.images import read_image, write_image
 from tools.evaluation.explaining import definitions_of, known_mistakes, parse_question, readings
 from tools.evaluation.protocols import ALL_PROTOCOLS, base_name, metrics_of
-from tools.images import read_image, write_image
 
 
 def mean(compute):

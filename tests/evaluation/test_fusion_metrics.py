@@ -13,9 +13,9 @@ from conftest import REFERENCE, SHARED_DATA
 from metric_functions import m
 from scipy.signal import convolve2d
 
+from tools.evaluation.metrics import METRICS, MORE_METRICS
+from tools.evaluation.metrics.image import Image
 from tools.evaluation.protocols import PROTOCOLS
-from tools.metrics import METRICS, MORE_METRICS
-from tools.metrics.image import Image
 
 pytestmark = pytest.mark.filterwarnings('error')
 

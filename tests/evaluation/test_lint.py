@@ -6,9 +6,9 @@ from conftest import REPOSITORY
 from test_evaluation import OUT, SET, SOURCES, data, table, triple  # noqa: F401, the fixture
 
 from evaluate_fusion_results import main
-from tools.errors import UserError
+from tools.base.errors import UserError
 from tools.evaluation.lint import lint_file, metric_of
-from tools.metrics.information import en, mi
+from tools.evaluation.metrics.information import en, mi
 
 PUBLISHED = REPOSITORY / 'tests/evaluation/published_tables.md'
 

@@ -13,11 +13,11 @@ import pytest
 from test_evaluation import SET, SOURCES, data, picture, table  # noqa: F401, the fixture
 
 from evaluate_fusion_results import main
+from tools.data.images import read_gray, write_image
 from tools.data.pairing import Pair, Pairing
 from tools.evaluation import page as page_module
 from tools.evaluation.report import paired_tests
 from tools.evaluation.scoring import Scores, select_metrics
-from tools.images import read_gray, write_image
 
 BROWSERS = [browser for browser in ('chromium', 'google-chrome') if shutil.which(browser)]
 NAMES = ['--names', 'A & <b>', '方法']

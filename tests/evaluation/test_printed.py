@@ -2,7 +2,7 @@
 import pandas as pd
 import pytest
 
-from tools.errors import UserError
+from tools.base.errors import UserError
 from tools.evaluation.printed import compare_with_printed, main
 
 HEAD = 'folder,metric,method,printed,source\n'

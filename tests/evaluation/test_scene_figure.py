@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from test_evaluation import SET, data, picture  # noqa: F401, the fixture
 
-from make_figure import main
-from tools.errors import UserError
+from tools.base.errors import UserError
+from tools.data.images import read_image, write_image
+from tools.evaluation.figure import main
 from tools.evaluation.scene_figure import (
     INFRARED,
     VISIBLE,
@@ -19,7 +20,6 @@ from tools.evaluation.scene_figure import (
     difference_figure,
     parse_boxes,
 )
-from tools.images import read_image, write_image
 
 SOURCES = ['--ir', f'images/{SET}/ir', '--vi', f'images/{SET}/vis', '--out', 'fig/x']
 

@@ -9,13 +9,13 @@ from fusion_runs import pair_of, write_run
 import evaluate_fusion_results
 import test_color_image
 import test_conv_trans
-from tools.alignment import Align, aligned, read_align
+from tools.base.errors import UserError
+from tools.data.alignment import Align, aligned, read_align
 from tools.data.displacement import mean_distance
 from tools.data.fused_folders import noted_sources
-from tools.errors import UserError
-from tools.fuser import load_fuser, scaled
+from tools.data.images import list_images, luma, read_gray, read_image, write_image
+from tools.fusing.fuser import load_fuser, scaled
 from tools.fusing.sequences import RANGE_FILE, UNSCALED, common_range
-from tools.images import list_images, luma, read_gray, read_image, write_image
 from tools.scenes.places import make_scene
 
 RUN = 'fuse_20261122_101500'
@@ -162,7 +162,7 @@ def test_a_sequence_that_was_stopped_goes_on_and_frames_can_be_added(fuse, tmp_p
         fused.append(ir)
         return unscaled(self, ir, vis)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr('tools.fuser.Fuser.unscaled', stopped_at_the_third)
+        patch.setattr('tools.fusing.fuser.Fuser.unscaled', stopped_at_the_third)
         fuse('--sequence')
     kept = len(list((tmp_path / 'out' / UNSCALED).iterdir()))
     assert 0 < kept <= 2 and list_images(tmp_path / 'out') == []

@@ -10,17 +10,17 @@ from conftest import REPOSITORY
 from fusion_runs import encoder_weights, fusion_weights, pair_of, write_run
 from reference_data import filled, load
 
-import tools.fuser
-import tools.runtime
+import tools.fusing.fuser
+import tools.runtime.loading
 from network import strips
 from network.layers import ConvLayer, MaxPool2, Upsample2, reach
 from network.net_autoencoder import Auto_Encoder_single
 from network.net_conv_trans import Decoder_fusion, Trans_FuseNet
 from network.strips import fuse_pair
 from network.variants import VARIANTS
-from tools.errors import UserError
-from tools.fuser import load_fuser
-from tools.images import luma, rgb_to_ycrcb
+from tools.base.errors import UserError
+from tools.data.images import luma, rgb_to_ycrcb
+from tools.fusing.fuser import load_fuser
 from tools.runtime import jt, nn
 from tools.weights import fusion as fusion_files
 from tools.weights.checkpoint import load_weights, save_weights
@@ -144,7 +144,7 @@ def test_a_few_pixels_that_take_the_range_are_doubted(run, monkeypatch):
         image = np.linspace(0, 100, ir.size, dtype=np.float32).reshape(ir.shape)
         image.flat[:spots] = 255
         return {'out': image}
-    monkeypatch.setattr('tools.fuser.fuse_pair', spoilt)
+    monkeypatch.setattr('tools.fusing.fuser.fuse_pair', spoilt)
     pair = pair_of(100, 100)
     signed, bounded = load_fuser(run), load_fuser(run, deep_shares='bounded')
     for spots in (1, 8):  # noqa: B007, `spoilt` reads it
@@ -160,14 +160,14 @@ def test_eager_execution_of_the_users_own_does_not_reach_the_network(run, monkey
     def fuse_pair(networks, ir, vis):
         seen.append(jt.flags.lazy_execution)
         return {'out': ir}
-    monkeypatch.setattr(tools.fuser, 'fuse_pair', fuse_pair)
+    monkeypatch.setattr(tools.fusing.fuser, 'fuse_pair', fuse_pair)
     monkeypatch.setattr(jt.flags, 'lazy_execution', 0)
     load_fuser(run)(*np.random.RandomState(0).randint(0, 256, (2, 16, 16)).astype(np.uint8))
     assert (seen, jt.flags.lazy_execution) == ([1], 0)
 
 
 def test_a_fork_of_the_process_that_loaded_it_is_refused(fuser, run, monkeypatch):
-    monkeypatch.setattr(tools.runtime, 'LOADED_BY', os.getppid())
+    monkeypatch.setattr(tools.runtime.loading, 'LOADED_BY', os.getppid())
     for compute in (lambda: load_fuser(run), lambda: fuser(*np.random.RandomState(0).randint(0, 256, (2, 16, 16)).astype(np.uint8))):
         with pytest.raises(UserError, match='in a fork'):
             compute()
@@ -179,7 +179,7 @@ def test_a_fork_of_the_process_that_loaded_it_is_refused(fuser, run, monkeypatch
 def test_memory_that_does_not_suffice_is_one_line(run, monkeypatch, error):
     def fail(*_):
         raise error
-    monkeypatch.setattr('tools.fuser.fuse_pair', fail)
+    monkeypatch.setattr('tools.fusing.fuser.fuse_pair', fail)
     with pytest.raises(UserError, match='^the memory does not suffice for 56×40 pixels [^\n]*$'):
         load_fuser(run)(*pair_of(40, 56))
     error = RuntimeError('another')
@@ -305,7 +305,7 @@ import json, re, sys
 sys.path[:0] = [{str(REPOSITORY)!r}, {str(REPOSITORY / 'tests')!r}]
 import numpy as np
 from fusion_runs import pair_of
-from tools.fuser import load_fuser
+from tools.fusing.fuser import load_fuser
 fuser = load_fuser({str(run)!r})
 def status(name):
     return int(re.search(name + r':\\s+(\\d+)', open('/proc/self/status').read()).group(1))
@@ -334,7 +334,7 @@ print(json.dumps({'loaded': loaded, 'memory': memory}))
 def test_warming_up_compiles_all_that_fusing_needs(run):
     before, after = in_new_process(run, '''
 from network.strips import fuse_pair
-from tools import warm_up
+from tools.fusing import warm_up
 from tools.weights.fusion import SHIPPED
 warm_up.main()
 before = libraries()

@@ -15,14 +15,14 @@ from fusion_runs import pair_of, write_run
 import evaluate_fusion_results
 import test_color_image
 import test_conv_trans
+from tools.base.errors import UserError
+from tools.data.images import list_images, luma, read_gray, read_image, write_image
 from tools.data.pairing import pair_folders
-from tools.errors import UserError
-from tools.fuser import load_fuser
+from tools.data.value_range import stretched
 from tools.fusing.folders import find_test_sets
+from tools.fusing.fuser import load_fuser
 from tools.fusing.pictures import CELL_WIDTH, LABEL_HEIGHT, feature_mosaic
-from tools.images import list_images, luma, read_gray, read_image, write_image
 from tools.scenes.places import make_scene
-from tools.value_range import stretched
 from tools.weights import fusion as fusion_files
 
 RUN = 'fuse_20261122_101500'
@@ -344,7 +344,7 @@ def test_results_of_other_images_are_not_mixed(fuse, tmp_path):
 
 def test_a_doubtful_picture_is_written_and_named_with_the_option(fuse, tmp_path, capsys, monkeypatch):
     write_set(tmp_path / 'images' / 'some', sizes=((24, 32),))
-    monkeypatch.setattr('tools.fuser.MOST', -1)  # any picture's brightest and darkest pixels take more
+    monkeypatch.setattr('tools.fusing.fuser.MOST', -1)  # any picture's brightest and darkest pixels take more
     assert fuse(test_conv_trans, '--test_set', 'some', '--out', 'out') == 1
     errors = capsys.readouterr().err
     assert re.search(r'problems \(1\):\n  IR1.png is doubtful: 2 ‰ of the pixels.*--deep_shares bounded', errors)

@@ -5,8 +5,8 @@ from reference_data import assert_digests, digest, filled, filled_weights, load,
 
 from network.loss import msssim
 from network.net_autoencoder import Auto_Encoder_single
-from tools.optimizer import Adam
 from tools.runtime import jt
+from tools.training.optimizer import Adam
 
 FORWARD = 2e-5  # of the largest value
 LOSS, GRADIENT_SAMPLES, MSSSIM = 1e-5, 5e-4, 1e-5

@@ -9,9 +9,9 @@ from network.loss import Gradient_loss, Order_loss
 from network.net_autoencoder import Auto_Encoder_single
 from network.net_conv_trans import Trans_FuseNet
 from network.variants import DEEP_SHARES, VARIANTS
-from tools.errors import UserError
-from tools.optimizer import Adam
+from tools.base.errors import UserError
 from tools.runtime import jt
+from tools.training.optimizer import Adam
 from tools.weights.networks import build_fusion
 
 CAM = 2e-5  # of the largest value

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY
 
-from tools.errors import UserError
-from tools.images import list_images, luma, read_image
+from tools.base.errors import UserError
+from tools.data.images import list_images, luma, read_image
 from tools.scenes.drawing import Scene
 from tools.scenes.folders import TEST_SIZES, write_database, write_test_folders
 from tools.scenes.places import NIGHT, SUNNY, car, make_scene, paint_land, person, smoke, tree
@@ -201,8 +201,7 @@ def test_test_folders(tmp_path):
 
 
 def run_make_scenes(*arguments):
-    command = [sys.executable, str(REPOSITORY / 'make_scenes.py'), *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+    return subprocess.run([sys.executable, '-m', 'tools.scenes', *arguments], cwd=REPOSITORY, capture_output=True, text=True)
 
 
 def test_script(tmp_path):
@@ -225,4 +224,5 @@ def test_script_refuses_nonsense_in_one_line(tmp_path):
         result = run_make_scenes('--folder', str(tmp_path), *arguments)
         assert result.returncode == 1
         assert result.stderr.startswith('error: ') and result.stderr.count('\n') == 1, result.stderr
+        assert 'setting' in result.stderr or '(see python -m tools.scenes --help)' in result.stderr or '5000' in result.stderr
     assert not list(tmp_path.rglob('*.*'))

@@ -9,7 +9,7 @@ from reference_data import load
 
 import train_autoencoder
 import train_conv_trans
-from tools.images import write_image
+from tools.data.images import write_image
 from tools.weights.checkpoint import save_weights
 
 BOUND = 1e-3  # of the first steps, as of the whole trajectories

@@ -27,16 +27,17 @@ import tools.training.run
 import train_autoencoder
 import train_conv_trans
 from network import layers, operators
+from tools.base.errors import UserError
+from tools.base.script import run_script
 from tools.curves.reading import read_runs
 from tools.data.frames import check_frames, note_frames
+from tools.data.images import read_gray, read_image, write_image
 from tools.data.kaist import list_pairs
 from tools.data.loader import Batches
 from tools.data.training_list import entry_of, read_list, sha256_of
-from tools.errors import UserError, run_script
-from tools.images import read_gray, read_image, write_image
-from tools.optimizer import Adam
 from tools.runtime import jt, nn, set_seed
 from tools.scenes.folders import write_database
+from tools.training.optimizer import Adam
 from tools.training.run import TrainingRun, learning_rate
 from tools.training.run_folder import find_run, new_run_folder, read_settings, save_settings
 from tools.weights.checkpoint import load_state, load_weights, save_weights

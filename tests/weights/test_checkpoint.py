@@ -25,11 +25,11 @@ import numpy as np
 import pytest
 from conftest import REFERENCE, REPOSITORY, full_disk
 
-from convert_checkpoint import convert
 from network.net_conv_trans import Trans_FuseNet
 from network.variants import VARIANTS, Variant
-from tools.errors import UserError
+from tools.base.errors import UserError
 from tools.weights.checkpoint import Weights, check_fits, fingerprint, load_state, load_weights, recognise, save_state, save_weights
+from tools.weights.convert import convert
 from tools.weights.networks import build_fusion, restore, weights_of
 from tools.weights.torch_file import COUNT, LEGACY_MAGIC, read_torch, write_torch
 from tools.weights.torch_pickle import NAMES
@@ -682,7 +682,7 @@ MEMORY_ALLOWED = 200 * 1024  # kB, with Python and numpy
 LOAD_ALL = """
 import re, resource, sys
 from tools.weights.checkpoint import load_weights
-from tools.errors import UserError
+from tools.base.errors import UserError
 resource.setrlimit(resource.RLIMIT_AS, (4 * 2 ** 30, 4 * 2 ** 30))
 for path in sys.argv[1:]:
     try:
@@ -923,7 +923,7 @@ save_state(sys.argv[1], {{}}, {{'step': 2}})
     assert sorted(path.name for path in tmp_path.iterdir()) == ['state_1.bin', 'state_2.bin']
 
 
-# ---- convert_checkpoint.py
+# ---- tools.weights.convert
 
 @pytest.mark.parametrize('arrays, kind, variant', [(state_dict('ae'), 'auto_encoder', 'standard'),
                                                    (state_dict('fuse'), 'fusion', 'standard'),
@@ -1002,7 +1002,7 @@ def test_conversion_on_the_command_line(tmp_path, auto_encoder):
     source, target = tmp_path / 'w.safetensors', tmp_path / 'w.model'
     save_weights(source, auto_encoder, {})
     target.write_text('old')
-    command = [sys.executable, 'convert_checkpoint.py', str(source), str(target)]
+    command = [sys.executable, '-m', 'tools.weights.convert', str(source), str(target)]
     refused = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert (refused.returncode, refused.stdout, target.read_text()) == (1, '', 'old')
     assert refused.stderr == f'error: {target} exists: choose another name, or give --overwrite\n'

@@ -6,16 +6,16 @@ import pytest
 from conftest import REPOSITORY
 from fusion_runs import pair_of, write_run
 
-from convert_checkpoint import convert
-from ship_weights import CHECKSUMS, ship, training_pairs
-from tools.errors import UserError
-from tools.fuser import load_fuser
-from tools.images import luma
+from tools.base.errors import UserError
+from tools.data.images import luma
+from tools.fusing.fuser import load_fuser
 from tools.scenes.folders import write_database
 from tools.scenes.places import make_scene
 from tools.weights.checkpoint import load_weights, save_weights
+from tools.weights.convert import convert
 from tools.weights.fusion import SHIPPED, load_fusion_model
 from tools.weights.levelling import patch_pattern
+from tools.weights.ship import CHECKSUMS, ship, training_pairs
 
 LARGEST_FILE = 50 * 10 ** 6
 

@@ -6,8 +6,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from tools.base.figures import figure_style, label_log_axis
 from tools.curves.reading import LABELS, Run, epoch_means, relative_difference, smoothed
-from tools.figures import figure_style, label_log_axis
 
 WIDTH = 8.5  # inches; at README width (850 pixels) a point of text is then 1.4 pixels
 PANELS_PER_ROW = 3

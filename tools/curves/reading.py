@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import scipy.io
 
-from tools.errors import UserError
-from tools.files import printable
-from tools.images import natural_key
+from tools.base.errors import UserError
+from tools.base.files import printable
+from tools.data.images import natural_key
 
 TOTAL = 'total loss'
 LABELS = {'recon loss': 'reconstruction loss', 'ssim loss': 'SSIM loss', 'pix loss': 'pixel loss', 'gra loss': 'gradient loss'}

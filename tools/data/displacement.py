@@ -11,10 +11,10 @@ import numpy as np
 from scipy import fft
 from tqdm import tqdm
 
-from tools.alignment import AFFINE, EACH, Align, align_of_matrix
-from tools.errors import UserError
-from tools.images import fitted, read_gray
-from tools.threads import in_order
+from tools.base.errors import UserError
+from tools.base.threads import in_order
+from tools.data.alignment import AFFINE, EACH, Align, align_of_matrix
+from tools.data.images import fitted, read_gray
 
 SMALL, LARGE, LARGEST = 128, 256, 512  # pixels that the shorter side of images is brought to; the last only of larger ones
 REACH = 16  # pixels of the small images, to each side: an eighth of the shorter one

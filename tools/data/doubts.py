@@ -3,9 +3,9 @@ from collections import defaultdict
 
 import numpy as np
 
-from tools.errors import UserError
-from tools.images import read_as_stored
-from tools.value_range import AUTO, limits
+from tools.base.errors import UserError
+from tools.data.images import read_as_stored
+from tools.data.value_range import AUTO, limits
 
 LOOKED_AT = 64  # files of each modality, evenly spread: a training has thousands
 ENOUGH = 512  # rows or columns: of larger images only some are looked at
@@ -16,7 +16,7 @@ ALPHA_VALUES, ALPHA_BETWEEN = 32, 0.5  # an alpha channel that is a mask has few
 
 
 def value_doubts(ir_files, vi_files, ir_range=None):
-    """Lines to show, one for each kind of doubt about infrared and about visible files. ir_range: from `tools.value_range.parse_range`.
+    """Lines to show, one for each kind of doubt about infrared and about visible files. ir_range: from `parse_range`.
 
     Of many files some are looked at. Those that cannot be read are passed over: whoever uses them names them.
     """

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tools.errors import UserError
-from tools.files import lock
+from tools.base.errors import UserError
+from tools.base.files import lock
+from tools.data.value_range import range_text
 from tools.runtime import jt
-from tools.value_range import range_text
 
 DIGEST = 16  # hexadecimal digits of the file's name
 GIB = 2 ** 30
@@ -21,8 +21,8 @@ GIB = 2 ** 30
 def open_caches(folder, encoders, items, size, ranges, align=None):
     """A FeatureCache in `folder` for each of the encoders, None if folder is None; says what is in them. items: tuples of paths.
 
-    ranges: for each of the encoders, of the values of its images, as from tools.value_range.parse_range. align: how infrared images, the
-    first of each item, are moved, a tools.alignment.Align or {item: Align}.
+    ranges: for each of the encoders, of the values of its images, as from tools.data.value_range.parse_range. align: how infrared images,
+    the first of each item, are moved, a tools.data.alignment.Align or {item: Align}.
     """
     if folder is None:
         return None

@@ -5,8 +5,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tools.errors import UserError
-from tools.files import write_text
+from tools.base.errors import UserError
+from tools.base.files import write_text
 
 FRAMES = 'frames.json'  # in a run's folder
 # Two files are the same image if they are as long and begin alike. To read them whole would take minutes for 20,000 pairs on a network

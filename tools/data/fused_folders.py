@@ -4,14 +4,14 @@ import os
 from pathlib import Path
 from typing import Any, List, NamedTuple, Optional, Tuple
 
-from tools.alignment import Align, read_align
+from tools.base.errors import UserError
+from tools.base.files import found_from, write_text
+from tools.data.alignment import Align, read_align
+from tools.data.images import IMAGE_EXTENSIONS
 from tools.data.layouts import source_folders
 from tools.data.names import Patterns, patterns_of
 from tools.data.pairing import pair_folders
-from tools.errors import UserError
-from tools.files import found_from, write_text
-from tools.images import IMAGE_EXTENSIONS
-from tools.value_range import parse_range, range_text
+from tools.data.value_range import parse_range, range_text
 
 METRICS_FOLDER = 'metrics'  # in `output`: the results of evaluation
 # Beside the fused images, by the fusing scripts: {"ir": folder, "vi": folder, …}, or lists of single files, with where they start from
@@ -24,8 +24,8 @@ class Sources(NamedTuple):
     pairs: Tuple[Tuple[Path, Path], ...]  # the infrared and the visible folder, or pairs of single files
     patterns: Optional[Patterns] = None   # by which names in the folders were paired, if asked for
     resize: bool = False                  # whether infrared images were made to fit the visible ones
-    ir_range: Any = None                  # by which they were read, as from tools.value_range.parse_range
-    align: Any = None                     # by which they were moved then, as from tools.alignment.read_align
+    ir_range: Any = None                  # by which they were read, as from tools.data.value_range.parse_range
+    align: Any = None                     # by which they were moved then, as from tools.data.alignment.read_align
 
     def pairing(self):
         """The pairs of files -> tools.data.pairing.Pairing. UserError as from `pair_folders`."""

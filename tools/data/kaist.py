@@ -12,12 +12,12 @@ from typing import List, NamedTuple, Tuple
 
 from tqdm import tqdm
 
+from tools.base.errors import UserError
+from tools.base.threads import in_order
+from tools.data.images import describe_others, image_size
 from tools.data.layouts import find_layout, layout_of, pair_of
 from tools.data.names import seem_swapped
 from tools.data.pairing import find_partners
-from tools.errors import UserError
-from tools.images import describe_others, image_size
-from tools.threads import in_order
 
 MODALITY_NAMES = {'ir': 'infrared', 'vi': 'visible'}
 LAYOUTS = {'ir': 'set00/V000/lwir/I00000.jpg', 'vi': 'set00/V000/visible/I00000.jpg'}, {'ir': 'ir/1.png', 'vi': 'vi/1.png'}

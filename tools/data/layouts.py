@@ -15,10 +15,10 @@ from itertools import product
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Tuple
 
+from tools.base.errors import UserError
+from tools.data.images import describe_others, image_size, is_image
 from tools.data.names import Patterns, folded, make_partners, modality_of, read_name
 from tools.data.pairing import BY_A_WORD, NAMED_AT_MOST, find_partners
-from tools.errors import UserError
-from tools.images import describe_others, image_size, is_image
 
 OTHER = {'ir': 'vi', 'vi': 'ir'}
 

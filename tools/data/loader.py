@@ -11,11 +11,11 @@ from typing import Dict, List, NamedTuple, Tuple
 import cv2
 import numpy as np
 
-from tools.alignment import aligned
-from tools.errors import UserError
-from tools.images import fitted, read_gray
-from tools.processes import COUNT, NUMBER
-from tools.threads import in_order
+from tools.base.errors import UserError
+from tools.base.mpi import COUNT, NUMBER
+from tools.base.threads import in_order
+from tools.data.alignment import aligned
+from tools.data.images import fitted, read_gray
 
 BATCHES_AHEAD = 2  # per worker; bounds the memory, and the work still under way when the loop is left
 SMALLEST_CROP = 0.6  # share of the image's height and width that augmenting keeps at least
@@ -35,8 +35,8 @@ class Batches:
     cache    keep decoded images in memory: height·width bytes each (with `augment` in their full size)
     augment  random crop and left-right flip, the same for both of a pair
     report   function that is given a line of text for each broken file
-    ranges   of the values of each file of an item, as from tools.value_range.parse_range; None: all as they are
-    align    how infrared images of pairs are moved, a tools.alignment.Align for all or {pair: Align}; None: not at all
+    ranges   of the values of each file of an item, as from tools.data.value_range.parse_range; None: all as they are
+    align    how infrared images of pairs are moved, a tools.data.alignment.Align for all or {pair: Align}; None: not at all
     share    which of `shares` equal parts of each batch to give, counted from 0; by default that of this process
 
     The same items, seed and epoch give the same batches, with any number of workers; a last partial batch is dropped.

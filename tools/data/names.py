@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Optional, Tuple
 
-from tools.errors import UserError
+from tools.base.errors import UserError
 
 MODALITY = {
     **dict.fromkeys(('ir', 'infrared', 'thermal', 'lwir', 'mwir', 'tir', 'fir', 'inf', 'th', 't', 'g', 'previewdata'), 'ir'),

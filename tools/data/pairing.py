@@ -4,10 +4,10 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Tuple
 
+from tools.base.errors import UserError
+from tools.base.files import printable
+from tools.data.images import list_images, natural_key, other_files
 from tools.data.names import common_part, folded, make_partners, read_name, seem_swapped
-from tools.errors import UserError
-from tools.files import printable
-from tools.images import list_images, natural_key, other_files
 
 NAMED_AT_MOST = 5  # files in an error message
 SAME_NAME, BY_WORDS, BY_A_WORD, AS_ASKED = range(4)  # why two files are a pair

@@ -20,11 +20,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from tools.base.errors import UserError
+from tools.base.files import whole_file
+from tools.data.images import read_gray
 from tools.data.test_images import ALIKE_PAIR, MODALITIES, distances, perceptual_hash
 from tools.data.training_list import origins, sha256_of, some
-from tools.errors import UserError
-from tools.files import whole_file
-from tools.images import read_gray
 
 MISSING, CHANGED = 'missing', 'changed, or of another commit'
 THERE = 'another picture is there already, move it away'

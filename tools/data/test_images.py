@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tools.images import read_gray
+from tools.data.images import read_gray
 
 TABLE = Path(__file__).with_name('test_images.tsv')
 MODALITIES = 'infrared', 'visible'

@@ -17,11 +17,11 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from tools.base.errors import UserError
+from tools.base.files import write_text
+from tools.data.images import is_image
 from tools.data.kaist import list_images_of, list_pairs
 from tools.data.test_images import MODALITIES, perceptual_hash_of
-from tools.errors import UserError
-from tools.files import write_text
-from tools.images import is_image
 
 FILES = tuple(f'{column}{modality}' for column in ('', 'sha256 ', 'hash ') for modality in MODALITIES)
 PART = 'part'

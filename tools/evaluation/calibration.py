@@ -1,16 +1,19 @@
 """Our metrics beside the toolboxes of the field, on the same real images: `tests/reference/metrics*.json` have their values."""
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import List, NamedTuple
 
 import pandas as pd
 
-from tools.errors import UserError
+from tools.base.errors import UserError
+from tools.base.files import write_text
+from tools.base.script import run_script
+from tools.base.settings import parse_settings, setting
+from tools.base.tables import markdown_table, write_csv
+from tools.data.images import read_gray
+from tools.evaluation.metrics.image import Image
 from tools.evaluation.protocols import ALL_PROTOCOLS, metrics_of
-from tools.files import write_text
-from tools.images import read_gray
-from tools.metrics.image import Image
-from tools.tables import markdown_table, write_csv
 
 SHOWN_TRIPLE = 'CF1'  # whose values the page shows; the CSV file has all
 TANG, TANG_HARD, TANG_FMI, TANG_PORT = 'tang_matlab_octave', 'tang_matlab_octave_hard', 'tang_fmi', 'metric_python'
@@ -22,10 +25,10 @@ LIU, LIU_NUMPY, MEFB, FLAT_EXACT, HAN = ('zliu_octave', 'zliu_numpy_where_octave
 ORIGIN = {TANG: 'tang', TANG_HARD: 'tang', TANG_FMI: 'tang', TANG_PORT: 'tang',
           CDDFUSE: 'cddfuse', VIFB: 'vifb', HLI: 'hli', PLUGIN: 'plug-in', TANG_2022: 'tang', TANG_2022_ORDER: 'tang',
           LIU: 'liu', LIU_NUMPY: 'liu', MEFB: 'liu', FLAT_EXACT: 'liu', HAN: 'han'}
-
 PAGE = '''# The metrics beside the toolboxes they were checked against
 
-Made by `python calibrate_metrics.py` from `tests/reference/metrics*.json`: the toolboxes were run on {triples} real triples of gray images.
+Made by `python -m tools.evaluation.calibration` from `tests/reference/metrics*.json`: the toolboxes were run
+on {triples} real triples of gray images.
 Shown are the values of the triple {shown}, and the largest relative difference over all of them; [every value](calibration.csv).
 A metric without a protocol behind its name is ours; `--protocol all` shows which toolboxes share it. Code of one origin, such as
 Tang's toolbox and its Python port, counts as one source.
@@ -185,3 +188,25 @@ def write_calibration(reference, table, folder):
     page = PAGE.format(triples=len(reference['triples']), shown=SHOWN_TRIPLE, table=markdown_table(head, rows, texts=3),
                        implementations=implementations)
     write_text(Path(folder, 'README.md'), page)
+
+
+@dataclass
+class Args:
+    reference: List[str] = setting(['./tests/reference/metrics.json', './tests/reference/metrics_more.json'],
+                                   "files with the toolboxes' values, and the images they are of")
+    folder: str = setting('../shared', 'the folder that the paths of these images start from')
+    out: str = setting('./results/calibration', 'the folder for the page and the table')
+
+
+def main(arguments=None):
+    settings = parse_settings(Args, __doc__, arguments)
+    reference = read_reference(settings.reference)
+    table = calibrate(reference, settings.folder)
+    write_calibration(reference, table, settings.out)
+    worst = table.loc[table['relative difference'].abs().idxmax()]
+    print(f'{len(table)} values; the largest relative difference is {worst["relative difference"]:.1e}, of {worst["metric"]} from '
+          f'{worst["implementation"]}: {settings.out}')
+
+
+if __name__ == '__main__':
+    run_script(main)

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from tools.alignment import Align, align_of_matrix, aligned
+from tools.data.alignment import Align, align_of_matrix, aligned
 from tools.data.displacement import DISPLACED, estimate, is_sure, mean_distance
+from tools.data.images import fitted, luma, read_gray
 from tools.data.pairing import match_fused
+from tools.evaluation.metrics import METRICS
 from tools.evaluation.scoring import run_in_parallel
-from tools.images import fitted, luma, read_gray
-from tools.metrics import METRICS
 from tools.scenes.places import make_scene
 
 SHIFTS = 0.5, 20.          # pixels by which pairs are displaced, as often from 1 to 2 as from 2 to 4

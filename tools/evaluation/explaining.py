@@ -7,15 +7,15 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from tools.errors import UserError
+from tools.base.errors import UserError
+from tools.evaluation.metrics import of_fused
+from tools.evaluation.metrics.features import ag, ei, nabf, sd
+from tools.evaluation.metrics.image import PEAK, Image
+from tools.evaluation.metrics.information import en, mi
+from tools.evaluation.metrics.perception import vif
+from tools.evaluation.metrics.similarity import cc, ms_ssim, mse, psnr, scd, ssim
 from tools.evaluation.protocols import ALL_PROTOCOLS, base_name, definitions
 from tools.evaluation.scoring import match_methods, read_planes, run_in_parallel, select_metrics
-from tools.metrics import of_fused
-from tools.metrics.features import ag, ei, nabf, sd
-from tools.metrics.image import PEAK, Image
-from tools.metrics.information import en, mi
-from tools.metrics.perception import vif
-from tools.metrics.similarity import cc, ms_ssim, mse, psnr, scd, ssim
 
 NEAREST = 5  # explanations shown
 

@@ -5,8 +5,8 @@ import numpy as np
 import seaborn
 from matplotlib.figure import Figure
 
+from tools.base.figures import figure_style, save_figure, warn_of_missing_glyphs
 from tools.evaluation.protocols import base_name
-from tools.figures import figure_style, save_figure, warn_of_missing_glyphs
 
 PALETTE = 'husl'
 PANELS_PER_ROW = 3

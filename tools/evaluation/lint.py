@@ -9,11 +9,11 @@ from typing import List, NamedTuple, Optional
 
 import numpy as np
 
-from tools.errors import UserError
+from tools.base.errors import UserError
+from tools.data.images import read_gray
+from tools.evaluation.metrics import HIGHER, LOWER
+from tools.evaluation.metrics.information import mi
 from tools.evaluation.protocols import base_name, definitions
-from tools.images import read_gray
-from tools.metrics import HIGHER, LOWER
-from tools.metrics.information import mi
 
 ALIASES = {'entropy': 'EN', 'std': 'SD', 'variance': 'SD', 'qab/f': 'Qabf', 'nab/f': 'Nabf', 'fmi': 'FMI'}
 LOWER_THERE = {'niqe', 'niq', 'bri', 'brisque', 'lpips', 'fid'}  # no metrics of ours; arrows say it of others

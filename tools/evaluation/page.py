@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from tools.alignment import align_for, aligned
-from tools.errors import UserError
+from tools.base.errors import UserError
+from tools.base.files import write_text
+from tools.data.alignment import align_for, aligned
+from tools.data.images import SIXTEEN_TO_EIGHT_BIT, fitted, read_gray, read_image
 from tools.evaluation.ranking import describe_ranking, ranking, verdict
 from tools.evaluation.report import MISSING, decimals_of, describe, places, summary
-from tools.files import write_text
-from tools.images import SIXTEEN_TO_EIGHT_BIT, fitted, read_gray, read_image
 
 TEMPLATE = Path(__file__).with_suffix('.html')
 MAX_BYTES = 20_000_000  # of all images in the page; larger ones are slow to open and do not pass as an attachment

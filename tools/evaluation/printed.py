@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from tools.errors import UserError, run_script
-from tools.tables import markdown_table, write_csv
+from tools.base.errors import UserError
+from tools.base.script import run_script
+from tools.base.tables import markdown_table, write_csv
 
 PRINTED, DELTA = 'printed.csv', 'delta.csv'
 OURS = 'ours'  # the row of our weights in each summary.csv

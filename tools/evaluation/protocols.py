@@ -10,12 +10,12 @@ from typing import Dict, List, NamedTuple, Tuple
 import cv2
 import numpy as np
 
-from tools.metrics import LOWER, METRICS, MORE_METRICS, Metric
-from tools.metrics.features import ag, artefacts, edges_kept, nabf, orientation_of, sd, sf
-from tools.metrics.image import PEAK, Image, images, levels, ratio, stretched
-from tools.metrics.information import en, fmi, mi, tsallis_quality
-from tools.metrics.perception import information_fidelity
-from tools.metrics.similarity import gaussian_ssim, mse, psnr, ssim
+from tools.evaluation.metrics import LOWER, METRICS, MORE_METRICS, Metric
+from tools.evaluation.metrics.features import ag, artefacts, edges_kept, nabf, orientation_of, sd, sf
+from tools.evaluation.metrics.image import PEAK, Image, images, levels, ratio, stretched
+from tools.evaluation.metrics.information import en, fmi, mi, tsallis_quality
+from tools.evaluation.metrics.perception import information_fidelity
+from tools.evaluation.metrics.similarity import gaussian_ssim, mse, psnr, ssim
 
 DEFAULT_PROTOCOL = 'default'
 ALL_PROTOCOLS = 'all'

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tools.base.files import write_text
+from tools.base.tables import markdown_table, markdown_text, terminal_table, write_csv
 from tools.evaluation.report import MISSING, latex_table, scored_on
-from tools.files import write_text
-from tools.tables import markdown_table, markdown_text, terminal_table, write_csv
 
 INCOMPLETE = '†'  # marks a method that lacks images which others have
 SIGNIFICANT = 0.05

@@ -6,9 +6,9 @@ from typing import List, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tools.files import write_text
-from tools.tables import markdown_table, markdown_text, terminal_table, write_csv
-from tools.value_range import range_text
+from tools.base.files import write_text
+from tools.base.tables import markdown_table, markdown_text, terminal_table, write_csv
+from tools.data.value_range import range_text
 
 MISSING = '–'
 METRICS_PER_TABULAR = 6  # so many columns `mean ± std` fit the width of a printed page

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from tools.errors import UserError
-from tools.figures import figure_style
-from tools.images import SIXTEEN_TO_EIGHT_BIT, luma
+from tools.base.errors import UserError
+from tools.base.figures import figure_style
+from tools.data.images import SIXTEEN_TO_EIGHT_BIT, luma
 
 INFRARED, VISIBLE = 'Infrared', 'Visible'
 ENLARGED = 'below', 'corner', 'no'

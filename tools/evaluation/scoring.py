@@ -16,16 +16,16 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from tools.alignment import align_for, aligned
+from tools.base.errors import UserError
+from tools.base.files import printable
+from tools.data.alignment import align_for, aligned
+from tools.data.images import SIXTEEN_TO_EIGHT_BIT, fitted, list_images, read_gray, read_image
 from tools.data.pairing import FUSED_PREFIX, match_fused
-from tools.errors import UserError
+from tools.evaluation.metrics import Metric
+from tools.evaluation.metrics.image import Image
+from tools.evaluation.metrics.similarity import psnr, ssim
 from tools.evaluation.protocols import ALL, EVERY, base_name, metrics_of
-from tools.files import printable
-from tools.images import SIXTEEN_TO_EIGHT_BIT, fitted, list_images, read_gray, read_image
-from tools.metrics import Metric
-from tools.metrics.image import Image
-from tools.metrics.similarity import psnr, ssim
-from tools.processes import by_all, can_start_processes, cores
+from tools.runtime.processes import by_all, can_start_processes, cores
 
 MOST_WORKERS = 60 if sys.platform == 'win32' else sys.maxsize  # of a ProcessPoolExecutor
 
@@ -86,7 +86,8 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
 
     folders: a method's name -> its folder. pairing: from `tools.data.pairing.pair_folders`. metrics: from `select_metrics`.
     workers: processes, 0 for one per core that may be used. resize: make infrared images fit the visible ones, as fusing does.
-    ir_range: of their values, from `tools.value_range.parse_range`. align: how they are moved, as from `tools.alignment.read_align`.
+    ir_range: of their values, from `tools.data.value_range.parse_range`. align: how they are moved, as from
+    `tools.data.alignment.read_align`.
     What cannot be scored is left out and named in Scores.problems: files, and methods whose folder holds no image of any pair or two
     of one.
     Raises UserError if no method is left.
@@ -262,7 +263,8 @@ def _together(planes):
 def run_in_parallel(function, tasks, workers, unit='image'):
     """[function(task) for each task], computed by so many worker processes, 0 for all cores, or here if one is enough.
 
-    Several processes that mpirun started (tools/processes.py) share the tasks; what the function gives has to be something that JSON holds.
+    Several processes that mpirun started (tools/runtime/processes.py) share the tasks; what the function gives has to be something
+    that JSON holds.
     """
     return by_all(partial(_run_in_parallel, function, workers=workers, unit=unit), tasks)
 

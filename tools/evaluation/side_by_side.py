@@ -4,10 +4,10 @@ from typing import List, NamedTuple
 
 import pandas as pd
 
+from tools.base.files import write_text
+from tools.base.tables import markdown_table, markdown_text, terminal_table, write_csv
 from tools.evaluation.protocols import DEFAULT_PROTOCOL, PROTOCOLS, base_name, definitions, how_it_differs, label
 from tools.evaluation.report import MISSING, describe, left_out, write_with_origin
-from tools.files import write_text
-from tools.tables import markdown_table, markdown_text, terminal_table, write_csv
 
 
 class MetricTable(NamedTuple):

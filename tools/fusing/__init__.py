@@ -1,0 +1,4 @@
+"""Fusing: arrays, folders, and the pictures beside the results.
+
+May use: base, runtime, data, network, weights, scenes, evaluation.
+"""

@@ -8,20 +8,21 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 from tqdm import tqdm
 
-from tools.alignment import EACH, Align, align_for, aligned, read_align
+from tools.base.errors import UserError
+from tools.base.mpi import COUNT, FIRST, NUMBER
+from tools.base.threads import in_order
+from tools.data.alignment import EACH, Align, align_for, aligned, read_align
 from tools.data.displacement import align_text, displacement_doubts, find_align
 from tools.data.doubts import value_doubts
 from tools.data.fused_folders import note_sources, noted_sources
+from tools.data.images import fitted, read_gray, read_image, write_image
 from tools.data.layouts import set_name, source_folders, what_is_below
 from tools.data.names import Patterns
 from tools.data.pairing import Pair, pair_folders
-from tools.errors import UserError
-from tools.fuser import Fuser, is_constant, size_text
+from tools.fusing.fuser import Fuser, is_constant, size_text
 from tools.fusing.pictures import Row, feature_mosaic, write_contact_sheets
 from tools.fusing.sequences import make_pictures, unscaled_file, write_unscaled
-from tools.images import fitted, read_gray, read_image, write_image
-from tools.processes import COUNT, FIRST, NUMBER, by_first, gather
-from tools.threads import in_order
+from tools.runtime.processes import by_first, gather
 
 PUBLISHED = 'KAIST', 'MSRS', 'LLVIP', 'M3FD', 'FMB', 'RoadScene', 'TNO'  # rows of a table in docs/data.md
 ALL_SETS = 'all'
@@ -43,7 +44,7 @@ class Options(NamedTuple):
     prefix: of the fused files' names. color: keep the visible images' colour; otherwise both are read as gray.
     resize: make an infrared image fit the visible one. overwrite: make results anew that are there already.
     features: write feature pictures, too. contact_sheet: write infrared | visible | fused as one picture.
-    patterns: how files' names pair, if words in them do not tell. ir_range: as from `tools.value_range.parse_range`.
+    patterns: how files' names pair, if words in them do not tell. ir_range: as from `tools.data.value_range.parse_range`.
     align: move infrared images, 'folder', 'affine' or 'each' (tools/data/displacement.py). sequence: frames of a video, with one range.
     """
     prefix: str
@@ -165,7 +166,7 @@ def _found_align(files, options):
 def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options, align=None) -> List[str]:
     """Fuse pairs of files into `folder`, and return what went wrong, a line each; the other pairs are done anyway.
 
-    align: as from `aligned_pairs`. Several processes (tools/processes.py) share the pairs, and each returns what went wrong in all.
+    align: as from `aligned_pairs`. Several processes (tools/runtime/processes.py) share the pairs, and each returns what went wrong in all.
     Reading, fusing and writing overlap.
     Raises UserError if a result cannot be written.
     """

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tools.alignment import Align, aligned
-from tools.figures import font_for, warn_of_missing_glyphs
-from tools.files import printable
-from tools.images import fitted, read_gray, read_image, write_image
+from tools.base.figures import font_for, warn_of_missing_glyphs
+from tools.base.files import printable
+from tools.data.alignment import Align, aligned
+from tools.data.images import fitted, read_gray, read_image, write_image
 
 MOSAIC = 8  # channels down and across
 CELL_WIDTH, GAP, LABEL_HEIGHT = 360, 6, 20  # pixels of a contact sheet
@@ -23,7 +23,7 @@ class Row(NamedTuple):
     ir: Path
     vis: Path
     fused: Path
-    ir_range: Any = None  # by which the infrared image was read, as from `tools.value_range.parse_range`
+    ir_range: Any = None  # by which the infrared image was read, as from `tools.data.value_range.parse_range`
     align: Optional[Align] = None  # by which it was moved then
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tools.errors import UserError
-from tools.files import whole_file, write_text
-from tools.fuser import scaled
-from tools.images import write_image
-from tools.processes import COUNT, FIRST, NUMBER, by_first
+from tools.base.errors import UserError
+from tools.base.files import whole_file, write_text
+from tools.base.mpi import COUNT, FIRST, NUMBER
+from tools.data.images import write_image
+from tools.fusing.fuser import scaled
+from tools.runtime.processes import by_first
 
 UNSCALED = 'unscaled'  # folder, in that of the results, of the frames that are not yet pictures: 4 bytes a pixel
 RANGE_FILE = 'sequence.json'  # beside the results: the range that all of them have

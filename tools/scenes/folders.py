@@ -4,8 +4,8 @@ from typing import Tuple
 
 from tqdm import tqdm
 
-from tools.errors import UserError
-from tools.images import luma, write_image
+from tools.base.errors import UserError
+from tools.data.images import luma, write_image
 from tools.scenes.places import make_scene
 
 SEQUENCE_LENGTH, SEQUENCES_PER_SET = 20, 2  # a database's folders: set00/V000, set00/V001, set01/V000, …

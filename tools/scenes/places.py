@@ -1,7 +1,7 @@
 """Drawn scenes, a street or open country: no substitute for real images, but enough to see what fusion is for, and that training works."""
 import numpy as np
 
-from tools.errors import UserError
+from tools.base.errors import UserError
 from tools.scenes.drawing import BOX, CIRCLE, Scene, Weather, mix, rgb
 
 MIN_SIZE, MAX_SIZE = 8, 4096  # pixels

@@ -5,9 +5,9 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from tools.errors import UserError
-from tools.processes import by_first
+from tools.base.errors import UserError
 from tools.runtime import jt
+from tools.runtime.processes import by_first
 from tools.training.run_folder import CSV, LOG
 
 

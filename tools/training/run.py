@@ -22,13 +22,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from tools.base.errors import INTERRUPTED, UserError
+from tools.base.files import lock, write_text
+from tools.base.mpi import COUNT, FIRST
 from tools.data.frames import check_frames, note_frames
+from tools.data.images import write_image
 from tools.data.training_list import folder_of
-from tools.errors import INTERRUPTED, UserError
-from tools.files import lock, write_text
-from tools.images import write_image
-from tools.processes import COUNT, FIRST, by_first, gather
 from tools.runtime import jt, ran_out_of_memory
+from tools.runtime.processes import by_first, gather
 from tools.training.loss_log import LossLog
 from tools.training.run_folder import LOCK, SAMPLE, SETTINGS, SUMMARY, save_settings
 from tools.training.run_list import RUN_LIST, RunList
@@ -72,7 +73,8 @@ class TrainingRun:
     does), which follows from seed, epoch and place in it. So the state is the weights, the optimiser's moments and the
     place in the data; the losses so far are in the CSV file, which resuming cuts off where the state was saved.
 
-    Several processes (tools/processes.py) go through all this in step, so that any number of them can go on; the first alone writes.
+    Several processes (tools/runtime/processes.py) go through all this in step, so that any number of them can go on; the first alone
+    writes.
     """
 
     def __init__(self, folder, model, optimizer, batches, settings, weights_file, metadata):

@@ -7,11 +7,11 @@ import time
 from functools import partial
 from pathlib import Path
 
+from tools.base.errors import UserError
+from tools.base.files import found_from, write_text
+from tools.base.settings import may_change, parse_settings, paths_in
 from tools.data.names import patterns_of
-from tools.errors import UserError
-from tools.files import found_from, write_text
-from tools.settings import may_change, parse_settings, paths_in
-from tools.value_range import parse_range
+from tools.data.value_range import parse_range
 from tools.weights.names import STATE
 
 NEWEST = 'newest'

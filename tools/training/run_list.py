@@ -1,11 +1,11 @@
 """The list of the images of a run, made beside the training: to hash 20,000 pairs takes minutes, which it need not wait for."""
 import contextlib
-from _thread import start_new_thread  # not threading.Thread: see tools/threads.py
+from _thread import start_new_thread  # not threading.Thread: see tools/base/threads.py
 from queue import SimpleQueue
 
+from tools.base.errors import UserError
 from tools.data.test_images import warning_of
 from tools.data.training_list import entry_of, write_list
-from tools.errors import UserError
 
 RUN_LIST = 'training_list.tsv'  # in a run's folder
 

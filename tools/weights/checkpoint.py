@@ -13,8 +13,8 @@ import numpy as np
 import safetensors.numpy
 
 from network.variants import VARIANTS
-from tools.errors import UserError
-from tools.files import mistaken_for, whole_file
+from tools.base.errors import UserError
+from tools.base.files import mistaken_for, whole_file
 from tools.weights.choosing import choose
 from tools.weights.names import STATE, numbered
 from tools.weights.torch_file import from_bfloat16, is_torch_file, read_torch

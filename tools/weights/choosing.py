@@ -2,7 +2,7 @@
 import re
 from typing import Any, Callable, Dict, Iterable, List, Tuple
 
-from tools.errors import UserError
+from tools.base.errors import UserError
 
 Table = Dict[str, Any]  # name → tensor
 DEEPEST = 6  # levels of containers that are searched

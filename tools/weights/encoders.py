@@ -3,7 +3,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.errors import UserError
+from tools.base.errors import UserError
 from tools.runtime import nn
 from tools.weights.checkpoint import Weights, fingerprint, load_weights, save_weights
 from tools.weights.names import AUTO_ENCODER, ENCODER, numbered

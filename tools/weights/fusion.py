@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Dict, NamedTuple, Optional
 
 from network.strips import Networks
-from tools.errors import UserError
+from tools.base.errors import UserError
 from tools.weights.checkpoint import Weights, load_weights
 from tools.weights.encoders import Encoder, load_encoder
 from tools.weights.names import ENCODER, FUSION, numbered

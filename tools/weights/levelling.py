@@ -10,7 +10,7 @@ import numpy as np
 
 from network.strips import Networks, fuse_pair
 from network.transformer_cam import cross_atten_module
-from tools.errors import UserError
+from tools.base.errors import UserError
 
 
 def patch_pattern(networks: Networks, pairs) -> Dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ import numpy as np
 from network.layers import dispensable
 from network.net_autoencoder import Auto_Encoder_single
 from network.variants import VARIANTS
-from tools.errors import UserError
+from tools.base.errors import UserError
 from tools.weights.checkpoint import Weights, check_fits, recognise
 
 # Options that do not change what given weights compute. The others are kept with the weights (`model.options`).

@@ -17,8 +17,8 @@ from typing import Dict
 
 import numpy as np
 
-from tools.errors import UserError
-from tools.files import whole_file
+from tools.base.errors import UserError
+from tools.base.files import whole_file
 from tools.weights.choosing import choose
 from tools.weights.torch_pickle import EXPECTED, NEW_DICT, STORAGES, TENSOR, NumpyArray, Tensor, TorchUnpickler
 

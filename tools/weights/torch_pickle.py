@@ -11,7 +11,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from tools.errors import UserError
+from tools.base.errors import UserError
 
 STORAGES = {'torch.DoubleStorage': 'float64', 'torch.FloatStorage': 'float32', 'torch.HalfStorage': 'float16',
             'torch.BFloat16Storage': 'bfloat16', 'torch.LongStorage': 'int64', 'torch.IntStorage': 'int32', 'torch.BoolStorage': 'bool',

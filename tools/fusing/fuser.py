@@ -1,0 +1,185 @@
+"""Fusing arrays from Python, in three lines:
+
+    from tools.fusing.fuser import load_fuser
+    fuser = load_fuser()  # the newest run, else the weights that come with the repository; or load_fuser(FOLDER)
+    fused = fuser(ir, vis)
+"""
+import ctypes
+import sys
+from typing import Dict, NamedTuple
+
+import numpy as np
+
+from network.net_conv_trans import EPSILON
+from network.strips import fuse_pair
+from tools.base.errors import UserError
+from tools.data.alignment import EACH, aligned
+from tools.data.displacement import sure_align
+from tools.data.images import SIXTEEN_TO_EIGHT_BIT, luma, rgb_to_ycrcb, ycrcb_to_rgb
+from tools.runtime import jt, ran_out_of_memory, usual_jittor
+from tools.weights.fusion import RUNS, FusionModel, load_fusion_model
+
+SMALLEST = 8  # pixels: one deep feature
+FEW = 0.002  # of the pixels, half at each end of the range …
+MOST = 0.5  # … should not take more of it
+LARGEST_VALUE = 255
+
+
+class Fused(NamedTuple):
+    image: np.ndarray            # H×W or H×W×3 uint8
+    maps: Dict[str, np.ndarray]  # CAM's 'ir_self', 'vi_self', 'cross', each (128, H//8, W//8); none for a constant pair
+    doubt: str = ''              # what is wrong with the result, as far as can be seen from it
+
+
+def load_fuser(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=RUNS, deep_shares=None, align=None) -> 'Fuser':
+    """A `Fuser` with the weights that `tools.weights.fusion.load_fusion_model` finds for these arguments.
+
+    align: how infrared images are moved before they are fused, a `tools.data.alignment.Align`; 'each': as each pair's edges say.
+    It computes on the CPU unless `tools.runtime.use_device(cuda=True)` was called.
+    Raises UserError if weights are missing or unsuitable.
+    """
+    with usual_jittor():
+        return Fuser(load_fusion_model(model, auto_ir, auto_vi, epoch, runs, deep_shares), align)
+
+
+class Fuser:
+    """Fuses an infrared and a visible image: `fused = fuser(ir, vis)`."""
+
+    def __init__(self, model: FusionModel, align=None):
+        self.model, self.align = model, align
+        return_memory()  # that reading the weights took
+
+    def __call__(self, ir, vis):
+        """The fused image, uint8 of the shape of `vis`.
+
+        ir, vis: H×W gray or H×W×3 RGB, of one height and width, at least 8×8; uint8, uint16, or float in 0…255.
+        Of colour images the luma is fused. If `vis` is in colour, so is the result, with the chroma of `vis`.
+        Raises UserError for arrays of another kind, if the weights give values that are not numbers, or where a pair is to be aligned by
+        itself and does not say surely how.
+        """
+        return self.fuse(ir, vis).image
+
+    def fuse(self, ir, vis) -> Fused:
+        """As `fuser(ir, vis)`, with CAM's maps beside the image, and what is doubtful about it."""
+        vis, *values = self._prepared(ir, vis)
+        if all(map(is_constant, values)):
+            # The network's normalisation would blow up rounding errors. Its training target is the brighter one.
+            fused, maps, doubt = np.maximum(*values), {}, ''
+        else:
+            fused, maps = self._through_network(*values)
+            doubt = self._doubt(fused)
+        return Fused(_as_picture(fused, vis), maps, doubt)
+
+    def unscaled(self, ir, vis) -> Fused:
+        """As `fuse`, but the image is what the network gives before it is stretched: H×W float32, values of any size.
+
+        `scaled` makes a picture of it: with the same limits for all frames of a video, they do not flicker.
+        """
+        _, *values = self._prepared(ir, vis)
+        if all(map(is_constant, values)):
+            raise UserError('both images are of a single value: such a frame has no place in the range of the others')
+        fused, maps = self._through_network(*values, normalize=False)
+        return Fused(fused, maps, self._doubt(_stretched(fused, fused.min(), fused.max())))
+
+    def _prepared(self, ir, vis):
+        """The visible image, and what is fused: the luma of the infrared one, moved, and of the visible one, float32 in 0…255."""
+        ir, vis = _checked(ir, 'infrared'), _checked(vis, 'visible')
+        if ir.shape[:2] != vis.shape[:2]:
+            raise UserError(f'the infrared image is {size_text(ir)}, the visible one {size_text(vis)}: '
+                            'they must be of one size')
+        ir_values, vis_values = _to_8_bit_range(luma(ir)), _to_8_bit_range(luma(vis))
+        align = sure_align(ir_values, vis_values) if self.align == EACH else self.align
+        return vis, aligned(ir_values, vis_values, align), vis_values
+
+    def _through_network(self, ir, vis, **options):
+        """The fused image H×W float32, and CAM's maps. options: of `network.strips.fuse_pair`."""
+        try:
+            with usual_jittor():
+                maps = fuse_pair(self.model.networks, ir, vis, **options)
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out_of_memory(error):
+                raise
+            raise UserError(f'the memory does not suffice for {size_text(vis)} pixels (--cuda false: the memory of the CPU)') from error
+        finally:
+            return_memory()
+        fused = maps.pop('out')
+        if not np.isfinite(fused).all():
+            raise UserError(f'{self.model.files.fusion} gave values that are not numbers: '
+                            'its weights, or those of its encoders, are bad')
+        return fused, maps
+
+    def _doubt(self, fused):
+        """A line if a few pixels of the fused image, normalised to 0…255, leave the others little of the range; else ''."""
+        low, high = np.quantile(fused, (FEW / 2, 1 - FEW / 2))
+        taken = 1 - (high - low) / LARGEST_VALUE
+        if self.model.deep_shares == 'bounded' or taken <= MOST:
+            return ''
+        return (f'{1000 * FEW:g} ‰ of the pixels take {taken:.0%} of the range, and leave little to the others: signed deep shares may '
+                'have exploded there; bounded ones cannot (--deep_shares bounded)')
+
+
+def scaled(unscaled, vis, low, high):
+    """The picture, uint8 of the shape of `vis`, of a fused image that `Fuser.unscaled` gave: `low` becomes black, `high` white."""
+    return _as_picture(_stretched(unscaled, low, high), _checked(vis, 'visible'))
+
+
+def return_memory():
+    """Give freed memory back to the system; Jittor and glibc keep it in pieces that other image sizes do not fit."""
+    jt.gc()
+    trim = getattr(ctypes.CDLL(None), 'malloc_trim', None) if sys.platform == 'linux' else None
+    if trim is not None:
+        trim(0)
+
+
+def is_constant(image):
+    """Whether all pixels have the same value."""
+    return image.min() == image.max()
+
+
+def size_text(image):
+    """Width×height of an image, as people write it."""
+    return f'{image.shape[1]}×{image.shape[0]}'
+
+
+def _checked(image, name):
+    """The image as an array of uint8, uint16 or float32."""
+    image = np.ascontiguousarray(image)
+    if not (image.ndim == 2 or image.ndim == 3 and image.shape[2] == 3):
+        raise UserError(f'the {name} image must be H×W or H×W×3, not of shape {image.shape}')
+    if min(image.shape[:2]) < SMALLEST:
+        raise UserError(f'the {name} image is {size_text(image)}: at least {SMALLEST}×{SMALLEST} pixels are needed')
+    if image.dtype in (np.uint8, np.uint16):
+        return image
+    if image.dtype.kind != 'f':
+        raise UserError(f'the {name} image has {image.dtype} values: '
+                        f'give uint8, uint16, or float with values 0…{LARGEST_VALUE}')
+    low, high = image.min(), image.max()
+    if not (0 <= low and high <= LARGEST_VALUE):  # also if they are NaN
+        raise UserError(f'the {name} image has float values from {low} to {high}: '
+                        f'they must lie in 0…{LARGEST_VALUE}')
+    if low < high <= 1:
+        raise UserError(f'the {name} image has float values in 0…1: multiply them by {LARGEST_VALUE}')
+    return image.astype(np.float32)
+
+
+def _to_8_bit_range(image):
+    """The values as float32 in 0…255."""
+    return image.astype(np.float32) / (SIXTEEN_TO_EIGHT_BIT if image.dtype == np.uint16 else 1)
+
+
+def _stretched(fused, low, high):
+    """Values with `low` made 0, `high` 255, and what lies beyond cut off."""
+    return (LARGEST_VALUE * (fused - low) / (high - low + EPSILON)).clip(0, LARGEST_VALUE)
+
+
+def _as_picture(fused, vis):
+    """uint8 of fused values (H×W) in 0…255, with the chroma of `vis` if that is in colour."""
+    fused = fused.astype(np.uint8)  # truncated, as in the original
+    return _with_chroma(fused, _to_8_bit_range(vis)) if vis.ndim == 3 else fused
+
+
+def _with_chroma(fused, vis):
+    """H×W×3 uint8 RGB with `fused` (H×W) as luma and the chroma of `vis` (H×W×3 float32, 0…255)."""
+    ycrcb = rgb_to_ycrcb(vis)
+    ycrcb[:, :, 0] = fused
+    return ycrcb_to_rgb(ycrcb).clip(0, LARGEST_VALUE).round().astype(np.uint8)
