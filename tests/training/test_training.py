@@ -23,7 +23,7 @@ from conftest import REPOSITORY, assert_end, full_disk, threads
 import args_auto
 import args_trans
 import tools.data.test_images
-import tools.training.run
+import tools.training.state
 import train_autoencoder
 import train_conv_trans
 from network import layers, operators
@@ -230,10 +230,10 @@ def test_ctrl_c_that_also_ends_the_compiler_is_no_error(tmp_path, items, whole):
 
 def test_the_state_is_saved_every_few_minutes(tmp_path, items, whole, monkeypatch):
     saved = []
-    monkeypatch.setattr(tools.training.run, 'save_state', lambda folder, arrays, metadata: saved.append(
+    monkeypatch.setattr(tools.training.state, 'save_state', lambda folder, arrays, metadata: saved.append(
         (metadata['epoch'], metadata['step'])))
     clock = iter(range(0, 10 ** 6, 10))
-    monkeypatch.setattr(tools.training.run.time, 'monotonic', lambda: next(clock))
+    monkeypatch.setattr('time.monotonic', lambda: next(clock))
     tiny_run(tmp_path / 'often', items, save_minutes=0.1)
     assert saved == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0)]
     saved.clear()

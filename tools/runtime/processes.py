@@ -8,6 +8,7 @@ Without mpirun there is one process; all here returns what that one gives, and n
 """
 import contextlib
 import functools
+import hashlib
 import json
 import math
 import multiprocessing
@@ -16,6 +17,7 @@ import sys
 import warnings
 from pathlib import Path
 
+from tools.base.errors import UserError
 from tools.base.mpi import COUNT, COUNT_HERE, FIRST, NUMBER
 
 LENGTH_BYTES = 8
@@ -79,6 +81,15 @@ def gather(value):
         jt.mpi.broadcast(text, sender)
         values.append(json.loads(text.tobytes()))
     return values
+
+
+def check_same(values):
+    """UserError unless {what: value} is the same in all, perhaps on several machines: they would average what has nothing in common."""
+    for what, value in values.items():
+        digests = gather(hashlib.sha256(json.dumps(value, default=str).encode()).hexdigest())
+        if len(set(digests)) > 1:
+            raise UserError(f'the processes have different {what}: each must find the same files under the same names, '
+                            'and compute on the same kind of device')
 
 
 def by_first(function, *arguments):

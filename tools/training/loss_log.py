@@ -34,9 +34,9 @@ class LossLog:
             self.writer = SummaryWriter(str(self.csv_path.parent), purge_step=epoch * self.steps + step + 1)
         self.flushed_at = time.monotonic()
 
-    def progress(self, batches, epoch, step):
-        """The batches, with a progress bar on a terminal."""
-        self.bar = tqdm(batches, f'epoch {epoch + 1}/{self.epochs}', self.steps, initial=step, unit='step', disable=None)
+    def progress(self, epoch, step):
+        """A progress bar, on a terminal, for the steps of an epoch from `step` on."""
+        self.bar = tqdm(desc=f'epoch {epoch + 1}/{self.epochs}', total=self.steps, initial=step, unit='step', disable=None)
         return self.bar
 
     def add(self, losses, paths):
