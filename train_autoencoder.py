@@ -18,15 +18,8 @@ def main():
     settings, resumed = read_settings(Args, __doc__, runs='save_auto_model')
 
     # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
-    from tqdm import tqdm
-
     from network.loss import autoencoder_losses
     from network.operators import use_mixed_precision
-    from tools.data.doubts import value_doubts
-    from tools.data.kaist import list_images_of
-    from tools.data.loader import Batches
-    from tools.data.names import patterns_of
-    from tools.data.value_range import parse_range
     from tools.runtime import jt, set_seed, use_device
     from tools.runtime.processes import by_first
     from tools.training.optimizer import Adam
@@ -36,16 +29,7 @@ def main():
 
     print(describe(settings))
 
-    listing = list_images_of(settings.path, settings.type_flag, settings.train_num, settings.train_num_from, settings.ir, settings.vi,
-                             patterns_of(settings.ir_name, settings.vi_name))
-    print(listing.report)
-    ir_range = parse_range(settings.ir_range) if settings.type_flag == 'ir' else None
-    files = [path for path, in listing.items]
-    for doubt in value_doubts(*((files, []) if settings.type_flag == 'ir' else ([], files)), ir_range):
-        print(doubt)
-    batches = Batches(listing.items, settings.batch, (settings.Height, settings.Width), settings.seed, settings.workers,
-                      settings.cache, settings.augment, report=tqdm.write, ranges=[ir_range])
-
+    batches = read_images(settings)
     device = use_device(settings.cuda)
     use_mixed_precision(settings.mixed_precision, device)
     set_seed(settings.seed)
@@ -70,6 +54,27 @@ def main():
                 run.after_step(losses, batch)
             run.after_epoch(samples=(images, out))
         run.finish()
+
+
+def read_images(settings):
+    """What is trained on: found, looked at, and made ready to be loaded."""
+    from tqdm import tqdm
+
+    from tools.data.doubts import value_doubts
+    from tools.data.kaist import list_images_of
+    from tools.data.loader import Batches
+    from tools.data.names import patterns_of
+    from tools.data.value_range import parse_range
+    listing = list_images_of(settings.path, settings.type_flag, settings.train_num, settings.train_num_from, settings.ir, settings.vi,
+                             patterns_of(settings.ir_name, settings.vi_name))
+    print(listing.report)
+    ir_range = parse_range(settings.ir_range) if settings.type_flag == 'ir' else None
+    files = [path for path, in listing.items]
+    for doubt in value_doubts(*((files, []) if settings.type_flag == 'ir' else ([], files)), ir_range):
+        print(doubt)
+    batches = Batches(listing.items, settings.batch, (settings.Height, settings.Width), settings.seed, settings.workers,
+                      settings.cache, settings.augment, report=tqdm.write, ranges=[ir_range])
+    return batches
 
 
 if __name__ == '__main__':

@@ -23,25 +23,15 @@ def main():
     settings, resumed = read_settings(Args, __doc__, runs='save_fusion_model')
 
     # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
-    from tqdm import tqdm
-
     from network.loss import fusion_losses
     from network.operators import use_mixed_precision
-    from tools.data.displacement import align_items
-    from tools.data.doubts import value_doubts
-    from tools.data.feature_cache import open_caches
-    from tools.data.kaist import list_pairs
-    from tools.data.loader import Batches
-    from tools.data.names import patterns_of
-    from tools.data.value_range import parse_range
+    from tools.data.feature_cache import Features, open_caches
     from tools.runtime import jt, set_seed, use_device
     from tools.runtime.processes import by_first
     from tools.training.optimizer import Adam
     from tools.training.run import TrainingRun, learning_rate
-    from tools.weights.checkpoint import load_weights
     from tools.weights.encoders import find_encoders, load_encoders, save_encoders
     from tools.weights.fusion import fusion_file
-    from tools.weights.networks import build_fusion, restore
 
     encoder_files = find_encoders(settings.resume_model_auto_ir, settings.resume_model_auto_vi,
                                   settings.save_auto_model, run_folder=resumed)
@@ -49,32 +39,13 @@ def main():
     print(describe(settings))
     print('encoders:', *encoder_files)
 
-    listing = list_pairs(settings.path, settings.train_num, settings.train_num_from, settings.ir, settings.vi,
-                         patterns_of(settings.ir_name, settings.vi_name))
-    print(listing.report)
-    ranges = parse_range(settings.ir_range), None
-    for doubt in value_doubts(*zip(*listing.items), ir_range=ranges[0]):
-        print(doubt)
-    align, items = align_items(listing.items, settings.align, ranges[0])
-    batches = Batches(items, settings.batch, SIZE, settings.seed, settings.workers, settings.cache, settings.augment,
-                      report=tqdm.write, ranges=ranges, align=align)
-
+    ranges, items, align, batches = read_pairs(settings)
     device = use_device(settings.cuda)
     use_mixed_precision(settings.mixed_precision, device)
     set_seed(settings.seed)
     encoders = load_encoders(encoder_files)
-    encoder_ir, encoder_vi = (encoder.model for encoder in encoders)
-    caches = open_caches(settings.cache_features, encoders, items, SIZE, ranges, align)
-    network = {'variant': settings.variant, **part_of(settings, 'network')}
-    if given:  # it says which network it is of, but for what is on the command line
-        asked = {name: value for name, value in network.items() if name in given_names(Args)}
-        model = restore(load_weights(given, 'fusion'), given, 'fusion', training=True, **asked)
-        built = {'variant': model.variant, **model.options}
-        network = {name: built.get(name, value) for name, value in network.items()}
-        settings = replace(settings, **network)  # from which a resumed run builds the same
-        print(f'network of {given}:', network)
-    else:
-        model = build_fusion(**network)
+    features = Features(encoders, open_caches(settings.cache_features, encoders, items, SIZE, ranges, align))
+    settings, model = start_network(settings, given)
     loss_weights = {**part_of(settings, 'losses'), **VARIANTS[settings.variant].loss_weights}
     optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
     metadata = {'kind': 'fusion', 'variant': settings.variant, 'options': model.options,
@@ -87,20 +58,51 @@ def main():
             optimizer.lr = learning_rate(settings.lr, epoch, settings.full_rate_epochs)
             for batch in run.batches_of(epoch):
                 ir, vi = (jt.array(images) for images in batch.arrays)  # (batch, 1, 256, 256), 0…255
-                with jt.no_grad():
-                    if caches:
-                        ir_sh, vi_sh = encoder_ir.shallow(ir), encoder_vi.shallow(vi)
-                        ir_de, vi_de = (cache.deep(*one) for cache, *one in zip(caches, (ir, vi), zip(*batch.paths)))
-                    else:
-                        (ir_sh, ir_de), (vi_sh, vi_de) = encoder_ir(ir), encoder_vi(vi)
-                    # Still to be computed, they would be fused with what comes next and be rounded otherwise than kept ones.
-                    jt.sync([ir_sh, ir_de, vi_sh, vi_de])
-                out = model(ir_de, ir_sh, vi_de, vi_sh, shift_flag=False)['out']
+                out = model(*features(ir, vi, batch.paths), shift_flag=False)['out']
                 losses = fusion_losses(out, ir, vi, **loss_weights)
                 optimizer.step(losses['total_loss'])
                 run.after_step(losses, batch)
             run.after_epoch(samples=(ir, vi, out))
         run.finish()
+
+
+def read_pairs(settings):
+    """What is trained on: found, looked at, and made ready to be loaded."""
+    from tqdm import tqdm
+
+    from tools.data.displacement import align_items
+    from tools.data.doubts import value_doubts
+    from tools.data.kaist import list_pairs
+    from tools.data.loader import Batches
+    from tools.data.names import patterns_of
+    from tools.data.value_range import parse_range
+    listing = list_pairs(settings.path, settings.train_num, settings.train_num_from, settings.ir, settings.vi,
+                         patterns_of(settings.ir_name, settings.vi_name))
+    print(listing.report)
+    ranges = parse_range(settings.ir_range), None
+    for doubt in value_doubts(*zip(*listing.items), ir_range=ranges[0]):
+        print(doubt)
+    align, items = align_items(listing.items, settings.align, ranges[0])
+    batches = Batches(items, settings.batch, SIZE, settings.seed, settings.workers, settings.cache, settings.augment,
+                      report=tqdm.write, ranges=ranges, align=align)
+    return ranges, items, align, batches
+
+
+def start_network(settings, given):
+    """A new network, or one of given weights."""
+    from tools.weights.checkpoint import load_weights
+    from tools.weights.networks import build_fusion, restore
+    network = {'variant': settings.variant, **part_of(settings, 'network')}
+    if given:  # it says which network it is of, but for what is on the command line
+        asked = {name: value for name, value in network.items() if name in given_names(Args)}
+        model = restore(load_weights(given, 'fusion'), given, 'fusion', training=True, **asked)
+        built = {'variant': model.variant, **model.options}
+        network = {name: built.get(name, value) for name, value in network.items()}
+        settings = replace(settings, **network)  # from which a resumed run builds the same
+        print(f'network of {given}:', network)
+    else:
+        model = build_fusion(**network)
+    return settings, model
 
 
 if __name__ == '__main__':

@@ -81,3 +81,24 @@ class FeatureCache:
             self.features.flush()  # before what says that they are there
             self.known[rows] = True
         return jt.array(self.features[rows])
+
+
+class Features:
+    """What the frozen encoders make of pairs: computed, or the deep ones taken from where they are kept."""
+
+    def __init__(self, encoders, caches):
+        """encoders: of infrared and of visible images, as from tools.weights.encoders.load_encoders. caches: as from `open_caches`."""
+        self.ir, self.vi = (encoder.model for encoder in encoders)
+        self.caches = caches
+
+    def __call__(self, ir, vi, paths):
+        """(infrared deep, infrared shallow, visible deep, visible shallow) of a batch of both, each (N, 1, H, W); paths: its images'."""
+        with jt.no_grad():
+            if self.caches:
+                ir_sh, vi_sh = self.ir.shallow(ir), self.vi.shallow(vi)
+                ir_de, vi_de = (cache.deep(*one) for cache, *one in zip(self.caches, (ir, vi), zip(*paths)))
+            else:
+                (ir_sh, ir_de), (vi_sh, vi_de) = self.ir(ir), self.vi(vi)
+            # Still to be computed, they would be fused with what comes next and be rounded otherwise than kept ones.
+            jt.sync([ir_sh, ir_de, vi_sh, vi_de])
+        return ir_de, ir_sh, vi_de, vi_sh
