@@ -76,3 +76,47 @@ def pytest_terminal_summary(terminalreporter):
     names = sorted(name for name, module in sys.modules.items() if name.startswith('test_') and hasattr(module, 'SHARED_DATA'))
     if SHARED_DATA is None and names:
         terminalreporter.write_line(f'{_shared} is not there: the parts with real images were left out of {", ".join(names)}')
+
+
+@pytest.fixture
+def items(tmp_path):
+    """Seven images, three batches of two and one left over."""
+    import numpy as np
+
+    from tools.data.images import write_image
+    paths = [tmp_path / 'images' / f'{index}.png' for index in range(7)]
+    for index, path in enumerate(paths):
+        write_image(path, np.random.RandomState(index).randint(0, 256, (20, 24)).astype(np.uint8))
+    return [(path,) for path in paths]
+
+
+@pytest.fixture
+def whole(tmp_path, items):
+    """The folder of a run of two epochs that nothing interrupted."""
+    from training_runs import tiny_run
+    tiny_run(tmp_path / 'whole', items)
+    return tmp_path / 'whole'
+
+
+@pytest.fixture(scope='module')
+def fusion():
+    from weights_files import state_dict
+    return state_dict('fuse')
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A working folder with six pairs as a test set, and three methods' results in a, b and c."""
+    import numpy as np
+    from scored_folders import SET, picture
+
+    from tools.data.images import write_image
+    monkeypatch.chdir(tmp_path)
+    for i in range(1, 7):
+        ir, vis = picture(i), picture(100 + i)
+        write_image(tmp_path / f'images/{SET}/ir/IR{i}.png', ir)
+        write_image(tmp_path / f'images/{SET}/vis/VIS{i}.png', vis)
+        write_image(tmp_path / f'a/results_transfuse_IR{i}.png', np.maximum(ir, vis))
+        write_image(tmp_path / f'b/IR{i}.png', (ir // 2 + vis // 2))
+        write_image(tmp_path / f'c/IR{i}.bmp', vis - vis // 10)
+    return tmp_path

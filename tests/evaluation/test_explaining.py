@@ -3,7 +3,7 @@ import cv2
 import numpy as np
 import pytest
 from metric_functions import m
-from test_evaluation import OUT, SET, SOURCES, data, picture, triple  # noqa: F401, the fixture
+from scored_folders import SOURCES, picture, triple
 
 from evaluate_fusion_results import main
 from tools.base.errors import UserError
@@ -25,7 +25,7 @@ def mean(compute):
     ('psnr', lambda f, ir, vis: m.psnr(f, ir, vis) + 20 * np.log10(255), 'protocol tang, tang_2022_01; luma'),
     ('SF', lambda f, ir, vis: m.sf(f) / 255, 'protocol tang_2022_01; luma'),
 ])
-def test_the_first_answer_is_what_gives_the_number(data, capsys, metric, value, expected):  # noqa: F811
+def test_the_first_answer_is_what_gives_the_number(data, capsys, metric, value, expected):
     assert main([*SOURCES, '--fused', 'a', '--explain', f'{metric}={mean(value):.5f}']) == 0
     _, head, first, *others = capsys.readouterr().out.strip().splitlines()[-7:]
     assert f'{metric.upper()}=' in head and 'given by' in head and '0 off' not in head
@@ -34,7 +34,7 @@ def test_the_first_answer_is_what_gives_the_number(data, capsys, metric, value, 
     assert not (data / 'out').exists()
 
 
-def test_honest_where_none_fits(data, capsys):  # noqa: F811
+def test_honest_where_none_fits(data, capsys):
     assert main([*SOURCES, '--fused', 'a', 'b', '--explain', 'EN=99.5', 'SD=-1']) == 0
     printed = capsys.readouterr().out
     assert 'EN=99.5: none gives this number' in printed and 'SD=-1: none gives' in printed and 'given by' not in printed
@@ -51,12 +51,12 @@ def test_a_number_fits_to_its_last_digit():
 @pytest.mark.parametrize('text, message', [
     ('SD', 'takes METRIC=NUMBER, such as SD=73.47, not .SD.'), ('SD=x', 'takes METRIC=NUMBER'), ('SD=nan', 'takes METRIC=NUMBER'),
     ('XY=1', 'XY chosen; protocol all has: EN SD')])
-def test_bad_questions(data, text, message):  # noqa: F811
+def test_bad_questions(data, text, message):
     with pytest.raises(UserError, match=message):
         main([*SOURCES, '--fused', 'a', '--explain', text])
 
 
-def test_colour_handling(data, capsys):  # noqa: F811
+def test_colour_handling(data, capsys):
     for i in range(1, 7):
         write_image(data / f'd/IR{i}.png', picture(200 + i, channels=3))
     channels = np.mean([m.en(read_image(f'd/IR{i}.png')[:, :, k]) for i in range(1, 7) for k in range(3)])
@@ -77,7 +77,7 @@ def test_all_images_on_16_to_235(tmp_path):
     assert fused.tolist() == [[16, 60, 104, 235]] and all(np.array_equal(source, fused) for source in sources)
 
 
-def test_bad_files_are_named(data, capsys):  # noqa: F811
+def test_bad_files_are_named(data, capsys):
     (data / 'a/results_transfuse_IR2.png').write_bytes(b'no image')
     (data / 'a/results_transfuse_IR3.png').unlink()
     assert main([*SOURCES, '--fused', 'a', '--explain', 'EN=7', 'SD=3']) == 1

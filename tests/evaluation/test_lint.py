@@ -3,7 +3,7 @@ import re
 
 import pytest
 from conftest import REPOSITORY
-from test_evaluation import OUT, SET, SOURCES, data, table, triple  # noqa: F401, the fixture
+from scored_folders import OUT, SET, SOURCES, table, triple
 
 from evaluate_fusion_results import main
 from tools.base.errors import UserError
@@ -91,7 +91,7 @@ def test_names_of_metrics():
     assert {name: metric_of(name) for name in names} == names
 
 
-def test_the_script(data, capsys):  # noqa: F811
+def test_the_script(data, capsys):
     entropies, shared = [], []
     for i in range(1, 7):
         fused, ir, vis = triple(i)
@@ -110,13 +110,13 @@ def test_the_script(data, capsys):  # noqa: F811
         lint_file('a.xlsx')
 
 
-def test_our_own_tables_are_clean(data):  # noqa: F811
+def test_our_own_tables_are_clean(data):
     assert main([*SOURCES, '--fused', 'a', 'b', '--metrics', 'EN', 'SD', 'MI', 'SF', 'AG', 'MSE', 'PSNR', 'SSIM', 'Nabf', 'Q_SF']) == 0
     for name in ('summary.csv', 'summary.md', 'summary.tex'):
         assert lint_file(data / 'out' / name) == [], name
 
 
-def test_flags_of_the_earlier_port(data):  # noqa: F811
+def test_flags_of_the_earlier_port(data):
     sources = '--ir_dir', f'images/{SET}/ir', '--vi_dir', f'images/{SET}/vis'
     assert main([*sources, '--fused_dir', 'a', '--output_csv', 'scores/all.csv', *OUT]) == 0
     assert table('scores/all.csv') == table('out/scores.csv')

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from test_evaluation import SET, SOURCES, data, picture, table  # noqa: F401, the fixture
+from scored_folders import SET, SOURCES, picture, table
 
 from evaluate_fusion_results import main
 from tools.data.images import read_gray, write_image
@@ -38,7 +38,7 @@ def decoded(url):
     return cv2.imdecode(np.frombuffer(base64.b64decode(url[len(start):]), np.uint8), cv2.IMREAD_UNCHANGED)
 
 
-def test_all_is_in_the_page(data):  # noqa: F811
+def test_all_is_in_the_page(data):
     assert main([*SOURCES, '--fused', 'a', 'b', *NAMES, '--html', '--metrics', 'SD', 'MSE']) == 0
     text = page()
     assert not re.search(r'(src|href)="(?!data:)|https?:|url\(|@import', text)
@@ -55,7 +55,7 @@ def test_all_is_in_the_page(data):  # noqa: F811
             assert np.abs(decoded(url)[:, :, 0].astype(float) - read_gray(name)).mean() < 3
 
 
-def test_one_method_colour_and_sixteen_bits(data):  # noqa: F811
+def test_one_method_colour_and_sixteen_bits(data):
     for i in range(1, 7):
         write_image(data / f'd/IR{i}.png', picture(200 + i, channels=3, dtype=np.uint16))
     assert main([*SOURCES, '--fused', 'd', '--html', '--metrics', 'EN']) == 0
@@ -63,7 +63,7 @@ def test_one_method_colour_and_sixteen_bits(data):  # noqa: F811
     assert np.abs(decoded(scenes()[0]['images'][2])[:, :, ::-1].astype(float) - picture(201, channels=3)).mean() < 6
 
 
-def test_missing_images_are_left_out_and_said(data):  # noqa: F811
+def test_missing_images_are_left_out_and_said(data):
     (data / 'b/IR2.png').unlink()
     (data / 'a/results_transfuse_IR3.png').write_bytes(b'no image')
     assert main([*SOURCES, '--fused', 'a', 'b', '--html']) == 1
@@ -72,7 +72,7 @@ def test_missing_images_are_left_out_and_said(data):  # noqa: F811
     assert 'Left out: b: no fused image of IR2.png; a/results_transfuse_IR3.png is not an image' in page()
 
 
-def test_the_images_are_compressed_until_they_fit(data, monkeypatch):  # noqa: F811
+def test_the_images_are_compressed_until_they_fit(data, monkeypatch):
     main([*SOURCES, '--fused', 'a', 'b', '--html'])
     size = len(page())
     assert 'quality 95' in page()
@@ -84,7 +84,7 @@ def test_the_images_are_compressed_until_they_fit(data, monkeypatch):  # noqa: F
         main([*SOURCES, '--fused', 'a', 'b', '--html'])
 
 
-def test_means_are_marked_as_in_the_tables(data):  # noqa: F811
+def test_means_are_marked_as_in_the_tables(data):
     assert main([*SOURCES, '--fused', 'a', 'b', 'c', '--html', '--metrics', 'SD', 'MSE', 'Q_SF']) == 0
     means = page().split('<tbody>')[1].split('</tbody>')[0]
     assert re.findall(r'<th class="number">(.*?)</th>', page())[:3] == ['SD ↑', 'MSE ↓', 'Q_SF →0']
@@ -99,7 +99,7 @@ def test_means_are_marked_as_in_the_tables(data):  # noqa: F811
     assert 'title="no significant difference: p = ' in means and 'against a, after Holm"' in means and 'Bold: best' in page()
 
 
-def test_the_size_is_said_and_estimated_from_some_scenes(data, monkeypatch, capsys):  # noqa: F811
+def test_the_size_is_said_and_estimated_from_some_scenes(data, monkeypatch, capsys):
     main([*SOURCES, '--fused', 'a', 'b', '--html', '--metrics', 'EN'])
     exact = sum(len(url) for scene in scenes() for url in scene['images'])
     assert f'page.html: 6 scenes of 4 images, about {exact / 1e6:.1f} MB (WebP, quality 95)' in capsys.readouterr().out
@@ -112,7 +112,7 @@ def test_the_size_is_said_and_estimated_from_some_scenes(data, monkeypatch, caps
 
 
 @pytest.mark.parametrize('browser', BROWSERS)
-def test_in_a_browser(data, browser):  # noqa: F811
+def test_in_a_browser(data, browser):
     """Sorting, keys and the pointer do what they should, and nothing is reported to the console."""
     assert main([*SOURCES, '--fused', 'a', 'b', *NAMES, '--html', '--metrics', 'SD', 'MSE']) == 0
     steps = """<script>

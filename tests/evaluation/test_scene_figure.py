@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
-from test_evaluation import SET, data, picture  # noqa: F401, the fixture
+from scored_folders import SET, picture
 
 from tools.base.errors import UserError
 from tools.data.images import read_image, write_image
@@ -124,7 +124,7 @@ def test_differences_to_the_first_need_a_second():
         difference_figure([scene(methods=1)], 'first', 5, 7)
 
 
-def test_files(data, capsys):  # noqa: F811
+def test_files(data, capsys):
     assert main([*SOURCES, '--fused', 'a', 'b', '--names', 'Method A', '$b$', '--scenes', 'ir2', 'IR5.png', '--box', '1,2,20,10',
                  '3,4,10,10+30,10,20,20', '--difference', 'vi']) is None
     assert sorted(path.name for path in (data / 'fig').iterdir()) == ['x.pdf', 'x.png', 'x_difference.pdf', 'x_difference.png']
@@ -140,7 +140,7 @@ def test_files(data, capsys):  # noqa: F811
     assert (data / 'fig/x.png').read_bytes() == first and (data / 'fig/x.pdf').read_bytes() == content
 
 
-def test_colour_and_sixteen_bits_and_any_language(data):  # noqa: F811
+def test_colour_and_sixteen_bits_and_any_language(data):
     for i in range(1, 7):
         write_image(data / f'd/IR{i}.png', picture(200 + i, channels=3))
         write_image(data / f'e/IR{i}.png', picture(200 + i, dtype=np.uint16))
@@ -152,7 +152,7 @@ def test_colour_and_sixteen_bits_and_any_language(data):  # noqa: F811
     assert (data / 'fig/x.pdf').stat().st_size > 5000
 
 
-def test_scenes_that_all_methods_have_are_drawn(data, capsys):  # noqa: F811
+def test_scenes_that_all_methods_have_are_drawn(data, capsys):
     (data / 'a/results_transfuse_IR1.png').unlink()
     (data / 'b/IR3.png').unlink()
     main([*SOURCES, '--fused', 'a', 'b', '--first_scenes', '2', '--boxes', '0'])
@@ -170,7 +170,7 @@ def test_scenes_that_all_methods_have_are_drawn(data, capsys):  # noqa: F811
     (['--fused', 'a', 'b', '--names', 'x'], '1 names for 2 fused folders'),
     ([], 'give the folders of the images'),
 ])
-def test_bad_settings(data, arguments, message):  # noqa: F811
+def test_bad_settings(data, arguments, message):
     (data / 'b/IR3.png').unlink()
     write_image(data / 'a/results_transfuse_IR5.png', picture(5)[:-1])
     with pytest.raises(UserError, match=message):
