@@ -1,6 +1,7 @@
 # make demo        set up, then make scenes, fuse them with the weights that come with the repository, evaluate and plot, in ./demo
 # make demo-train  the same with networks trained on drawn scenes: about a quarter of an hour on two cores
 # make test        set up, then check style and types, and run the tests
+# make check       style, types and the tests that need no Jittor, in about a minute
 # make setup       only set up: a virtual environment in .venv with the requirements, and Jittor's compilation of itself and of fusing
 #
 # PYTHON: any Python from 3.8 to 3.12, for example: make PYTHON=python3.9 demo
@@ -10,7 +11,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO := demo
 
-.PHONY: setup demo demo-train test clean
+.PHONY: setup demo demo-train test check clean
 
 setup: $(VENV)/ready
 	@echo "== Jittor: its first start compiles for some minutes, itself and what fusing needs; later ones take seconds"
@@ -22,6 +23,12 @@ $(VENV)/ready: requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --requirement requirements.txt
 	@touch $@
+
+# What changes most can be checked without Jittor.
+check: $(VENV)/ready
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+	$(RUN) -m pytest tests/base tests/data tests/curves tests/scenes tests/test_rooms.py --ignore tests/data/test_feature_cache.py
 
 test: setup
 	@echo "== Style and types"
