@@ -17,7 +17,9 @@ from tools.scenes.places import make_scene
 
 SHIFTS = 0.5, 20.          # pixels by which pairs are displaced, as often from 1 to 2 as from 2 to 4
 SCALES, ANGLES = (0.95, 1.05), (-2., 2.)
+DIRECTIONS = (1, 0), (0, 1), (-1, 0), (0, -1)  # along rows and columns, where whole pixels need no interpolation
 SCENE_SIZES = (256, 320), (288, 360), (235, 317)
+NOTICED = 1  # per cent by which a value changes for a metric to have noticed
 DRAWN = 'drawn scenes'
 OURS, OURS_DISPLACED = 'CrossFuse-Jittor', 'CrossFuse-Jittor, fused displaced'
 
@@ -77,15 +79,16 @@ def score_displaced(methods, pairs, shifts, metrics, fuser=None, workers=0):
     """Metrics of fused images whose infrared source is displaced by some pixels -> DataFrame: method, metric, shift, mean value.
 
     methods: {name: folder of fused images}, which stay as they are. metrics: list of Metric. fuser: what it makes of the pairs as they are
-    is a method, too, and what it makes of the displaced ones another. Each pair is displaced in another direction. shifts: 0 is the first.
+    is a method, too, and what it makes of the displaced ones another. Pairs are displaced in four directions in turn.
+    shifts: the first is 0.
     """
     tasks, names = [], []
     found = {name: match_fused(pairs, folder).paths for name, folder in methods.items()}
     for number, pair in enumerate(tqdm(pairs, 'fusing', unit='pair', disable=fuser is None)):
-        (ir, visible), turned = next(read_pairs([(pair.ir, pair.vis)])), 2 * math.pi * number / len(pairs)
+        (ir, visible), (right, down) = next(read_pairs([(pair.ir, pair.vis)])), DIRECTIONS[number % len(DIRECTIONS)]
         as_it_is = fuser(ir, visible) if fuser else None
         for shift in shifts:
-            moved = aligned(ir, visible, Align(shift * math.cos(turned), shift * math.sin(turned))) if shift else ir
+            moved = aligned(ir, visible, Align(shift * right, shift * down)) if shift else ir
             for name, paths in found.items():
                 if pair.name in paths:
                     tasks.append((read_gray(paths[pair.name]), moved, visible))
@@ -107,13 +110,30 @@ def _scores(images, names):
     return [float(metric.compute(*images)) for metric in METRICS if metric.name in names]
 
 
+def reactions(table):
+    """DataFrame like that of `score_displaced`, with by how many per cent a value is better, or worse (−), than without a shift."""
+    lower = table['metric'].map({metric.name: metric.lower_is_better for metric in METRICS})
+    before = table.groupby(['method', 'metric'])['value'].transform('first')
+    return table.assign(before=before, change=100 * (table['value'] - before) / before.abs() * np.where(lower, -1, 1))
+
+
 def reaction_rows(table):
-    """For each method and metric: its value of images as they are, and by how many per cent it is better, or worse (−), at each shift."""
-    lower = {metric.name for metric in METRICS if metric.lower_is_better}
-    rows = []
-    for (method, metric), values in table.groupby(['method', 'metric'], sort=False):
-        values = values.set_index('shift')['value']
-        sign = -1 if metric in lower else 1
-        changes = [sign * 100 * (value - values[0]) / abs(values[0]) for value in values[1:]]
-        rows.append([method, f'{metric} {"↓" if metric in lower else "↑"}', f'{values[0]:.4g}', *(f'{change:+.1f}' for change in changes)])
-    return rows
+    """For each method and metric: its value without a shift, and by how many per cent it is better, or worse (−), at each shift."""
+    arrows = {metric.name: '↓' if metric.lower_is_better else '↑' for metric in METRICS}
+    return [[method, f'{metric} {arrows[metric]}', f'{rows["before"].iloc[0]:.4g}', *(f'{one:+.1f}' for one in rows['change'].iloc[1:])]
+            for (method, metric), rows in reactions(table).groupby(['method', 'metric'], sort=False)]
+
+
+def verdict(table):
+    """What the largest shift does to each metric, as lines of text: which get worse, which better, which do not change."""
+    rows = reactions(table)
+    rows = rows[rows['shift'] == rows['shift'].max()]
+    scored, fused = rows[rows['method'] != OURS_DISPLACED], rows[rows['method'] == OURS_DISPLACED]
+    worst, best = (getattr(scored.groupby('metric', sort=False)['change'], kind)() for kind in ('max', 'min'))
+    lines = {f'At {rows["shift"].iloc[0]:g} pixels, images as they are score worse for all methods by': worst.index[worst < -NOTICED],
+             'Some methods score better, or no worse, by': worst.index[(worst >= -NOTICED) & (best.abs() + worst.abs() > 0)],
+             'Not of the sources, and so blind to this, are': worst.index[(best == 0) & (worst == 0)]}
+    if len(fused):
+        lines['Images fused displaced score better, though they show ghosts, by'] = fused.loc[fused['change'] > NOTICED, 'metric']
+        lines['and worse by'] = fused.loc[fused['change'] < -NOTICED, 'metric']
+    return ''.join(f'- {what}: {", ".join(metrics) or "none"}.\n' for what, metrics in lines.items())

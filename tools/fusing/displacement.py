@@ -29,12 +29,16 @@ All pairs: `accuracy.csv`.
 """
 METRICS = """# What metrics make of displaced sources
 
-Made by `python -m tools.fusing.displacement --metrics_of …`, with {pairs} pairs of {set}. The infrared image is moved, each pair's in another
-direction, by so many pixels, and what it does not cover filled from the visible one. Changes in per cent of the value without a shift;
-+ is better, − worse, as the metric's arrow has it. Methods by name: fused images stay as they are, and only the source they are
-scored against is moved, so a metric that sees displacement gets worse, and one of the fused image alone stays. `fused displaced`: displaced
-pairs fused with the weights that come along, and scored against what was fused, as one does who does not know of it: where that gets
-better, the metric rewards ghosts.
+Made by `python -m tools.fusing.displacement --metrics_of …`, with {pairs} pairs of {set}. The infrared image is moved right,
+down, left or up, pair by pair in turn, by so many pixels; what it does not cover is filled from the visible one, and half
+a pixel is interpolated. Changes in per cent of the value without a shift; + is better, − worse, as the metric's arrow has
+it. Methods by name: fused images stay as they are, and only the source they are scored against is moved, so a metric
+that sees displacement gets worse, and one of the fused image alone stays. `fused displaced`: displaced pairs fused with
+the weights that come along, and scored against what was fused, as one does who does not know of it: where that gets
+better, the metric rewards ghosts. In that, fused images change their range, too, which all metrics feel.
+
+{verdict}
+A change counts from 1 % on.
 
 {table}
 """
@@ -99,7 +103,7 @@ def rows_table(rows):
 def measure_metrics(settings):
     from tools.data.layouts import source_folders
     from tools.data.pairing import pair_folders
-    from tools.evaluation.displacing import reaction_rows, score_displaced
+    from tools.evaluation.displacing import reaction_rows, score_displaced, verdict
     from tools.evaluation.protocols import DEFAULT_PROTOCOL
     from tools.evaluation.scoring import name_methods, select_metrics
 
@@ -121,7 +125,7 @@ def measure_metrics(settings):
     table = score_displaced(methods, pairs, shifts, metrics, fuser, settings.workers)
     name = Path(settings.metrics_of).name
     head = ['method', 'metric', 'as it is', *(f'{shift:g} px, %' for shift in settings.shifts)]
-    text = METRICS.format(pairs=len(pairs), set=name, table=markdown_table(head, reaction_rows(table), texts=2))
+    text = METRICS.format(pairs=len(pairs), set=name, verdict=verdict(table), table=markdown_table(head, reaction_rows(table), texts=2))
     write_csv(Path(settings.out, f'metrics_{name}.csv'), table)
     write_text(Path(settings.out, f'metrics_{name}.md'), text)
     print(text)
