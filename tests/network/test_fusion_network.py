@@ -132,6 +132,14 @@ def test_fusion_losses_alone(loss_class, name):
         assert np.array_equal(target.numpy(), reference['pixel_target'])
 
 
+def test_where_both_are_as_bright_the_pixel_target_is_the_visible_image():
+    """Two bright pixels each, at other places of an image that the window covers whole."""
+    ir, vi = np.zeros((2, 1, 1, 6, 6))
+    ir[..., 0, 0] = ir[..., 5, 5] = vi[..., 0, 5] = vi[..., 5, 0] = 121
+    _, target = Order_loss()(image(ir), image(ir), image(vi))
+    assert np.array_equal(target.numpy(), vi)
+
+
 def test_one_training_step():
     reference = load('fuse_step')
     model = filled('fuse', Trans_FuseNet())

@@ -219,7 +219,7 @@ def test_caches_of_their_own_do_not_meet_in_a_file_of_the_home(tmp_path):
     """Neither when Jittor starts, nor in what it starts for each operator, nor with a home that cannot be written."""
     home, own = tmp_path / 'home', tmp_path / 'my own'
     home.write_text('')  # no folder
-    code = ('import os, subprocess\nfrom tools import jittor_cache\njittor_utils = jittor_cache._jittor_utils()\n'
+    code = ('import os, subprocess\nfrom tools.runtime import cache as jittor_cache\njittor_utils = jittor_cache._jittor_utils()\n'
             'python = jittor_cache._python_for_operators(jittor_cache.cache_folder())\n'
             'print("home", jittor_utils.home(), os.environ["HOME"])\n'
             'subprocess.run([str(python), "-c", "import jittor_utils; print(\'cache\', jittor_utils.cache_path)"])\n'

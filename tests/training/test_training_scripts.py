@@ -201,22 +201,27 @@ def test_stage_2_interrupted_and_resumed_in_another_process(tmp_path, database, 
 def test_both_stages_begin_with_given_weights(tmp_path, database, encoders, monkeypatch):
     save_weights(tmp_path / 'run' / 'fusetrans_epoch_2.safetensors', weights_of(build_fusion()),
                  {'kind': 'fusion', 'variant': 'no_gradient_loss', 'options': {'deep_shares': 'bounded'}})
-    still = '--path', database, '--batch', 1, '--train_num', 1, '--epochs', 1, '--lr', 1e-12
+    # With such a decay Adam's first step takes lr off every weight.
+    step = '--path', database, '--batch', 1, '--train_num', 1, '--epochs', 1, '--lr', 1e-3, '--weight_decay', 1e12
     for script, given, stage, name in (
             (train_autoencoder, ['--resume_model_auto', encoders[1]], 'save_auto_model', 'auto_encoder_epoch_1_ir'),
             (train_conv_trans, [*encoders, '--resume_model_trans', tmp_path / 'run'], 'save_fusion_model', 'fusetrans_epoch_1')):
         expected = load_weights(given[-1] if Path(given[-1]).is_file() else given[-1] / 'fusetrans_epoch_2.safetensors').arrays
-        main(monkeypatch, script, *still, *given, f'--{stage}', tmp_path / stage)
+        main(monkeypatch, script, *step, *given, f'--{stage}', tmp_path / stage)
         found = load_weights(the_run(tmp_path / stage) / f'{name}.safetensors').arrays
-        trained = [key for key in expected if not re.search('running_|num_batches', key)]
-        assert all(np.allclose(found[key], expected[key], rtol=0, atol=1e-9) for key in trained) and trained
+        kept = {key for key in expected if np.array_equal(found[key], expected[key])}
+        trained = [key for key in expected.keys() - kept if not re.search('running_|num_batches', key)]
+        assert len(trained) > 2 * len(kept)
+        for key in trained:
+            large = np.abs(expected[key]) > 1e-3
+            assert np.allclose(found[key][large], (expected[key] - 1e-3 * np.sign(expected[key]))[large], rtol=0, atol=1e-5), key
     folder = the_run(tmp_path / 'save_fusion_model')
     metadata = load_weights(folder / 'fusetrans_epoch_1.safetensors').metadata  # the network is what its file says
     assert metadata['variant'] == metadata['settings']['variant'] == 'no_gradient_loss' and 'gra_loss' not in rows(folder)[0]
     assert metadata['options']['deep_shares'] == metadata['settings']['deep_shares'] == 'bounded'
     main(monkeypatch, train_conv_trans, '--resume', folder)
     with pytest.raises(UserError, match='holds an auto-encoder; a fusion network is needed'):
-        main(monkeypatch, train_conv_trans, *still, *encoders, '--resume_model_trans', encoders[1])
+        main(monkeypatch, train_conv_trans, *step, *encoders, '--resume_model_trans', encoders[1])
 
 
 def test_stage_1_from_an_encoder_without_a_decoder(tmp_path, database, encoders, monkeypatch):
