@@ -214,7 +214,7 @@ def _wanted(files, options):
     """For each pair whether it is to be fused: not if its results are there, or what the pictures of a sequence are made of."""
     wanted = [options.overwrite or not all(path.exists() for path in of_pair.values()) for of_pair in files.values()]
     if not all(wanted):
-        print(f'{wanted.count(False)} fused images are there already and are kept (--overwrite makes them anew)')
+        print(f'already there and kept: {wanted.count(False)} of {len(wanted)} (--overwrite makes them anew)')
     return [one and (options.overwrite or not options.sequence or not unscaled_file(of_pair['out']).exists())
             for one, of_pair in zip(wanted, files.values())]
 
