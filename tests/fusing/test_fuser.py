@@ -193,7 +193,7 @@ def test_memory_that_does_not_suffice_is_one_line(run, monkeypatch, error):
     def fail(*_):
         raise error
     monkeypatch.setattr('tools.fusing.fuser.fuse_pair', fail)
-    with pytest.raises(UserError, match='^the memory does not suffice for 56×40 pixels [^\n]*$'):
+    with pytest.raises(UserError, match='^there is not enough memory for 56×40 pixels [^\n]*$'):
         load_fuser(run)(*pair_of(40, 56))
     error = RuntimeError('another')
     with pytest.raises(RuntimeError, match='another'):

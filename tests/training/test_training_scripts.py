@@ -101,7 +101,7 @@ def test_stage_1_interrupted_and_resumed_in_other_processes(tmp_path, database, 
         script.ctrl_c()
         code, out, errors = script.end()
     folder = the_run(tmp_path)
-    assert code == 130 and f'stopped; go on with: python train_autoencoder.py --resume {folder}' in out
+    assert code == 130 and f'stopped; to resume, run: python train_autoencoder.py --resume {folder}' in out
     assert 'stopping after this step' in errors and 'Traceback' not in errors
     assert 1 + 2 <= len(rows(folder)) < len(rows(whole_stage_1))
     shutil.copytree(database, tmp_path / 'moved' / 'database')
@@ -109,7 +109,7 @@ def test_stage_1_interrupted_and_resumed_in_other_processes(tmp_path, database, 
     assert_same_run(folder, whole_stage_1)
     capsys.readouterr()
     main(monkeypatch, train_autoencoder, '--resume', folder)
-    assert f'{folder} is finished: 2 epochs are done' in capsys.readouterr().out
+    assert f'{folder} has finished its 2 epochs' in capsys.readouterr().out
     with pytest.raises(UserError, match='batch was 2, and can only become smaller'):
         main(monkeypatch, train_autoencoder, '--resume', folder, '--batch', 3)
 
@@ -121,7 +121,7 @@ def test_stage_1_killed_at_random_moments(tmp_path, database, whole_stage_1, mon
     for attempt in range(3):
         with Script('train_autoencoder.py', *(start if attempt == 0 else ('--resume',)), '--save_auto_model', tmp_path,
                     '--save_minutes', 1e-9) as script:
-            script.wait_for('Batch', 'is finished')  # a fast machine may be done before the third kill
+            script.wait_for('Batch', 'has finished')  # a fast machine may be done before the third kill
             time.sleep(moments.uniform(0, 0.4))
             script.process.send_signal(signal.SIGKILL)
             code, _, _ = script.end()
@@ -150,7 +150,7 @@ def test_stage_1_shows_a_bar_on_a_terminal(tmp_path, database):
 
 
 def test_stage_1_with_a_learning_rate_that_diverges(tmp_path, database, monkeypatch):
-    with pytest.raises(UserError, match='training has gone bad in epoch 1, step .*Images of that batch: .*lwir'):
+    with pytest.raises(UserError, match='training diverged in epoch 1, step .*Images of that batch: .*lwir'):
         main(monkeypatch, train_autoencoder, '--path', database, *SMALL, '--lr', '1e30', '--save_auto_model', tmp_path)
     assert not list(the_run(tmp_path).glob('*.safetensors'))
     assert all(np.isfinite(array).all() for array in load_state(the_run(tmp_path)).arrays.values())

@@ -78,7 +78,7 @@ class Fuser:
         """
         _, *values = self._prepared(ir, vis)
         if all(map(is_constant, values)):
-            raise UserError('both images are of a single value: such a frame has no place in the range of the others')
+            raise UserError('each image has a single value throughout, so this frame cannot share the range of the others')
         fused, maps = self._through_network(*values, normalize=False)
         return Fused(fused, maps, self._doubt(_stretched(fused, fused.min(), fused.max())))
 
@@ -116,7 +116,7 @@ class Fuser:
         except (RuntimeError, MemoryError) as error:
             if not ran_out_of_memory(error):
                 raise
-            raise UserError(f'the memory does not suffice for {size_text(vis)} pixels (--cuda false: the memory of the CPU)') from error
+            raise UserError(f'there is not enough memory for {size_text(vis)} pixels (--cuda false uses the memory of the CPU)') from error
         finally:
             return_memory()
         fused = maps.pop('out')
@@ -131,7 +131,7 @@ class Fuser:
         taken = 1 - (high - low) / LARGEST_VALUE
         if self.model.deep_shares == 'bounded' or taken <= MOST:
             return ''
-        return (f'{1000 * FEW:g} ‰ of the pixels take {taken:.0%} of the range, and leave little to the others: signed deep shares may '
+        return (f'{1000 * FEW:g} ‰ of the pixels take up {taken:.0%} of the range and leave little to the others: signed deep shares may '
                 'have exploded there; bounded ones cannot (--deep_shares bounded)')
 
 
