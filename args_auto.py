@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import List, Optional
 
 from tools.base.settings import setting
+from tools.training.optimizers import OPTIMIZERS
 
 DEEP_STRIDE = 8  # pixels per deep feature
 
@@ -43,7 +44,8 @@ class Args:
                          minimum=1, may_change=True)
     lr: float = setting(1e-4, 'learning rate of the first `full_rate_epochs`; a tenth of it afterwards', above=0)
     full_rate_epochs: int = setting(2, 'epochs at the full learning rate', minimum=1)
-    weight_decay: float = setting(0.9, 'L2 weight decay, added to the gradient', minimum=0)
+    optimizer: str = setting('adam', 'Adam as the original\'s; AdamW and SGD are Jittor\'s own', choices=tuple(OPTIMIZERS))
+    weight_decay: float = setting(0.9, 'L2 weight decay, added to the gradient; of AdamW, decoupled', minimum=0)
     recon_loss_weight: float = setting(1.0, 'weight of the mean squared error', minimum=0, part='losses')
     ssim_loss_weight: float = setting(10000.0, 'weight of 1 − MS-SSIM', minimum=0, part='losses')
     ssim_val_range: Optional[float] = setting(255.0, 'value range in SSIM; none: inferred as in the original, which '

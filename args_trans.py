@@ -8,6 +8,7 @@ from typing import List, Optional
 from network.variants import DEEP_SHARES, VARIANTS
 from tools.base.settings import setting
 from tools.data.alignment import FOLDER, KINDS
+from tools.training.optimizers import OPTIMIZERS
 
 
 @dataclass
@@ -57,7 +58,8 @@ class Args:
                          minimum=1, may_change=True)
     lr: float = setting(1e-3, 'learning rate of the first `full_rate_epochs`; a tenth of it afterwards', above=0)
     full_rate_epochs: int = setting(2, 'epochs at the full learning rate', minimum=1)
-    weight_decay: float = setting(0.9, 'L2 weight decay, added to the gradient', minimum=0)
+    optimizer: str = setting('adam', 'Adam as the original\'s; AdamW and SGD are Jittor\'s own', choices=tuple(OPTIMIZERS))
+    weight_decay: float = setting(0.9, 'L2 weight decay, added to the gradient; of AdamW, decoupled', minimum=0)
     pixel_loss_weight: float = setting(1.0, 'weight of the pixel loss', above=0, part='losses')
     gradient_loss_weight: float = setting(10.0, 'weight of the gradient loss', minimum=0, part='losses')
     seed: int = setting(2024, 'the same seed, data and machine give the same run', minimum=0, below=2 ** 32)

@@ -172,14 +172,7 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options, 
     Raises UserError if a result cannot be written.
     """
     files = {pair: result_files(pair, folder, options) for pair in pairs}
-    missing = by_first(lambda: [options.overwrite or not all(path.exists() for path in files[pair].values()) for pair in pairs])
-    remaining = [pair for pair, wanted in zip(pairs, missing) if wanted]
-    if len(remaining) < len(pairs):
-        print(f'{counted(len(pairs) - len(remaining), "result")} kept from an earlier run (--overwrite replaces them)')
-    if options.sequence:
-        kept = by_first(lambda: [not options.overwrite and unscaled_file(files[pair]['out']).exists() for pair in remaining])
-        remaining = [pair for pair, there in zip(remaining, kept) if not there]
-    remaining = remaining[NUMBER::COUNT]
+    remaining = [pair for pair, wanted in zip(pairs, by_first(_wanted, files, options)) if wanted][NUMBER::COUNT]
     fuse = fuser.unscaled if options.sequence else fuser.fuse
     problems, seconds, started = [], [], time.perf_counter()
 
@@ -216,6 +209,15 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options, 
         for path in write_contact_sheets(folder / 'contact_sheet', rows):
             print(f'contact sheet: {path}')
     return problems
+
+
+def _wanted(files, options):
+    """For each pair whether it is to be fused: not if its results are there, or what the pictures of a sequence are made of."""
+    wanted = [options.overwrite or not all(path.exists() for path in of_pair.values()) for of_pair in files.values()]
+    if not all(wanted):
+        print(f'{counted(wanted.count(False), "result")} kept from an earlier run (--overwrite replaces them)')
+    return [one and (options.overwrite or not options.sequence or not unscaled_file(of_pair['out']).exists())
+            for one, of_pair in zip(wanted, files.values())]
 
 
 def result_files(pair: Pair, folder: Path, options: Options) -> Dict[str, Path]:
