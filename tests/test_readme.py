@@ -37,6 +37,7 @@ from tools.evaluation import calibration, figure
 from tools.fusing import displacement, flicker
 from tools.scenes import __main__ as make_scenes
 from tools.weights import convert, ship
+from tools.weights.checkpoint import load_weights
 
 CHINESE = '.zh-CN.md'
 ENGLISH = ['README.md', *sorted(f'docs/{path.name}' for path in (REPOSITORY / 'docs').glob('*.md') if not path.name.endswith(CHINESE))]
@@ -192,12 +193,11 @@ def targets(document):
 
 @pytest.mark.parametrize('name', ALL)
 def test_contents_list_the_parts_in_order(name):
-    """Behind the line of languages and, on pages of docs/, the paragraph that says whom the page is for."""
     document = Document(name)
-    listed = [link[1:] for link in document.links if link.startswith('#')]
+    contents, = (paragraph.text for paragraph in document.paragraphs if paragraph.text.startswith(('**Contents:**', '**目录：**')))
     parts = [anchor for anchor, (level, _) in zip(document.anchors, document.headings) if level == 2]
     assert len(set(document.anchors)) == len(document.anchors)
-    assert [link for link in listed if link in parts] == parts
+    assert re.findall(r'\]\(#([^)]+)\)', contents) == parts
 
 
 def test_the_readme_is_short():
@@ -359,6 +359,14 @@ def test_the_same_bits():
         differences = [float(row['jittor']) for row in csv.DictReader(file)
                        if 'auto-encoder' in row['stage'] and row['quantity'] in ('shallow features', 'deep features', 'out')]
     assert differences == [0] * 6
+
+
+def test_the_attention_of_the_shipped_weights():
+    """docs/replication.md, docs/other_programs.md and the model card say that it is uniform: queries and keys are zero."""
+    path, = (REPOSITORY / 'results/models').glob('fusetrans_*.safetensors')
+    weights = load_weights(path).arrays
+    arrays = [array for name, array in weights.items() if re.search(r'\.[qk]_linear\.', name)]
+    assert len(arrays) == 8 and not any(array.any() for array in arrays)
 
 
 def test_scripts_compile_once_for_all_sizes():
