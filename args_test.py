@@ -19,10 +19,10 @@ class Args:
     ir_range: Optional[List[str]] = setting(None, 'values of infrared files to be made black and white: auto, each image\'s own '
                                                   '(but for 0.1 % of its pixels at each end), or LOW HIGH; none: as the files have them')
     align: Optional[str] = setting(None, 'move displaced infrared images onto the visible ones: folder (or no word), all alike; affine, '
-                                         'with stretch and shear, too; each, each pair by itself, leaving out those not sure',
+                                         'with stretch and shear, too; each, each pair by itself, leaving out uncertain ones',
                                    choices=KINDS, alone=FOLDER)
     sequence: bool = setting(False, 'the pairs are frames of a video: one range of values for all, so that it does not flicker')
-    resize: bool = setting(False, 'make infrared images of another size fit; otherwise such pairs are left out')
+    resize: bool = setting(False, 'make infrared images of another size fit; without this, such pairs are left out')
 
     # Network
     model: Optional[str] = setting(None, 'run folder or weights file of stage 2; none: the newest run in `models`')
@@ -37,8 +37,8 @@ class Args:
     # Results
     output: str = setting('./output', 'results go to `output`/crossfuse_test/SET_VARIANT_epochK_RUN')
     out: Optional[str] = setting(None, 'folder for the results, in place of the one in `output`')
-    overwrite: bool = setting(False, 'make results anew that are there already')
-    contact_sheet: bool = setting(False, 'also infrared, visible and fused side by side, all in one picture')
+    overwrite: bool = setting(False, 'replace results that already exist')
+    contact_sheet: bool = setting(False, 'also write infrared, visible and fused images side by side, all in one picture')
 
 
 @dataclass

@@ -8,6 +8,7 @@ from typing import List, Optional
 from network.variants import DEEP_SHARES, VARIANTS
 from tools.base.settings import setting
 from tools.data.alignment import FOLDER, KINDS
+from tools.training.optimizers import OPTIMIZERS
 
 
 @dataclass
@@ -24,16 +25,16 @@ class Args:
     ir_range: Optional[List[str]] = setting(None, 'values of infrared files to be made black and white: auto, each image\'s own '
                                                   '(but for 0.1 % of its pixels at each end), or LOW HIGH; none: as the files have them')
     align: Optional[str] = setting(None, 'move displaced infrared images onto the visible ones: folder (or no word), all alike; affine, '
-                                         'with stretch and shear, too; each, each pair by itself, leaving out those not sure',
+                                         'with stretch and shear, too; each, each pair by itself, leaving out uncertain ones',
                                    choices=KINDS, alone=FOLDER)
-    train_num: int = setting(20000, 'number of pairs to train on, fewer if there are not as many', minimum=1)
+    train_num: int = setting(20000, 'train on at most this many pairs', minimum=1)
     train_num_from: str = setting('first', 'the first train_num pairs, as the original, or spread over all sequences',
                                   choices=('first', 'spread'))
     workers: int = setting(2, 'threads that read images', minimum=1, may_change=True)
     cache: bool = setting(False, 'keep decoded images in memory (64 KB each)', may_change=True)
     cache_features: Optional[str] = setting(None, 'folder for the encoders\' deep features (1 MB a pair), computed once instead of in '
                                                   'each epoch; not with augment', may_change=True, is_path=True)
-    augment: bool = setting(False, 'random crop and flip, the same for both of a pair, for those with few images')
+    augment: bool = setting(False, 'random crops and flips, the same for both images of a pair, which help with few images')
 
     # Networks: with resume_model_trans, the first three are what its file says unless they are given on the command line.
     variant: str = setting('standard', 'the paper\'s network, or an ablation: CNN fusion, or without the gradient loss',
@@ -52,12 +53,13 @@ class Args:
                                                       'weights', is_path=True)
 
     # Training
-    epochs: int = setting(16, 'how often to go through the pairs', minimum=1, may_change=True)
-    batch: int = setting(8, 'pairs per step; beside resume a smaller one, for a run that was too large for the memory',
+    epochs: int = setting(16, 'number of passes through the pairs', minimum=1, may_change=True)
+    batch: int = setting(8, 'pairs per step; with resume it may be made smaller, if the run did not fit the memory',
                          minimum=1, may_change=True)
     lr: float = setting(1e-3, 'learning rate of the first `full_rate_epochs`; a tenth of it afterwards', above=0)
     full_rate_epochs: int = setting(2, 'epochs at the full learning rate', minimum=1)
-    weight_decay: float = setting(0.9, 'L2 weight decay, added to the gradient', minimum=0)
+    optimizer: str = setting('adam', 'Adam as the original\'s; AdamW and SGD are Jittor\'s own', choices=tuple(OPTIMIZERS))
+    weight_decay: float = setting(0.9, 'L2 weight decay, added to the gradient; of AdamW, decoupled', minimum=0)
     pixel_loss_weight: float = setting(1.0, 'weight of the pixel loss', above=0, part='losses')
     gradient_loss_weight: float = setting(10.0, 'weight of the gradient loss', minimum=0, part='losses')
     seed: int = setting(2024, 'the same seed, data and machine give the same run', minimum=0, below=2 ** 32)
@@ -67,7 +69,7 @@ class Args:
     # Output
     step: int = setting(10, 'write the losses to the log every so many steps', minimum=1, may_change=True)
     save_minutes: float = setting(10.0, 'save the state to resume from every so many minutes', above=0, may_change=True)
-    save_fusion_model: str = setting('./models/transfuse', 'folder for the folders of the runs', may_change=True)
+    save_fusion_model: str = setting('./models/transfuse', 'folder in which each run gets a folder of its own', may_change=True)
     tensorboard: bool = setting(False, 'also write TensorBoard files (needs: pip install tensorboardX)', may_change=True)
-    resume: Optional[str] = setting(None, 'go on with an interrupted run: its folder, or nothing for the newest',
+    resume: Optional[str] = setting(None, 'resume an interrupted run: its folder, or nothing for the newest',
                                     alone='newest')

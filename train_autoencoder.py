@@ -22,7 +22,7 @@ def main():
     from network.operators import use_mixed_precision
     from tools.runtime import jt, set_seed, use_device
     from tools.runtime.processes import by_first
-    from tools.training.optimizer import Adam
+    from tools.training.optimizer import new_optimizer
     from tools.training.run import TrainingRun, learning_rate
     from tools.weights.encoders import find_encoder, load_encoder
     from tools.weights.networks import build_auto_encoder
@@ -38,7 +38,7 @@ def main():
         model = load_encoder(file, settings.type_flag, training=not settings.new_decoder).model
     else:
         model = build_auto_encoder()
-    optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
+    optimizer = new_optimizer(settings.optimizer, model.parameters(), settings.lr, settings.weight_decay)
     metadata = {'kind': 'auto_encoder', 'modality': settings.type_flag, 'options': model.options}
     weights_file = AUTO_ENCODER.replace('{modality}', settings.type_flag)
     folder = resumed or by_first(new_run_folder, settings.save_auto_model, settings.type_flag)

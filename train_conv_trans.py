@@ -28,7 +28,7 @@ def main():
     from tools.data.feature_cache import Features, open_caches
     from tools.runtime import jt, set_seed, use_device
     from tools.runtime.processes import by_first
-    from tools.training.optimizer import Adam
+    from tools.training.optimizer import new_optimizer
     from tools.training.run import TrainingRun, learning_rate
     from tools.weights.encoders import find_encoders, load_encoders, save_encoders
     from tools.weights.fusion import fusion_file
@@ -47,7 +47,7 @@ def main():
     features = Features(encoders, open_caches(settings.cache_features, encoders, items, SIZE, ranges, align))
     settings, model = start_network(settings, given)
     loss_weights = {**part_of(settings, 'losses'), **VARIANTS[settings.variant].loss_weights}
-    optimizer = Adam(model.parameters(), settings.lr, settings.weight_decay)
+    optimizer = new_optimizer(settings.optimizer, model.parameters(), settings.lr, settings.weight_decay)
     metadata = {'kind': 'fusion', 'variant': settings.variant, 'options': model.options,
                 'encoders': {'ir': encoders[0].fingerprint, 'vi': encoders[1].fingerprint}}
     folder = resumed or by_first(new_run_folder, settings.save_fusion_model, 'fuse')

@@ -54,16 +54,22 @@ class Attention(nn.Module):
 
     def execute(self, query, key=None, value=None):
         n, t, dim = query.shape
-        heads = (n, t, self.n_heads, dim // self.n_heads)
         if self.cross:
             q, k, v = self.q_linear(query), self.k_linear(key), self.v_linear(value)
         else:
             qkv = self.qkv(query)  # (N, T, 3*D)
             q, k, v = (qkv[:, :, i * dim:(i + 1) * dim] for i in range(3))
-        q, k, v = (x.reshape(heads).transpose(0, 2, 1, 3) for x in (q, k, v))  # (N, heads, T, D/heads)
-        similarity = batched_matmul(q, k, -self.scale if self.cross else self.scale, b_swapped=True)  # (N, heads, T, T)
-        out = batched_matmul(softmax(similarity), v).transpose(0, 2, 1, 3).reshape(n, t, dim)
+        out = batched_matmul(self.weights(q, k), self.heads(v)).transpose(0, 2, 1, 3).reshape(n, t, dim)
         return self.proj(out)
+
+    def heads(self, x):
+        """(N, T, D) → (N, heads, T, D/heads)."""
+        n, t, dim = x.shape
+        return x.reshape(n, t, self.n_heads, dim // self.n_heads).transpose(0, 2, 1, 3)
+
+    def weights(self, q, k):
+        """How much each token of q takes from each of k, (N, T, D) both → (N, heads, T, T), whose rows sum to 1."""
+        return softmax(batched_matmul(self.heads(q), self.heads(k), -self.scale if self.cross else self.scale, b_swapped=True))
 
 
 class Block(nn.Module):
@@ -109,6 +115,11 @@ class cross_atten_module(nn.Module):
     def __init__(self, embed_dim, depth, **block):
         self.blocks = nn.ModuleList([Block(embed_dim, cross=True, **block) for _ in range(depth)])
         self.norm = LayerNorm(embed_dim)
+
+    def attention(self, a, b):
+        """How much each token of a takes from each of b in the first block: (N, heads, T, T), whose rows sum to 1."""
+        first = self.blocks[0]
+        return first.attn.weights(first.attn.q_linear(first.norm1(a)), first.attn.k_linear(first.norm1(b)))
 
     def execute(self, a, b):
         x = (a, b, b)
@@ -165,6 +176,14 @@ class cross_encoder(nn.Module):
         tokens = tokens.reshape(n, grid, grid, dim)
         rolled = tokens.reindex(tokens.shape, ['i0', f'(i1+{half})%{grid}', f'(i2+{half})%{grid}', 'i3'])
         return rolled.reshape(n, t, dim)
+
+    def attention(self, ir, vi):
+        """Where the cross-attention looks, for windows (N, 128, 32, 32): infrared tokens at visible ones, and visible ones at infrared
+        ones, each (N, heads, 256, 256) as `cross_atten_module.attention` gives them."""
+        _, _, _, ir2, vi2, *_ = self(ir, vi)
+        ir2, vi2 = to_tokens(ir2, self.patch_size), to_tokens(vi2, self.patch_size)
+        cross = self.cross_atten_block
+        return cross.cross_atten1.attention(ir2, vi2), cross.cross_atten2.attention(vi2, ir2)
 
     def execute(self, ir, vi, shift_flag=True):
         """Windows (N, 128, 32, 32) of both modalities → seven maps of that shape:

@@ -4,7 +4,6 @@ import pytest
 
 @pytest.mark.parametrize('old, new, names', [
     ('tools.optimizer', 'tools.training.optimizer', ['Adam']),
-    ('tools.fuser', 'tools.fusing.fuser', ['load_fuser']),
     ('tools.fusion_metrics', 'tools.evaluation.metrics.information', ['en', 'mi', 'fmi']),
     ('tools.fusion_metrics', 'tools.evaluation.metrics.similarity', ['ssim', 'ms_ssim']),
 ])

@@ -1,4 +1,15 @@
-"""The READMEs and docs: both languages say the same, commands and links work, and results are those under results/."""
+"""The READMEs and docs: both languages say the same, commands and links work, and results are those under results/.
+
+Sentences can be reworded freely. A number that claims a result has its source in a comment of its block (lines without a blank one
+between them), and so has a table. A comment is a line of its own, the same in both languages:
+
+    <!-- 99.7, 21 in comparison/results.md: "| Jittor | 21 | 73.48 dB | 69.00 dB | 1 gray levels | 99.7 % |" -->
+    <!-- table comparison/speed.csv: pytorch, jittor, ratio; gpu/speed.csv: pytorch, jittor -->
+    <!-- table checked by test_results_on_tno -->
+
+The first: these numbers of the block are rounded from numbers of the quoted text, which stands in that file under results/. The
+second: the table's columns are these columns of CSV files, and its first cells are the CSV files' rows.
+"""
 import ast
 import csv
 import importlib.util
@@ -45,26 +56,35 @@ SETTINGS = {
 }
 FOLDERS_OF_OURS = 'network/', 'tools/', 'tests/', 'comparison/', 'recipes/', 'docs/', 'results/'
 
-# What README.md says in its text, a file under results/, and how it stands there.
-SAID = [
-    ('957 pairs for two epochs', 'models/README.md', '957 pairs'),
-    ('300 steps of each network', 'comparison/training.md', '| Fusion network | total loss | 300 |'),
-    ('99.7 % are the same, and none is more than one gray level off', 'comparison/results.md',
-     '| Jittor | 21 | 73.48 dB | 69.00 dB | 1 gray levels | 99.7 % |'),
-    ('up to 7.7 % apart in total loss at the median step (Jittor: 2.3 %)', 'comparison_first_epochs/training.md',
-     '| Fusion network | total loss | 300 | 8285.13 | -1.29 % | 1.59 % | 2.3 % | 7.7 % |'),
-    ('2.49 % (Jittor: 3.3 %)', 'comparison_zero_start/training.md', '| -25.8 % | 27.9 % | 3.3 % | 2.49 % |'),
-    ('On two cores of an AMD EPYC', 'comparison/speed.md', 'AMD EPYC, 2 cores'),
-    ('medians of ten rounds', 'comparison/speed.md', 'Medians of 10 rounds'),
-    ('stage 2 at batch 8 took PyTorch 0.977 s a pair, Jittor 0.719', 'comparison/scaling.md',
-     '| batch of stage 2 | 8 | 0.977 s | 0.719 s |'),
-    ('22.90 M parameters, 128.9 G multiply–adds for 640×480', 'cost/README.md', '| all | 22.90 M | 26.0 G | 128.9 G |'),
-]
-# Decimal numbers in README.md and docs/ that claim no result: versions, settings, and 31.6 = 1/√(1 − 0.999), from Adam's β₂.
+# Decimal numbers and percentages that claim no result: versions, settings, licences, printed examples of commands, an image of
+# ours beside another of ours (docs/data.md), and 31.6 = 1/√(1 − 0.999), from Adam's β₂.
 NO_RESULTS = {'3.8', '3.12', '1.3', '0.9', '0.0001', '0.001', '31.6', '0.999', '4.0', '4.10'}
-CHECKED_TABLES = 'method', 'compared', 'hours of training', 'task', 'task on a GPU', 'from start to end'
+NUMBER = r'\d+(?:,\d{3})*(?:\.\d+)*'
 
 Block = namedtuple('Block', 'language text')
+Source = namedtuple('Source', 'numbers file text')
+COMMENT = re.compile(r'<!-- (.*?) -->\n?')
+SOURCE = re.compile(rf'({NUMBER}(?:, {NUMBER})*) in (\S+): "(.*)"')
+
+
+class Paragraph:
+    """Lines without a blank one between them: their text, the table in them, and the comments that say where numbers come from."""
+
+    def __init__(self, block):
+        self.comments = COMMENT.findall(block)
+        self.text = COMMENT.sub('', block)
+        lines = [line for line in self.text.splitlines() if line.startswith('|')]
+        rows = [[cell.strip() for cell in line.rstrip()[1:-1].split('|')] for line in lines]
+        self.table = [row for row in rows if not set(''.join(row)) <= set('-: ')]
+
+    def sources(self):
+        """[(numbers, file, text)] of its comments about numbers."""
+        return [Source(re.split(', ', found.group(1)), *found.groups()[1:])
+                for found in map(SOURCE.fullmatch, self.comments) if found]
+
+    def table_source(self):
+        """What its comment about the table says; '' if there is none."""
+        return next((comment[len('table '):] for comment in self.comments if comment.startswith('table ')), '')
 
 
 class Document:
@@ -74,18 +94,23 @@ class Document:
         self.path = REPOSITORY / name
         self.text = self.path.read_text(encoding='utf-8')
         self.blocks = [Block(*found) for found in re.findall(r'^```(\w*)\n(.*?)^```$', self.text, re.MULTILINE | re.DOTALL)]
-        self.prose = re.sub(r'^```.*?^```$', '', self.text, flags=re.MULTILINE | re.DOTALL)
-        self.headings = [len(marks) for marks in re.findall(r'^(#+) ', self.prose, re.MULTILINE)]
+        with_comments = re.sub(r'^```.*?^```$', '', self.text, flags=re.MULTILINE | re.DOTALL)
+        self.paragraphs = [Paragraph(block) for block in re.split(r'\n\s*\n', with_comments)]
+        self.comments = [comment for paragraph in self.paragraphs for comment in paragraph.comments]
+        self.prose = COMMENT.sub('', with_comments)
+        self.headings = [(len(marks), title) for marks, title in re.findall(r'^(#+) (.*)$', self.prose, re.MULTILINE)]
         self.links = re.findall(r'\]\(([^)]+)\)|src="([^"]+)"', self.prose)
         self.links = [markdown or html for markdown, html in self.links]
         self.spans = re.findall(r'`([^`\n]+)`', self.prose)
 
     @property
     def tables(self):
-        """A list of tables, each a list of rows, each a list of cells; without the line below the heads."""
-        found = re.findall(r'(?:^\|.*\|\n)+', self.prose, re.MULTILINE)
-        tables = [[[cell.strip() for cell in line[1:-1].split('|')] for line in table.splitlines()] for table in found]
-        return [[row for row in table if not set(''.join(row)) <= set('-: ')] for table in tables]
+        return [paragraph.table for paragraph in self.paragraphs if paragraph.table]
+
+    @property
+    def anchors(self):
+        """What the parts of the page are called in links, as GitHub makes it from their headings."""
+        return [re.sub(r'[^\w\- ]', '', title.lower()).replace(' ', '-') for _, title in self.headings]
 
     def table(self, first_cell):
         """[(first cell, {column: cell})] of the rows of the table that begins so."""
@@ -113,7 +138,7 @@ class Document:
 
 def numbers(text):
     """The numbers in a text, in no order of the text; not those of the stages, which Chinese writes as words."""
-    return sorted(re.findall(r'\d+(?:,\d{3})*(?:\.\d+)*', re.sub(r'[Ss]tages? \d(?: and \d)?', '', text)))
+    return sorted(re.findall(NUMBER, re.sub(r'[Ss]tages? \d(?: and \d)?', '', text)))
 
 
 def words_alone(text):
@@ -145,7 +170,8 @@ def readme():
 @pytest.mark.parametrize('name', ENGLISH)
 def test_both_languages_say_the_same(name):
     english, chinese = Document(name), Document(name.replace('.md', CHINESE))
-    assert english.headings == chinese.headings
+    assert [level for level, _ in english.headings] == [level for level, _ in chinese.headings]
+    assert english.comments == chinese.comments
     assert [(block.language, without_comments(block.text)) for block in english.blocks if block.language != 'text'] == [
         (block.language, without_comments(block.text)) for block in chinese.blocks if block.language != 'text']
     assert [re.findall(r'[\w./{}]+\.\w+', block.text) for block in english.blocks if block.language == 'text'] == [
@@ -155,8 +181,28 @@ def test_both_languages_say_the_same(name):
         numbers(' '.join(sum(table, []))) for table in chinese.tables]
     assert numbers(english.prose) == numbers(chinese.prose)
     assert Counter(english.spans) == Counter(chinese.spans)
-    assert Counter(link.replace(CHINESE, '.md') for link in english.links) == Counter(
-        link.replace(CHINESE, '.md') for link in chinese.links)
+    assert targets(english) == targets(chinese)
+
+
+def targets(document):
+    """Where the links lead, alike for both languages: parts of the page by their number."""
+    return Counter(document.anchors.index(link[1:]) if link.startswith('#') else link.replace(CHINESE, '.md')
+                   for link in document.links)
+
+
+@pytest.mark.parametrize('name', ALL)
+def test_contents_list_the_parts_in_order(name):
+    """Behind the line of languages and, on pages of docs/, the paragraph that says whom the page is for."""
+    document = Document(name)
+    listed = [link[1:] for link in document.links if link.startswith('#')]
+    parts = [anchor for anchor, (level, _) in zip(document.anchors, document.headings) if level == 2]
+    assert len(set(document.anchors)) == len(document.anchors)
+    assert [link for link in listed if link in parts] == parts
+
+
+def test_the_readme_is_short():
+    for name in ('README.md', 'README' + CHINESE):
+        assert len((REPOSITORY / name).read_text(encoding='utf-8').splitlines()) <= 180
 
 
 @pytest.mark.parametrize('name', ALL)
@@ -170,6 +216,7 @@ def test_links_lead_somewhere(name):
     document = Document(name)
     broken = [link for link in document.links
               if '://' not in link and not (document.path.parent / unquote(link.split('#')[0])).exists()]
+    broken += [link for link in document.links if link.startswith('#') and link[1:] not in document.anchors]
     assert document.links and not broken
 
 
@@ -177,7 +224,7 @@ def test_links_lead_somewhere(name):
 def test_chinese_pages_lead_to_chinese_pages(name):
     document = Document(name)
     of_this_language = {name for name in ALL if name.endswith(CHINESE) == document.path.name.endswith(CHINESE)}
-    targets = [(document.path.parent / link).resolve() for link in document.links if '://' not in link]
+    targets = [(document.path.parent / link).resolve() for link in document.links if '://' not in link and link[0] != '#']
     others = [path.relative_to(REPOSITORY).as_posix() for path in targets if path.suffix == '.md']
     assert len([other for other in others if other in ALL and other not in of_this_language]) == 1  # the line of languages
 
@@ -212,7 +259,7 @@ def check_command(words):
     elif program == 'git':
         assert rest[:2] == ['clone', ORIGINAL]
     else:
-        assert program in ('.', 'apt', 'export'), words
+        assert program in ('.', 'apt', 'export', 'tensorboard', 'pyiqa'), words
 
 
 @pytest.mark.parametrize('command', ['python train_conv_trans.py --epoch 2', 'python train_nothing.py', 'make demos', 'rm -rf x',
@@ -258,14 +305,14 @@ def test_python_is_python(name):
             assert modules and all(importlib.util.find_spec(module) for module in modules)
 
 
-def test_messages_of_the_troubleshooting_are_ours(readme):
+def test_messages_of_the_troubleshooting_are_ours():
     source = '\n'.join(path.read_text(encoding='utf-8') for path in (REPOSITORY / 'tools').rglob('*.py'))
-    messages = [message.strip('`') for message, _ in readme.table('message')]
+    messages = [message.strip('`') for message, _ in Document('docs/troubleshooting.md').table('message')]
     assert messages and [message for message in messages if message not in source] == []
 
 
-def test_defaults_in_the_table(readme):
-    for setting, cells in readme.table('setting'):
+def test_defaults_in_the_table():
+    for setting, cells in Document('docs/training.md').table('setting'):
         for column, cls in (('stage 1', args_auto.Args), ('stage 2', args_trans.Args)):
             default = getattr(cls(), setting.strip('`-'), None)
             cell = cells[column]
@@ -284,17 +331,17 @@ def test_results_on_tno(readme):
             value = ranking[row]['mean rank'] if column.startswith('mean rank') else summary[row][f'{metric} mean']
             assert shown(value, cell) == cell, (method, column)
     assert list(ranking) == [{'CrossFuse-Jittor': 'ours'}.get(method, method) for method, _ in readme.table('method')]
-    assert 'among [these four]' in readme.prose and 'over 18 metrics' in ' '.join(readme.prose.split())
-    assert (len([column for column in summary['ours'] if column.endswith(' mean')]), len(ranking)) == (18, 4)
+    assert len(ranking) == 4 and 'these four methods' in readme.prose
+    assert f'{len([column for column in summary["ours"] if column.endswith(" mean")])} metrics' in ' '.join(readme.prose.split())
 
 
-def test_agreement_with_pytorch(readme):
+def test_agreement_with_pytorch():
     with open(REPOSITORY / 'results/comparison/training.csv', newline='', encoding='utf-8-sig') as file:
         losses = {row['stage'].lower(): row for row in csv.DictReader(file) if row['loss'] == 'total loss'}
     metrics, speed = rows_of('comparison/results.csv'), rows_of('comparison/speed.csv')
     times = {'infrared auto-encoder': 'training step, stage 1, batch 2', 'visible auto-encoder': 'training step, stage 1, batch 2',
              'fusion network': 'training step, stage 2, batch 8', 'fused test images': 'fused image, 640×480'}
-    for compared, cells in readme.table('compared'):
+    for compared, cells in Document('docs/comparison.md').table('compared'):
         what, number = compared.split(', ')
         if what in losses:
             columns = 'end', 'median_jittor', 'median_floor'
@@ -306,34 +353,40 @@ def test_agreement_with_pytorch(readme):
             cell.replace(' %', '') for cell in cells.values()], compared
 
 
-def test_the_same_bits(readme):
-    assert 'Features and outputs of the\nauto-encoders are the same bits' in readme.prose
+def test_the_same_bits():
+    """docs/comparison.md and docs/replication.md say so of the auto-encoders' features and outputs."""
     with open(REPOSITORY / 'results/comparison/forward.csv', newline='', encoding='utf-8-sig') as file:
         differences = [float(row['jittor']) for row in csv.DictReader(file)
                        if 'auto-encoder' in row['stage'] and row['quantity'] in ('shallow features', 'deep features', 'out')]
     assert differences == [0] * 6
 
 
-def test_speed(readme):
-    columns = 'pytorch', 'jittor', 'ratio', 'pytorch_memory', 'jittor_memory'
-    for table, file in (('task', 'comparison/speed.csv'), ('task on a GPU', 'gpu/speed.csv')):
-        speed = rows_of(file)
-        for task, cells in readme.table(table):
-            assert [shown(speed[task][column], cell) if speed[task][column] else '—'
-                    for column, cell in zip(columns, cells.values())] == list(cells.values()), task
+def test_scripts_compile_once_for_all_sizes():
+    for row in rows_of('comparison/start.csv').values():
+        assert float(row['warm_operators']) == float(row['other_size_operators'] or 0) == 0
 
 
-def test_starts(readme):
-    start = rows_of('comparison/start.csv')
-    for task, cells in readme.table('from start to end'):
-        task = task.replace('`', '')
-        columns = zip(('operators', 'cold', 'warm'), cells.values())
-        assert [shown(start[task][column], cell) for column, cell in columns] == list(cells.values()), task
-        assert float(start[task]['warm_operators']) == float(start[task]['other_size_operators'] or 0) == 0, 'compiled once, for all sizes'
+@pytest.mark.parametrize('name', ENGLISH)
+def test_tables_are_those_of_csv_files(name):
+    for paragraph in Document(name).paragraphs:
+        source = paragraph.table_source()
+        if source.startswith('checked by '):
+            assert source.split()[-1] in globals()
+        elif source:
+            check_table(paragraph.table, source)
 
 
-def test_hours_of_training(readme):
-    (_, recipe), *computed = readme.table('hours of training')
+def check_table(table, source):
+    """Fails unless the cells are those of the CSV files' columns: FILE: COLUMN, COLUMN; FILE: COLUMN."""
+    columns = [(rows_of(file), column) for file, names in (part.split(': ') for part in source.split('; ')) for column in names.split(', ')]
+    assert len(table) > 1 and {len(row) for row in table} == {1 + len(columns)}
+    for first, *cells in table[1:]:
+        values = [rows[first.replace('`', '')][column] for rows, column in columns]
+        assert [shown(value, cell) if value else '—' for value, cell in zip(values, cells)] == cells, first
+
+
+def test_hours_of_training():
+    (_, recipe), *computed = Document('docs/training.md').table('hours of training')
     logs = REPOSITORY / 'results/logs'
     minutes = {path.parent.name: float(re.search(r'time: ([\d.]+) minutes', path.read_text(encoding='utf-8')).group(1))
                for path in logs.glob('*/summary.txt')}
@@ -348,23 +401,47 @@ def test_hours_of_training(readme):
             assert shown(steps * float(speed[task]['jittor']) / 3600, hours[column]) == hours[column]
 
 
-@pytest.mark.parametrize('text, file, there', SAID)
-def test_what_the_text_says_stands_under_results(readme, text, file, there):
-    assert text in ' '.join(readme.prose.split())
-    assert there in (REPOSITORY / 'results' / file).read_text(encoding='utf-8')
+@pytest.mark.parametrize('name', ENGLISH)
+def test_numbers_stand_under_results(name):
+    document = Document(name)
+    for paragraph in document.paragraphs:
+        known = [comment for comment in paragraph.comments if SOURCE.fullmatch(comment) or comment.startswith('table ')]
+        assert paragraph.comments == known, 'a comment that says no source'
+        for source in paragraph.sources():
+            check_source(paragraph.text, source)
+
+
+def check_source(text, source):
+    """Fails unless the numbers are in the text, are rounded from numbers of the quoted one, and that stands in the file."""
+    assert source.text in ' '.join((REPOSITORY / 'results' / source.file).read_text(encoding='utf-8').split())
+    quoted = [number.replace(',', '') for number in re.findall(NUMBER, source.text)]
+    for number in source.numbers:
+        assert number in re.findall(NUMBER, text), number
+        assert number.replace(',', '') in [shown(value, number) for value in quoted], number
 
 
 @pytest.mark.parametrize('name', ENGLISH)
 def test_no_other_number_claims_a_result(name):
-    document = Document(name)
-    text = words_alone(document.prose)
-    for table in document.tables:
-        if table[0][0] in CHECKED_TABLES:
-            for row in table:
-                text = text.replace(words_alone(f'| {" | ".join(row)} |'), ' ')
-    for said, _, _ in SAID:
-        text = text.replace(said, ' ')
-    assert set(re.findall(r'\d+\.\d+|\d+(?= %)', text)) <= NO_RESULTS
+    for paragraph in Document(name).paragraphs:
+        if not paragraph.table_source():
+            claimed = {number for source in paragraph.sources() for number in source.numbers}
+            assert set(re.findall(r'\d+\.\d+|\d+(?= %)', words_alone(paragraph.text))) <= NO_RESULTS | claimed
+
+
+@pytest.mark.parametrize('text, source', [
+    ('It differs by 0.3 %.', Source(['0.3'], 'comparison/results.md', '| 0.31 |')),  # does not stand there
+    ('It differs by 0.3 %.', Source(['0.4'], 'comparison/results.md', '| 99.7 % |')),  # not in the text
+    ('It differs by 99.6 %.', Source(['99.6'], 'comparison/results.md', '| 99.7 % |')),
+])
+def test_numbers_that_are_not_those_of_their_source(text, source):
+    with pytest.raises(AssertionError):
+        check_source(text, source)
+
+
+@pytest.mark.parametrize('row', [['fused image, 640×480', '4.514'], ['fused image, 640×480'], ['nothing', '4.513']])
+def test_tables_that_are_not_those_of_their_source(row):
+    with pytest.raises((AssertionError, KeyError)):
+        check_table([['task', 'PyTorch'], row], 'comparison/speed.csv: pytorch')
 
 
 def test_drawing_is_a_drawing():

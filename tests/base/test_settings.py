@@ -325,7 +325,7 @@ def interrupt():
     (lambda: 3, 3, ''),
     (fail, 1, 'error: no such folder: x\n'),
     (interrupt, 130, 'stopped\n'),
-    (fill_the_memory, 1, 'error: the memory did not suffice (Unable to allocate 3 TiB)\n'),
+    (fill_the_memory, 1, 'error: there was not enough memory (Unable to allocate 3 TiB)\n'),
 ])
 def test_a_script_ends_with_an_exit_code_and_a_line(main, code, errors, capsys):
     with pytest.raises(SystemExit) as end:

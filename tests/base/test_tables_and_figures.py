@@ -2,7 +2,6 @@
 import os
 import subprocess
 import sys
-import unicodedata
 import warnings
 
 import matplotlib.font_manager
@@ -17,7 +16,7 @@ from matplotlib.figure import Figure
 from tools.base import figures
 from tools.base.errors import UserError
 from tools.base.figures import figure_style, save_figure, warn_of_missing_glyphs
-from tools.base.tables import markdown_table, terminal_table, write_csv
+from tools.base.tables import markdown_table, shown_width, terminal_table, wrapped, write_csv
 from tools.data.images import read_image, write_image
 from tools.fusing.pictures import CELL_WIDTH, LABEL_HEIGHT, Row, write_contact_sheets
 
@@ -40,10 +39,6 @@ def test_csv(tmp_path):
     assert (tmp_path / 'new' / 'x.csv').read_bytes().startswith(b'\xef\xbb\xbf')
 
 
-def shown_width(text):
-    return sum(2 if unicodedata.east_asian_width(character) in 'WF' else 1 for character in text)
-
-
 def test_terminal_table_aligns_wide_characters(monkeypatch):
     monkeypatch.setenv('COLUMNS', '100')
     names = pd.Index(['CrossFuse', '融合方法一', 'かな', '융합'], name='method')
@@ -57,10 +52,35 @@ def test_terminal_table_aligns_wide_characters(monkeypatch):
 
 def test_terminal_table_keeps_to_the_width_of_the_terminal(monkeypatch):
     monkeypatch.setenv('COLUMNS', '60')
-    table = pd.DataFrame([range(1000, 1030)], pd.Index(['融合'], name='method'), [f'metric {i}' for i in range(30)])
+    table = pd.DataFrame([range(1000, 1030)] * 2, pd.Index(['融合', 'CNN'], name='method'), [f'metric {i}' for i in range(30)])
     text = terminal_table(table)
     assert max(map(shown_width, text.splitlines())) <= 60
     assert text.count('融合') == text.count('method') > 5 and all(str(number) in text for number in range(1000, 1030))
+
+
+def test_one_row_that_is_too_wide_stands_upright(monkeypatch):
+    monkeypatch.setenv('COLUMNS', '80')
+    name = 'standard_epoch2_fuse_20261122_101500_bounded_xy'
+    table = pd.DataFrame([['6.8229 ± 0.3257'] * 3], pd.Index([name], name='method'), ['EN ↑', 'SD ↑', 'MI ↑'])
+    head, *rows = terminal_table(table).splitlines()
+    assert head.split() == ['method', name] and [row.split()[0] for row in rows] == ['EN', 'SD', 'MI']
+
+
+@pytest.mark.parametrize('name', ['standard_epoch2_fuse_20261122_101500_bounded_xy', '方法' * 20])
+def test_long_names_do_not_break_a_table(name, monkeypatch):
+    monkeypatch.setenv('COLUMNS', '80')
+    table = pd.DataFrame([['6.8229 ± 0.3257'] * 3] * 2, pd.Index([name, 'LRRNet'], name='method'), ['EN ↑', 'SD ↑', 'MI ↑'])
+    lines = terminal_table(table).splitlines()
+    assert lines[0].split() == ['method', 'EN', '↑', 'SD', '↑', 'MI', '↑'] and max(map(shown_width, lines)) <= 80
+    assert ''.join(line.split()[0] for line in lines[1:-1]) == name and lines[-1].split()[0] == 'LRRNet'
+    assert [line.count('±') for line in lines] == [0, 3] + [0] * (len(lines) - 3) + [3]
+
+
+@pytest.mark.parametrize('name, width, pieces', [
+    ('a_long-name', 6, ['a_', 'long-', 'name']), ('abcdefgh', 3, ['abc', 'def', 'gh']), ('short', 9, ['short']), ('', 9, ['']),
+    ('融合方法', 5, ['融合', '方法'])])
+def test_wrapped_names(name, width, pieces):
+    assert wrapped(name, width) == pieces
 
 
 # Figures

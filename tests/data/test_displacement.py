@@ -126,7 +126,7 @@ def test_pairs_that_are_displaced_otherwise_each(tmp_path):
     aligns = [Align(9, 0), Align(0, -11), Align(-7, 7), Align(0, 14)]
     pairs = write_pairs(tmp_path, aligns)
     line, = displacement_doubts(pairs)
-    assert line.endswith('otherwise from pair to pair, in 4 of 4 pairs; --align each mends that')
+    assert line.endswith('differently in each pair, in 4 of 4 pairs; --align each mends that')
     found, left_out = find_align(pairs, 'each')
     assert not left_out
     assert all(mean_distance(found[pair], SIZE, align) < 0.7 for pair, align in zip(pairs, aligns))
@@ -136,8 +136,9 @@ def test_each_leaves_out_what_is_not_sure_and_a_folder_of_such_is_refused(tmp_pa
     pairs = write_pairs(tmp_path, [KNOWN, KNOWN])
     write_image(pairs[0][0], np.random.RandomState(0).randint(0, 256, SIZE, np.uint8))
     align, left = align_items(pairs, 'each')
-    assert left == pairs[1:] and list(align) == left and f'not sure how displaced: 1: {pairs[0][0]}' in capsys.readouterr().out
-    with pytest.raises(UserError, match='only 0 of 1 pairs looked at show surely'):
+    assert left == pairs[1:] and list(align) == left
+    assert f'1 pair left out because its displacement is uncertain: {pairs[0][0]}' in capsys.readouterr().out
+    with pytest.raises(UserError, match='only 0 of 1 pairs examined show clearly'):
         find_align(pairs[:1], 'folder')
 
 

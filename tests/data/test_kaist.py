@@ -128,7 +128,7 @@ def test_what_is_left_out_is_counted_and_named(tmp_path):
     listing = list_pairs(tmp_path)
     assert [infrared.stem for infrared, _ in listing.items] == ['I00000', 'I00007', 'I00008']
     report = listing.report
-    assert '8 infrared images in 1 folders lwir/, 9 visible images in 1 folders visible/' in report
+    assert '8 infrared images in 1 folder lwir/, 9 visible images in 1 folder visible/' in report
     assert '6 pairs, 3 used' in report
     assert 'no partner: 2' in report and 'I00001.jpg' in report and 'I00002.jpg' in report
     assert 'unreadable: 2' in report and 'I00003.jpg is empty' in report and 'I00004.jpg is not an image' in report

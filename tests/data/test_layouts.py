@@ -87,7 +87,7 @@ def test_folders_of_one_modality_that_tell_apart_what_is_around_the_word(data):
     assert found(list_pairs(data), data) == [('ir_day/1.png', 'vis_day/1.png'), ('ir_night/1.png', 'vis_night/1.png')]
     (data / 'vis_day/1.png').unlink()
     (data / 'ir_night/1.png').unlink()
-    with pytest.raises(UserError, match='no training pairs left'):
+    with pytest.raises(UserError, match='no training pairs are left'):
         list_pairs(data)
 
 
@@ -150,7 +150,7 @@ def test_folders_given(data):
 
 def test_names_as_asked_for(data):
     make(data, 'country/0_nir.tiff', 'country/0_rgb.tiff', 'field/1_nir.tiff', 'field/1_rgb.tiff')
-    with pytest.raises(UserError, match='no training pairs left'):
+    with pytest.raises(UserError, match='no training pairs are left'):
         list_pairs(data)
     patterns = patterns_of('{}_nir', '{}_rgb')
     pairs = [('country/0_nir.tiff', 'country/0_rgb.tiff'), ('field/1_nir.tiff', 'field/1_rgb.tiff')]

@@ -87,7 +87,7 @@ def test_order_is_natural_and_leftovers_are_listed(folders):
     pairing = pair_folders(ir_dir, vis_dir)
     assert [pair.name for pair in pairing.pairs] == ['IR1.png', 'IR2.png', 'IR10.png']
     assert pairing.unpaired == [ir_dir / 'IR99.png', vis_dir / 'other.jpg']
-    assert pairing.describe().splitlines() == ['3 pairs by the rule: IR1 ↔ VIS1, 2 without a partner:',
+    assert pairing.describe().splitlines() == ['3 pairs found by the rule: IR1 ↔ VIS1, 2 without a partner:',
                                                f'  {ir_dir / "IR99.png"}', f'  {vis_dir / "other.jpg"}']
 
 

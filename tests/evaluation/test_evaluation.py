@@ -354,7 +354,7 @@ def test_newest_output(data, capsys):
     write_image(data / f'output/metrics/{SET}/box_EN.png', picture(0))  # no fused image
     assert main([*OUT]) == 0
     assert {row['method'] for row in table()} == {f'{SET}_transfuse_epoch16_new'}
-    assert '6 pairs by the rule: IR1 ↔ VIS1' in capsys.readouterr().out
+    assert '6 pairs found by the rule: IR1 ↔ VIS1' in capsys.readouterr().out
 
 
 def test_results_have_a_folder_of_their_own(data, capsys):

@@ -264,7 +264,7 @@ class Deadly(type(Path())):
 def test_a_worker_that_dies_is_reported(data):
     pairing = pair_folders(f'images/{SET}/ir', f'images/{SET}/vis')
     pairing = pairing._replace(pairs=[pair._replace(vis=Deadly(pair.vis)) for pair in pairing.pairs])
-    with pytest.raises(UserError, match='memory did not suffice.*--workers 1'):
+    with pytest.raises(UserError, match='there was not enough memory.*--workers 1'):
         score_methods({'a': 'a'}, pairing, 'default', select_metrics('default', ['EN']), workers=2)
 
 

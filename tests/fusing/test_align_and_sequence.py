@@ -100,7 +100,7 @@ def test_each_pair_by_itself_and_those_not_sure_left_out(fuse, tmp_path, capsys)
     write_displaced(tmp_path)
     write_image(tmp_path / 'ir' / '0.png', np.random.RandomState(0).randint(0, 256, SIZE, np.uint8))
     assert fuse('--align', 'each') == 1
-    assert '0.png left out: it is not sure how infrared lies against visible' in capsys.readouterr().err
+    assert '0.png left out: it is uncertain how infrared is displaced' in capsys.readouterr().err
     noted = noted_sources(tmp_path / 'out').align
     assert list(noted) == ['1.png'] and mean_distance(noted['1.png'], SIZE, BACK) < 0.5
     assert len(list_images(tmp_path / 'out')) == 1
@@ -114,7 +114,7 @@ def test_a_fuser_that_aligns(runs, fuser):
     inner = slice(20, -20), slice(20, -20)
     expected = fuser(ir, vis)[inner].astype(float)
     assert np.abs(by_itself(off, vis)[inner] - expected).mean() < np.abs(fuser(off, vis)[inner] - expected).mean() / 2
-    with pytest.raises(UserError, match='not sure how the infrared image lies'):
+    with pytest.raises(UserError, match='uncertain how the infrared image is displaced'):
         by_itself(np.random.RandomState(0).randint(0, 256, SIZE, np.uint8), vis)
 
 

@@ -52,6 +52,19 @@ def test_the_reference_images(fuser, size):
     assert np.abs(fused.astype(int) - reference['fused'][0, 0].astype(np.uint8)).max() <= 1
 
 
+def test_attention_of_all_windows(fuser, tmp_path):
+    reference = load('fuse_image_270x361')
+    maps = fuser.attention(reference['ir'][0, 0], reference['vi'][0, 0])
+    assert list(maps) == ['ir', 'vi']
+    for weights in maps.values():
+        assert weights.shape == (4, 16, 256, 256)  # two rows of two windows
+        assert np.abs(weights.sum(axis=3) - 1).max() < 1e-5
+    assert np.abs(maps['ir'] - maps['vi'].transpose(0, 1, 3, 2)).max() > 1e-4, 'each looks by its own weights'
+    without = load_fuser(write_run(tmp_path / 'fuse_20261122_101501', variant='cnn'))
+    with pytest.raises(UserError, match='no cross-attention'):
+        without.attention(reference['ir'][0, 0], reference['vi'][0, 0])
+
+
 class OtherDecoder(Decoder_fusion):
     """Deeper, with another kernel, another merge, and a last convolution that looks around."""
 
@@ -180,7 +193,7 @@ def test_memory_that_does_not_suffice_is_one_line(run, monkeypatch, error):
     def fail(*_):
         raise error
     monkeypatch.setattr('tools.fusing.fuser.fuse_pair', fail)
-    with pytest.raises(UserError, match='^the memory does not suffice for 56×40 pixels [^\n]*$'):
+    with pytest.raises(UserError, match='^there is not enough memory for 56×40 pixels [^\n]*$'):
         load_fuser(run)(*pair_of(40, 56))
     error = RuntimeError('another')
     with pytest.raises(RuntimeError, match='another'):

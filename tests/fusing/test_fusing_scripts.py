@@ -328,7 +328,7 @@ def test_existing_results_stay_unless_asked(fuse, tmp_path, capsys):
     second.unlink()
     assert fuse(test_conv_trans, '--test_set', 'some', '--out', 'out') == 0
     assert first.read_bytes() == b'precious' and second.exists()
-    assert '1 are there already' in capsys.readouterr().out
+    assert '1 result kept' in capsys.readouterr().out
     assert fuse(test_conv_trans, '--test_set', 'some', '--out', 'out', '--overwrite') == 0
     assert first.read_bytes() == right
 

@@ -79,7 +79,7 @@ def test_cross_attention_module(shift):
     reference = load(f'cam_shift_{shift}')
     model = filled('fuse', Trans_FuseNet())
     model.eval()
-    ir, vi = (image(1.5 * crc_random(f'feat:{name}').uniform(-1, 1, (2, 128, 32, 32))) for name in ('ir', 'vi'))
+    ir, vi = windows_of_features()
     with jt.no_grad():
         maps = [result.numpy() for result in model.cross_atten_block(ir, vi, shift)]
     assert len(maps) == 7
@@ -88,6 +88,35 @@ def test_cross_attention_module(shift):
         assert abs(got[0] / expected[0] - 1) < CAM, name
         assert np.abs(got[2:] - expected[2:]).max() < CAM * np.abs(result).max(), name
     assert np.abs(maps[0][:, 7] - reference['fused_ch7']).max() < CAM * np.abs(maps[0]).max()
+
+
+def windows_of_features():
+    return (image(1.5 * crc_random(f'feat:{name}').uniform(-1, 1, (2, 128, 32, 32))) for name in ('ir', 'vi'))
+
+
+def test_rolling_the_window_changes_nothing_but_rounding():
+    """Attention without positions does not see in which order its tokens come."""
+    model = filled('fuse', Trans_FuseNet())
+    model.eval()
+    ir, vi = windows_of_features()
+    with jt.no_grad():
+        rolled, whole = ([result.numpy() for result in model.cross_atten_block(ir, vi, shift)] for shift in (True, False))
+    for one, other in zip(rolled, whole):
+        assert np.abs(one - other).max() < CAM * np.abs(other).max()
+
+
+def test_attention_goes_to_what_does_not_correlate():
+    cross = filled('fuse', Trans_FuseNet()).cross_atten_block.cross_atten_block.cross_atten1
+    a, b = (image(crc_random(f'tokens:{name}').uniform(-1, 1, (1, 256, 512))) for name in 'ab')
+    block = cross.blocks[0]
+    with jt.no_grad():
+        weights = cross.attention(a, b).numpy()
+        q, k = (tokens.numpy().astype(np.float64).reshape(256, 16, 32).transpose(1, 0, 2) for tokens in (
+            block.attn.q_linear(block.norm1(a)), block.attn.k_linear(block.norm1(b))))
+    expected = np.exp(-q @ k.transpose(0, 2, 1) / np.sqrt(32))
+    expected /= expected.sum(axis=2, keepdims=True)
+    assert weights.shape == (1, 16, 256, 256)
+    assert np.abs(weights[0] - expected).max() < CAM * expected.max()
 
 
 @pytest.mark.parametrize('loss_class, name', [(Gradient_loss, 'gradient'), (Order_loss, 'pixel')])
@@ -101,6 +130,14 @@ def test_fusion_losses_alone(loss_class, name):
     assert np.abs(gradient - expected).max() < LOSS_ALONE_GRADIENT * np.abs(expected).max()
     if name == 'pixel':
         assert np.array_equal(target.numpy(), reference['pixel_target'])
+
+
+def test_where_both_are_as_bright_the_pixel_target_is_the_visible_image():
+    """Two bright pixels each, at other places of an image that the window covers whole."""
+    ir, vi = np.zeros((2, 1, 1, 6, 6))
+    ir[..., 0, 0] = ir[..., 5, 5] = vi[..., 0, 5] = vi[..., 5, 0] = 121
+    _, target = Order_loss()(image(ir), image(ir), image(vi))
+    assert np.array_equal(target.numpy(), vi)
 
 
 def test_one_training_step():

@@ -279,7 +279,7 @@ def test_packages_that_are_missing_or_of_other_versions_are_named(packages, tmp_
 
 
 @pytest.mark.parametrize('free, said, line', [
-    (1e9, '', '1.0 GB free, and the packages of CUDA take 6'),
+    (1e9, '', '1.0 GB free, and the packages of CUDA take 4'),
     (1e12, "ERROR: ... NewConnectionError('...: Failed to establish a new connection')", 'pip wheel -r requirements-gpu.txt -w wheels'),
     (1e12, 'ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device', 'the disk is full'),
     (1e12, 'WARNING: x\nERROR: No matching distribution found for nvidia-npp==13.0.1.2', 'it said: ERROR: No matching distribution found'),

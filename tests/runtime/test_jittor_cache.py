@@ -77,7 +77,7 @@ def test_a_library_that_cannot_be_loaded_is_named_even_if_it_ends_the_process(ca
     good, bad = cache('good'), cache(name)
     code, output, errors = check(home)
     assert (code, output, errors.count('\n')) == (1, '', 1) and errors.startswith('error: ')
-    assert f'damaged; to have it compiled anew: rm {bad}\n' in errors and str(good) not in errors
+    assert f'damaged; to have it compiled again: rm {bad}\n' in errors and str(good) not in errors
     bad.unlink()  # as it says
     assert check(home) == (0, '', '')
 
@@ -85,7 +85,7 @@ def test_a_library_that_cannot_be_loaded_is_named_even_if_it_ends_the_process(ca
 @pytest.mark.parametrize('size', [0, 3, 1000, -4000, -1])
 def test_a_cut_library_is_named_by_the_check_and_at_each_start(cache, home, tmp_path, libraries, size):
     bad = cache('good', size if size >= 0 else libraries['good'].stat().st_size + size)
-    line = f'error: what Jittor compiled is damaged; to have it compiled anew: rm {bad}\n'
+    line = f'error: what Jittor compiled is damaged; to have it compiled again: rm {bad}\n'
     assert check(home) == (1, '', line)
     packages = write_jittor(tmp_path / 'packages', 'print("Jittor was not to be imported")')
     assert refusal(NO_GPU, PYTHONPATH=packages, HOME=home, JITTOR_HOME=None) == line
@@ -136,7 +136,7 @@ def test_a_library_that_was_damaged_meanwhile_is_found_behind_what_jittor_says(c
     script = ('import tools.runtime.cache\nfrom tools.base.script import run_script\n'
               'def main():\n    raise RuntimeError("Cannot open library: file too short")\nrun_script(main)')
     code, _, errors = run(script, HOME=home, JITTOR_HOME=None)
-    assert (code, errors) == (1, f'error: what Jittor compiled is damaged; to have it compiled anew: rm {bad}\n')
+    assert (code, errors) == (1, f'error: what Jittor compiled is damaged; to have it compiled again: rm {bad}\n')
 
 
 def test_no_room_for_onednn_is_said_with_the_remedy(tmp_path, monkeypatch):
@@ -221,7 +221,7 @@ def test_caches_of_their_own_do_not_meet_in_a_file_of_the_home(tmp_path):
     """Neither when Jittor starts, nor in what it starts for each operator, nor with a home that cannot be written."""
     home, own = tmp_path / 'home', tmp_path / 'my own'
     home.write_text('')  # no folder
-    code = ('import os, subprocess\nfrom tools import jittor_cache\njittor_utils = jittor_cache._jittor_utils()\n'
+    code = ('import os, subprocess\nfrom tools.runtime import cache as jittor_cache\njittor_utils = jittor_cache._jittor_utils()\n'
             'python = jittor_cache._python_for_operators(jittor_cache.cache_folder())\n'
             'print("home", jittor_utils.home(), os.environ["HOME"])\n'
             'subprocess.run([str(python), "-c", "import jittor_utils; print(\'cache\', jittor_utils.cache_path)"])\n'

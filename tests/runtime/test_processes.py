@@ -213,7 +213,7 @@ def test_fusing_and_evaluating_are_shared_and_give_the_same(tmp_path):
     for processes in (1, 2):
         out, errors = run(processes, 'test_conv_trans.py', '--cuda', 'false', '--model', tmp_path / 'model', *sources, '--contact_sheet',
                           '--out', tmp_path / f'fused_{processes}', code=1)
-        assert '3 fused into' in out and errors.count('3.png left out: ') == 1
+        assert '3 images fused into' in out and errors.count('3.png left out: ') == 1
         out, errors = run(processes, 'evaluate_fusion_results.py', *sources, '--fused', tmp_path / f'fused_{processes}', '--metrics', 'EN',
                           'SD', '--names', 'ours', '--workers', 1, '--out', tmp_path / f'scores_{processes}', code=1)
         assert out.count('tables: ') == 1 and errors.count('no fused image of 3.png') == 1

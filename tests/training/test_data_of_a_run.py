@@ -78,7 +78,7 @@ def test_a_smaller_batch_goes_on_at_the_same_image(tmp_path, items, capsys):
     interrupted(tmp_path / 'run', items, ctrl_c_in(1), batch=3)  # two steps an epoch
     interrupted(tmp_path / 'run', items, lambda run, outputs: (seen.append(run.step), os.kill(os.getpid(), signal.SIGINT)), batch=2)
     assert seen == [0]  # the whole of the second epoch, of three steps
-    assert 'with batch 2 instead of 3' in capsys.readouterr().out
+    assert 'the batch size is 2; it was 3' in capsys.readouterr().out
     tiny_run(tmp_path / 'run', items, lambda run, outputs: seen.append(run.step), batch=1)
     assert seen == [0, 2, 3, 4, 5, 6]  # two images of the second epoch were done
     steps = [int(line.split(',')[0]) for line in rows(tmp_path / 'run')[1:]]

@@ -128,7 +128,7 @@ def test_more_epochs_go_on_from_a_finished_run(tmp_path, items, whole, capsys):
     capsys.readouterr()
     tiny_run(whole, items)
     out = capsys.readouterr().out
-    assert 'is finished: 2 epochs are done' in out and '--epochs 3' in out and 'training on' not in out
+    assert 'has finished its 2 epochs' in out and '--epochs 3' in out and 'training on' not in out
     tiny_run(whole, items, epochs=4)
     assert rows(whole) == rows(tmp_path / 'long')
     assert [line.split()[1] for line in log(whole)] == ['1/2'] * 3 + ['2/2'] * 3 + ['3/4'] * 3 + ['4/4'] * 3

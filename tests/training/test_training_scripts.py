@@ -101,7 +101,7 @@ def test_stage_1_interrupted_and_resumed_in_other_processes(tmp_path, database, 
         script.ctrl_c()
         code, out, errors = script.end()
     folder = the_run(tmp_path)
-    assert code == 130 and f'stopped; go on with: python train_autoencoder.py --resume {folder}' in out
+    assert code == 130 and f'stopped; to resume, run: python train_autoencoder.py --resume {folder}' in out
     assert 'stopping after this step' in errors and 'Traceback' not in errors
     assert 1 + 2 <= len(rows(folder)) < len(rows(whole_stage_1))
     shutil.copytree(database, tmp_path / 'moved' / 'database')
@@ -109,7 +109,7 @@ def test_stage_1_interrupted_and_resumed_in_other_processes(tmp_path, database, 
     assert_same_run(folder, whole_stage_1)
     capsys.readouterr()
     main(monkeypatch, train_autoencoder, '--resume', folder)
-    assert f'{folder} is finished: 2 epochs are done' in capsys.readouterr().out
+    assert f'{folder} has finished its 2 epochs' in capsys.readouterr().out
     with pytest.raises(UserError, match='batch was 2, and can only become smaller'):
         main(monkeypatch, train_autoencoder, '--resume', folder, '--batch', 3)
 
@@ -121,7 +121,7 @@ def test_stage_1_killed_at_random_moments(tmp_path, database, whole_stage_1, mon
     for attempt in range(3):
         with Script('train_autoencoder.py', *(start if attempt == 0 else ('--resume',)), '--save_auto_model', tmp_path,
                     '--save_minutes', 1e-9) as script:
-            script.wait_for('Batch', 'is finished')  # a fast machine may be done before the third kill
+            script.wait_for('Batch', 'has finished')  # a fast machine may be done before the third kill
             time.sleep(moments.uniform(0, 0.4))
             script.process.send_signal(signal.SIGKILL)
             code, _, _ = script.end()
@@ -150,7 +150,7 @@ def test_stage_1_shows_a_bar_on_a_terminal(tmp_path, database):
 
 
 def test_stage_1_with_a_learning_rate_that_diverges(tmp_path, database, monkeypatch):
-    with pytest.raises(UserError, match='training has gone bad in epoch 1, step .*Images of that batch: .*lwir'):
+    with pytest.raises(UserError, match='training diverged in epoch 1, step .*Images of that batch: .*lwir'):
         main(monkeypatch, train_autoencoder, '--path', database, *SMALL, '--lr', '1e30', '--save_auto_model', tmp_path)
     assert not list(the_run(tmp_path).glob('*.safetensors'))
     assert all(np.isfinite(array).all() for array in load_state(the_run(tmp_path)).arrays.values())
@@ -201,22 +201,27 @@ def test_stage_2_interrupted_and_resumed_in_another_process(tmp_path, database, 
 def test_both_stages_begin_with_given_weights(tmp_path, database, encoders, monkeypatch):
     save_weights(tmp_path / 'run' / 'fusetrans_epoch_2.safetensors', weights_of(build_fusion()),
                  {'kind': 'fusion', 'variant': 'no_gradient_loss', 'options': {'deep_shares': 'bounded'}})
-    still = '--path', database, '--batch', 1, '--train_num', 1, '--epochs', 1, '--lr', 1e-12
+    # With such a decay Adam's first step takes lr off every weight.
+    step = '--path', database, '--batch', 1, '--train_num', 1, '--epochs', 1, '--lr', 1e-3, '--weight_decay', 1e12
     for script, given, stage, name in (
             (train_autoencoder, ['--resume_model_auto', encoders[1]], 'save_auto_model', 'auto_encoder_epoch_1_ir'),
             (train_conv_trans, [*encoders, '--resume_model_trans', tmp_path / 'run'], 'save_fusion_model', 'fusetrans_epoch_1')):
         expected = load_weights(given[-1] if Path(given[-1]).is_file() else given[-1] / 'fusetrans_epoch_2.safetensors').arrays
-        main(monkeypatch, script, *still, *given, f'--{stage}', tmp_path / stage)
+        main(monkeypatch, script, *step, *given, f'--{stage}', tmp_path / stage)
         found = load_weights(the_run(tmp_path / stage) / f'{name}.safetensors').arrays
-        trained = [key for key in expected if not re.search('running_|num_batches', key)]
-        assert all(np.allclose(found[key], expected[key], rtol=0, atol=1e-9) for key in trained) and trained
+        kept = {key for key in expected if np.array_equal(found[key], expected[key])}
+        trained = [key for key in expected.keys() - kept if not re.search('running_|num_batches', key)]
+        assert len(trained) > 2 * len(kept)
+        for key in trained:
+            large = np.abs(expected[key]) > 1e-3
+            assert np.allclose(found[key][large], (expected[key] - 1e-3 * np.sign(expected[key]))[large], rtol=0, atol=1e-5), key
     folder = the_run(tmp_path / 'save_fusion_model')
     metadata = load_weights(folder / 'fusetrans_epoch_1.safetensors').metadata  # the network is what its file says
     assert metadata['variant'] == metadata['settings']['variant'] == 'no_gradient_loss' and 'gra_loss' not in rows(folder)[0]
     assert metadata['options']['deep_shares'] == metadata['settings']['deep_shares'] == 'bounded'
     main(monkeypatch, train_conv_trans, '--resume', folder)
     with pytest.raises(UserError, match='holds an auto-encoder; a fusion network is needed'):
-        main(monkeypatch, train_conv_trans, *still, *encoders, '--resume_model_trans', encoders[1])
+        main(monkeypatch, train_conv_trans, *step, *encoders, '--resume_model_trans', encoders[1])
 
 
 def test_stage_1_from_an_encoder_without_a_decoder(tmp_path, database, encoders, monkeypatch):

@@ -29,7 +29,7 @@ def test_broken_images_are_named_and_in_the_summary_also_after_going_on(tmp_path
     out = capsys.readouterr().out
     assert 'left out: ' not in out  # said already
     summary = (tmp_path / 'run' / 'summary.txt').read_text()
-    assert 'images left out since they could not be read: 1' in summary and str(broken) in summary and summary in out
+    assert 'images left out because they could not be read: 1' in summary and str(broken) in summary and summary in out
 
 
 def test_a_broken_image_whose_name_is_not_utf_8_is_in_the_summary(tmp_path, items, capsys):

@@ -95,7 +95,7 @@ def test_memory_that_runs_out_is_one_line_and_the_state_is_kept(tmp_path, items,
     def fail(run, losses):
         if run.epoch * STEPS + run.step == 4:
             raise error
-    with pytest.raises(UserError, match='^the memory did not suffice in epoch 2, step 2: [^\n]* --resume [^\n]*$'):
+    with pytest.raises(UserError, match='^there was not enough memory in epoch 2, step 2: [^\n]* --resume [^\n]*$'):
         tiny_run(tmp_path / 'run', items, fail)
     tiny_run(tmp_path / 'run', items)
     assert_same_run(tmp_path / 'run', whole)

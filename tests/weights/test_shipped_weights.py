@@ -13,6 +13,7 @@ from tools.scenes.folders import write_database
 from tools.scenes.places import make_scene
 from tools.weights.checkpoint import load_weights, save_weights
 from tools.weights.convert import convert
+from tools.weights.encoders import find_encoder
 from tools.weights.fusion import SHIPPED, load_fusion_model
 from tools.weights.levelling import patch_pattern
 from tools.weights.ship import CHECKSUMS, ship, training_pairs
@@ -108,6 +109,13 @@ def test_the_weights_of_the_repository():
     card = (SHIPPED / 'README.md').read_text(encoding='utf-8')
     for line in (SHIPPED / CHECKSUMS).read_text().splitlines():
         assert line.split('  ')[0] in card
+
+
+def test_their_folder_names_the_encoders_for_training(tmp_path):
+    for modality in ('ir', 'vi'):
+        assert find_encoder(SHIPPED, modality, tmp_path) == SHIPPED / f'auto_encoder_{modality}.safetensors'
+    with pytest.raises(UserError, match='no weights of an auto-encoder for ir in .*train_autoencoder.py --type_flag ir'):
+        find_encoder(tmp_path, 'ir', SHIPPED)
 
 
 @pytest.mark.parametrize('seed', range(3))

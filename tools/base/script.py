@@ -63,7 +63,7 @@ def run_script(main, shared=False):
             print(f'error: {error}', file=sys.stderr)
             code = 1
         except MemoryError as error:
-            print(f'error: the memory did not suffice ({error or "nothing more is known"})', file=sys.stderr)
+            print(f'error: there was not enough memory ({error or "no details are known"})', file=sys.stderr)
             code = 1
         except RuntimeError as error:
             reason = next(filter(None, (explain(error) for explain in EXPLAINERS)), None)

@@ -22,7 +22,7 @@ MILLION, BILLION = 10 ** 6, 10 ** 9
 @dataclass
 class Args:
     sizes: List[str] = setting(['256x256', '640x480', '1024x768'], 'width x height of the images')
-    repeats: int = setting(5, 'how often each is fused; the median counts', minimum=1)
+    repeats: int = setting(5, 'fuse each this often; the median counts', minimum=1)
     cuda: bool = setting(True, 'compute on the GPU if there is one')
     out: str = setting('./results/cost', 'the folder for the table')
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from tools.base.errors import UserError
 from tools.base.threads import in_order
+from tools.base.wording import counted
 from tools.data.alignment import AFFINE, EACH, Align, align_of_matrix
 from tools.data.images import fitted, read_gray
 
@@ -189,11 +190,11 @@ def displacement_doubts(pairs, ir_range=None):
     common = common_align(moved)
     alike = [one for one in moved if mean_distance(one.align, one.shape, common) <= SAME * min(one.shape)]
     number = len(alike) if 2 * len(alike) > len(moved) else len(moved)
-    where = f' in {number} of {len(found)} pairs{" looked at" if len(found) < len(pairs) else ""}' if len(pairs) > 1 else ''
+    where = f' in {number} of {len(found)} pairs{" examined" if len(found) < len(pairs) else ""}' if len(pairs) > 1 else ''
     if number == len(alike):
         return [f'doubtful: infrared {_displaced(common)}{where}; --align mends that']
     pixels = sorted(one.distance * min(one.shape) for one in moved)
-    return [f'doubtful: infrared is displaced by {pixels[0]:.0f} to {pixels[-1]:.0f} pixels, otherwise from pair to pair,{where}; '
+    return [f'doubtful: infrared is displaced by {pixels[0]:.0f} to {pixels[-1]:.0f} pixels, differently in each pair,{where}; '
             '--align each mends that']
 
 
@@ -207,12 +208,12 @@ def find_align(pairs, kind, ir_range=None):
     found = {pair: one for pair, one in estimates(looked_at, ir_range, affine=kind == AFFINE).items() if one}
     sure = {pair: one for pair, one in found.items() if is_sure(one)}
     if not sure or kind != EACH and 2 * len(sure) < len(found):
-        raise UserError(f'align: only {len(sure)} of {len(looked_at)} pairs looked at show surely how infrared lies against '
-                        'visible, too few to move images by it')
+        raise UserError(f'align: only {len(sure)} of {len(looked_at)} pairs examined show clearly how infrared is displaced: '
+                        'too few to move images by')
     if kind != EACH:
         return common_align(sure.values()), {}
     return {pair: one.align for pair, one in sure.items()}, {
-        pair: f'it is not sure how infrared lies against visible: {one.agreeing:.0%} of their parts agree (--align each)'
+        pair: f'it is uncertain how infrared is displaced: only {one.agreeing:.0%} of the parts agree (--align each)'
         for pair, one in found.items() if pair not in sure}
 
 
@@ -229,21 +230,22 @@ def align_items(items, kind, ir_range=None):
     print(align_text(align))
     if left_out:
         examples = [str(ir) for ir, _ in left_out][:EXAMPLES] + ['…'] * (len(left_out) > EXAMPLES)
-        print(f'left out, not sure how displaced: {len(left_out)}: {", ".join(examples)}')
+        print(f'{counted(len(left_out), "pair")} left out because {"its" if len(left_out) == 1 else "their"} displacement is uncertain: '
+              f'{", ".join(examples)}')
     return align, [pair for pair in items if pair not in left_out]
 
 
 def align_text(align):
     """What is done to infrared images, to be shown. align: as from `find_align`."""
-    return f'infrared is {align.text()}' if isinstance(align, Align) else f'{len(align)} infrared images are moved, each by itself'
+    return f'infrared is {align.text()}' if isinstance(align, Align) else f'{len(align)} infrared images are moved, each on its own'
 
 
 def sure_align(ir, visible):
     """The Align of one pair of images (H×W). UserError if it is not sure."""
     found = estimate(ir, visible)
     if not is_sure(found):
-        raise UserError('it is not sure how the infrared image lies against the visible one: '
-                        f'{found.agreeing:.0%} of their parts agree')
+        raise UserError('it is uncertain how the infrared image is displaced against the visible one: '
+                        f'only {found.agreeing:.0%} of their parts agree')
     return found.align
 
 

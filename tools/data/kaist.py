@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from tools.base.errors import UserError
 from tools.base.threads import in_order
+from tools.base.wording import counted
 from tools.data.images import describe_others, image_size
 from tools.data.layouts import find_layout, layout_of, pair_of
 from tools.data.names import seem_swapped
@@ -111,9 +112,12 @@ def _found(folders):
     texts = []
     for modality, sequences in folders.items():
         having = [folder for sequence in sequences for folder in sequence if folder.images]
+        if not having:
+            texts.append(f'no {MODALITY_NAMES[modality]} images')
+            continue
         labels = list(dict.fromkeys(f'{folder.label}/' for folder in having))
-        texts.append(f'{sum(len(folder.images) for folder in having)} {MODALITY_NAMES[modality]} images in {len(having)} folders '
-                     + ' '.join(labels[:EXAMPLES] + ['…'] * (len(labels) > EXAMPLES)))
+        texts.append(counted(sum(len(folder.images) for folder in having), f'{MODALITY_NAMES[modality]} image')
+                     + f' in {counted(len(having), "folder")} ' + ' '.join(labels[:EXAMPLES] + ['…'] * (len(labels) > EXAMPLES)))
     return ', '.join(texts)
 
 
@@ -123,8 +127,9 @@ def _unused(roots, layout):
     folders = [folder for folder in layout.unused if folder.images]
     if folders:
         names = list(dict.fromkeys(f'{folder.path.name}/' for folder in folders))
-        lines.append(f'not used: {sum(len(folder.images) for folder in folders)} images whose folders and names do not tell infrared from '
-                     'visible, in ' + ' '.join(names[:EXAMPLES] + ['…'] * (len(names) > EXAMPLES)))
+        number = sum(len(folder.images) for folder in folders)
+        lines.append(f'not used: {counted(number, "image")} whose folders and names do not tell infrared from visible, in '
+                     + ' '.join(names[:EXAMPLES] + ['…'] * (len(names) > EXAMPLES)))
     others = describe_others(name for folder in layout.unused for name in folder.others)
     if others:
         lines.append(f'not used: {others}')
@@ -140,10 +145,10 @@ def _make_listing(found, modalities, candidates, train_num, train_num_from, left
     items = _choose(candidates, train_num, SELECTIONS[train_num_from], left_out)
 
     lines = [found]
-    kind = 'images' if len(modalities) == 1 else 'pairs'
+    kind = 'image' if len(modalities) == 1 else 'pair'
     how = {'first': 'the first ones', 'spread': 'spread over all sequences'}[train_num_from]
-    lines.append(f'{candidate_count} {kind}, {len(items)} used' + (f', {how}' if len(items) == train_num else '')
-                 + (f' ({train_num} asked for)' if train_num and len(items) < train_num else ''))
+    lines.append(f'{counted(candidate_count, kind)}, {len(items):,} used' + (f', {how}' if len(items) == train_num else '')
+                 + (f' ({train_num:,} asked for)' if train_num and len(items) < train_num else ''))
     for reason, files in left_out.items():
         more = [f'… and {len(files) - EXAMPLES} more'] if len(files) > EXAMPLES else []
         lines.append(f'left out, {reason}: {len(files)}')
@@ -151,8 +156,8 @@ def _make_listing(found, modalities, candidates, train_num, train_num_from, left
     report = '\n'.join(lines + notes)
     if not items:
         expected = ', or '.join(' and '.join(layout[modality] for modality in modalities) for layout in LAYOUTS)
-        raise UserError(f'no training {kind} left. Names of folders or files must tell infrared from visible, as in {expected}, at any '
-                        f'depth; or give folders as {" and ".join(modalities)}. Found:\n{report}')
+        raise UserError(f'no training {kind}s are left. Names of folders or files must tell infrared from visible, as in {expected}, at '
+                        f'any depth; or give folders as {" and ".join(modalities)}. Found:\n{report}')
     return Listing(items, report)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import List, NamedTuple, Optional, Tuple
 
 from tools.base.errors import UserError
+from tools.base.wording import counted
 from tools.data.images import describe_others, image_size, is_image
 from tools.data.names import Patterns, folded, make_partners, modality_of, read_name
 from tools.data.pairing import BY_A_WORD, NAMED_AT_MOST, find_partners
@@ -132,7 +133,7 @@ def what_is_below(root) -> str:
     """The folders below one that hold files, and how many, as text."""
     texts = []
     for path, folder in _walk([root])[0].items():
-        counts = [f'{len(folder.images)} images'] * bool(folder.images) + [describe_others(folder.others)] * bool(folder.others)
+        counts = [counted(len(folder.images), 'image')] * bool(folder.images) + [describe_others(folder.others)] * bool(folder.others)
         if counts:
             texts.append(f'{path.relative_to(root).as_posix()}/ with {", ".join(counts)}')
     return '; '.join(texts[:NAMED_AT_MOST] + ['…'] * (len(texts) > NAMED_AT_MOST)) or 'no files'

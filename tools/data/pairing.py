@@ -6,6 +6,7 @@ from typing import Dict, List, NamedTuple, Tuple
 
 from tools.base.errors import UserError
 from tools.base.files import printable
+from tools.base.wording import counted
 from tools.data.images import list_images, natural_key, other_files
 from tools.data.names import common_part, folded, make_partners, read_name, seem_swapped
 
@@ -31,7 +32,7 @@ class Pairing(NamedTuple):
 
     def describe(self):
         """For the user: what was paired and by which rule, and below it each file left without a partner, and what is doubtful."""
-        text = f'{len(self.pairs)} {"pair" if len(self.pairs) == 1 else "pairs"} by the rule: {self.rule}'
+        text = f'{counted(len(self.pairs), "pair")} found by the rule: {self.rule}'
         if self.unpaired:
             text += '\n'.join([f', {len(self.unpaired)} without a partner:'] + [f'  {path}' for path in self.unpaired])
         return '\n'.join([text, *self.notes])

@@ -171,4 +171,4 @@ def _check_entry(entry, where):
         sound = sound and entry['transformation'] and all(COMMIT.fullmatch(commit) for _, commit in origins(entry))
         sound = sound and all(SHA.fullmatch(entry[f'source sha256 {modality}']) and entry[f'source {modality}'] for modality in MODALITIES)
     if not sound:
-        raise UserError(f'{where} is damaged or cut off: get the list anew')
+        raise UserError(f'{where} is damaged or cut off: get the list again')

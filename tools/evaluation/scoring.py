@@ -288,7 +288,7 @@ def _run_in_parallel(function, tasks, workers, unit):
                         worker.terminate()
                     raise
     except (BrokenProcessPool, MemoryError) as error:
-        raise UserError('most likely the memory did not suffice: use fewer processes (--workers 1)') from error
+        raise UserError('most likely there was not enough memory: use fewer processes (--workers 1)') from error
 
 
 @contextlib.contextmanager

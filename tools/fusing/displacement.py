@@ -20,7 +20,7 @@ ACCURACY = """# How exactly displacement is found
 Made by `python -m tools.fusing.displacement`. Pairs as they are, and displaced by known amounts: 0.5 to 20 pixels in any direction, scaled
 by 0.95 to 1.05, turned by up to 2°, all at once. Errors are mean distances, over the image, from where pixels belong, in pixels;
 those of real pairs from where the pair was found to lie as it is, since real pairs are not registered exactly, so that both estimates'
-errors add up. They are of the pairs that are sure of their displacement ({sure:.0%} of their parts agree); the others are never acted on.
+errors add up. They are of the pairs that are sure of their displacement ({sure:.0f} % of their parts agree); the others are never acted on.
 `off as it is`: by how much pairs as they come are found to be displaced, in per cent of the shorter side; from {limit:.0f} % on a pair
 counts as an alarm.
 
@@ -88,7 +88,8 @@ def measure_accuracy(settings):
     if not rows:
         raise UserError('no pairs: give --scenes or --sets')
     table = accuracy_table(rows)
-    text = ACCURACY.format(sure=SURE, limit=100 * DISPLACED, table=markdown_table(['images', *table], list(map(list, table.itertuples()))))
+    shown = markdown_table(['images', *table], list(map(list, table.itertuples())))
+    text = ACCURACY.format(sure=100 * SURE, limit=100 * DISPLACED, table=shown)
     write_csv(Path(settings.out, 'accuracy.csv'), rows_table(rows))
     write_text(Path(settings.out, 'accuracy.md'), text)
     print(text)

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from tools.base.errors import UserError
 from tools.base.mpi import COUNT, FIRST, NUMBER
 from tools.base.threads import in_order
+from tools.base.wording import counted
 from tools.data.alignment import EACH, Align, align_for, aligned, read_align
 from tools.data.displacement import align_text, displacement_doubts, find_align
 from tools.data.doubts import value_doubts
@@ -42,7 +43,7 @@ class Options(NamedTuple):
     """How test sets are fused.
 
     prefix: of the fused files' names. color: keep the visible images' colour; otherwise both are read as gray.
-    resize: make an infrared image fit the visible one. overwrite: make results anew that are there already.
+    resize: make an infrared image fit the visible one. overwrite: replace results that exist.
     features: write feature pictures, too. contact_sheet: write infrared | visible | fused as one picture.
     patterns: how files' names pair, if words in them do not tell. ir_range: as from `tools.data.value_range.parse_range`.
     align: move infrared images, 'folder', 'affine' or 'each' (tools/data/displacement.py). sequence: frames of a video, with one range.
@@ -171,14 +172,7 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options, 
     Raises UserError if a result cannot be written.
     """
     files = {pair: result_files(pair, folder, options) for pair in pairs}
-    missing = by_first(lambda: [options.overwrite or not all(path.exists() for path in files[pair].values()) for pair in pairs])
-    remaining = [pair for pair, wanted in zip(pairs, missing) if wanted]
-    if len(remaining) < len(pairs):
-        print(f'{len(pairs) - len(remaining)} are there already and stay as they are (--overwrite makes them anew)')
-    if options.sequence:
-        kept = by_first(lambda: [not options.overwrite and unscaled_file(files[pair]['out']).exists() for pair in remaining])
-        remaining = [pair for pair, there in zip(remaining, kept) if not there]
-    remaining = remaining[NUMBER::COUNT]
+    remaining = [pair for pair, wanted in zip(pairs, by_first(_wanted, files, options)) if wanted][NUMBER::COUNT]
     fuse = fuser.unscaled if options.sequence else fuser.fuse
     problems, seconds, started = [], [], time.perf_counter()
 
@@ -215,6 +209,15 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options, 
         for path in write_contact_sheets(folder / 'contact_sheet', rows):
             print(f'contact sheet: {path}')
     return problems
+
+
+def _wanted(files, options):
+    """For each pair whether it is to be fused: not if its results are there, or what the pictures of a sequence are made of."""
+    wanted = [options.overwrite or not all(path.exists() for path in of_pair.values()) for of_pair in files.values()]
+    if not all(wanted):
+        print(f'{counted(wanted.count(False), "result")} kept from an earlier run (--overwrite replaces them)')
+    return [one and (options.overwrite or not options.sequence or not unscaled_file(of_pair['out']).exists())
+            for one, of_pair in zip(wanted, files.values())]
 
 
 def result_files(pair: Pair, folder: Path, options: Options) -> Dict[str, Path]:
@@ -274,6 +277,6 @@ def _read(path, color, value_range=None):
 
 def _summary(seconds, elapsed, folder):
     mean = np.mean(seconds[1:] or seconds)
-    note = ' without the first, for which Jittor may compile' if len(seconds) > 1 else ''
-    return (f'{len(seconds)} fused into {folder}: {elapsed / len(seconds):.2f} s per image with reading and writing, '
-            f'the network alone {mean:.2f} s{note}')
+    note = ' (without the first image, for which Jittor may compile)' if len(seconds) > 1 else ''
+    return (f'{counted(len(seconds), "image")} fused into {folder}: {elapsed / len(seconds):.2f} s per image, including '
+            f'reading and writing, {mean:.2f} s in the network{note}')

@@ -10,8 +10,9 @@ from typing import Dict, NamedTuple
 
 import numpy as np
 
-from network.net_conv_trans import EPSILON
+from network.net_conv_trans import EPSILON, to_windows
 from network.strips import fuse_pair
+from network.transformer_cam import cross_atten
 from tools.base.errors import UserError
 from tools.data.alignment import EACH, aligned
 from tools.data.displacement import sure_align
@@ -77,9 +78,25 @@ class Fuser:
         """
         _, *values = self._prepared(ir, vis)
         if all(map(is_constant, values)):
-            raise UserError('both images are of a single value: such a frame has no place in the range of the others')
+            raise UserError('each image has a single value throughout, so this frame cannot share the range of the others')
         fused, maps = self._through_network(*values, normalize=False)
         return Fused(fused, maps, self._doubt(_stretched(fused, fused.min(), fused.max())))
+
+    def attention(self, ir, vis):
+        """Where the cross-attention looks: {'ir': what infrared patches take from visible ones, 'vi': the other way round}.
+
+        Each (windows, heads, 256, 256) float32, whose last axis sums to 1. A window has 256×256 pixels, a patch 16×16; windows and
+        patches are counted row by row, and the last ones may reach beyond the image. ir, vis: as for a call, but computed whole.
+        Raises UserError as a call does, and for a network without cross-attention.
+        """
+        networks, (_, *values) = self.model.networks, self._prepared(ir, vis)
+        cam = networks.fusion.cross_atten_block
+        if not isinstance(cam.cross_atten_block, cross_atten):
+            raise UserError(f'{self.model.files.fusion} is of variant {self.model.variant}, which has no cross-attention')
+        with usual_jittor(), jt.no_grad():
+            deep = [encoder(jt.array(image[None, None]))[1] for encoder, image in zip(networks, values)]
+            weights = cam.attention(*(to_windows(features, cam.img_size) for features in deep))
+            return dict(zip(('ir', 'vi'), jt.fetch_sync(list(weights))))
 
     def _prepared(self, ir, vis):
         """The visible image, and what is fused: the luma of the infrared one, moved, and of the visible one, float32 in 0…255."""
@@ -99,7 +116,7 @@ class Fuser:
         except (RuntimeError, MemoryError) as error:
             if not ran_out_of_memory(error):
                 raise
-            raise UserError(f'the memory does not suffice for {size_text(vis)} pixels (--cuda false: the memory of the CPU)') from error
+            raise UserError(f'there is not enough memory for {size_text(vis)} pixels (--cuda false uses the memory of the CPU)') from error
         finally:
             return_memory()
         fused = maps.pop('out')
@@ -114,7 +131,7 @@ class Fuser:
         taken = 1 - (high - low) / LARGEST_VALUE
         if self.model.deep_shares == 'bounded' or taken <= MOST:
             return ''
-        return (f'{1000 * FEW:g} ‰ of the pixels take {taken:.0%} of the range, and leave little to the others: signed deep shares may '
+        return (f'{1000 * FEW:g} ‰ of the pixels take up {taken:.0%} of the range and leave little to the others: signed deep shares may '
                 'have exploded there; bounded ones cannot (--deep_shares bounded)')
 
 

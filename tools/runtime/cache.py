@@ -155,7 +155,7 @@ def _refuse(damaged, folder):
     if damaged:
         names = ' '.join(shlex.quote(str(path)) for path in damaged[:NAMED])
         more = f' … ({len(damaged)} files; or all that Jittor compiled: rm -r {shlex.quote(str(folder))})' if len(damaged) > NAMED else ''
-        raise UserError(f'what Jittor compiled is damaged; to have it compiled anew: rm {names}{more}')
+        raise UserError(f'what Jittor compiled is damaged; to have it compiled again: rm {names}{more}')
 
 
 # ---- the import of Jittor
@@ -289,7 +289,7 @@ def explanation(error, folder):
 def unexplained(error, folder):
     """A line for an error of Jittor's that has no `explanation`."""
     return (f'Jittor does not work with its cache {folder}: python -m tools.runtime.setup checks both, and '
-            f'rm -r {shlex.quote(str(folder))} has it compile all anew. It said: {plain(error)}')
+            f'rm -r {shlex.quote(str(folder))} makes it compile everything again. It said: {plain(error)}')
 
 
 def plain(error):

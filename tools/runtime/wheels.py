@@ -20,7 +20,7 @@ from tools.runtime.cache import cache_folder, made_once
 REQUIREMENTS = Path(__file__).resolve().parent.parent.parent / 'requirements-gpu.txt'
 COMPILER = 'nvidia-cuda-nvcc'  # without it the packages are no toolkit: PyTorch brings some of the others
 INSTALL = 'pip install -r requirements-gpu.txt'
-ROOM = 6  # GB: the packages take 2.6, and as long as pip unpacks them, what it downloaded as much again
+ROOM = 4  # GB: the packages take 2.4, and while pip unpacks them, what it downloaded 1.5
 DIGEST = 8  # hexadecimal digits in the name of the toolkit
 NO_CONNECTION = 'NewConnectionError', 'ConnectionError', 'Connection aborted', 'Name or service not known', 'name resolution', 'timed out'
 
@@ -77,7 +77,7 @@ def install():
     free = shutil.disk_usage(sys.prefix).free / 1e9
     if free < ROOM:
         raise UserError(f'{sys.prefix} has {free:.1f} GB free, and the packages of CUDA take {ROOM} while they are installed: make room')
-    print(f'== {REQUIREMENTS.name}: about 1.7 GB to download, 2.6 GB installed', flush=True)
+    print(f'== {REQUIREMENTS.name}: 1.5 GB to download, 2.4 GB installed', flush=True)
     ended = subprocess.run([sys.executable, '-m', 'pip', 'install', '--no-cache-dir', '--requirement', str(REQUIREMENTS)],
                            stderr=subprocess.PIPE, universal_newlines=True, errors='replace')
     if ended.returncode:

@@ -1,9 +1,20 @@
-"""Adam in PyTorch's formula."""
+"""The optimisers: Adam in PyTorch's formula, and Jittor's own."""
+from pydoc import locate
+
 import numpy as np
 
 from tools.base.errors import UserError
 from tools.runtime import jt
 from tools.runtime.processes import mean_over_processes
+from tools.training.optimizers import OPTIMIZERS
+
+OTHER_STATE = 'the saved state is of another network, optimiser or version: start a new run'
+
+
+def new_optimizer(name, parameters, lr, weight_decay):
+    """One of OPTIMIZERS for the Vars `parameters`, with `step(loss)`, `lr`, `state()` and `load_state(arrays)`."""
+    kind = locate(OPTIMIZERS[name])
+    return kind(parameters, lr, weight_decay) if kind is Adam else OfJittor(kind, parameters, lr, weight_decay)
 
 
 class Adam:
@@ -62,8 +73,49 @@ class Adam:
         """Take back what `state` gave. UserError if it is of other parameters."""
         shapes = {name: array.shape for name, array in arrays.items() if name.startswith('adam/first/')}
         if shapes != {f'adam/first/{i}': tuple(parameter.shape) for i, parameter in enumerate(self.parameters)}:
-            raise UserError('the saved state is of another network or version: start a new run')
+            raise UserError(OTHER_STATE)
         self.steps = int(arrays['adam/steps'])
         for i, (first, second) in enumerate(zip(self.first_moments, self.second_moments)):
             first.update(jt.array(arrays[f'adam/first/{i}']))
             second.update(jt.array(arrays[f'adam/second/{i}']))
+
+
+class OfJittor:
+    """An optimiser of jittor.optim, which is resumed as `Adam` is. weight_decay: as it has it, decoupled in AdamW."""
+
+    MOMENTS = 'values', 'm'  # its names for them, in each group of parameters
+
+    def __init__(self, kind, parameters, lr, weight_decay=0.0):
+        """kind: its class. parameters: the Vars to train; those that require no gradient are passed over."""
+        self.optimizer = kind([parameter for parameter in parameters if parameter.requires_grad], lr, weight_decay=weight_decay)
+
+    @property
+    def lr(self):
+        return self.optimizer.lr
+
+    @lr.setter
+    def lr(self, lr):
+        self.optimizer.lr = lr
+
+    def step(self, loss):
+        """One step down the gradient of `loss`, a Var of one element."""
+        self.optimizer.step(loss)
+        jt.sync([*self.optimizer.param_groups[0]['params'], *self._moments().values()])
+
+    def _moments(self):
+        group, = self.optimizer.param_groups
+        return {f'optimizer/{name}/{i}': moment for name in self.MOMENTS for i, moment in enumerate(group.get(name, ()))}
+
+    def state(self):
+        """Moments and number of steps as named arrays, to be saved."""
+        return {'optimizer/steps': np.array(self.optimizer.n_step), **{name: one.numpy() for name, one in self._moments().items()}}
+
+    def load_state(self, arrays):
+        """Take back what `state` gave. UserError if it is of another optimiser or other parameters."""
+        moments = self._moments()
+        shapes = {name: array.shape for name, array in arrays.items() if name.startswith('optimizer/') and name != 'optimizer/steps'}
+        if shapes != {name: tuple(moment.shape) for name, moment in moments.items()} or 'optimizer/steps' not in arrays:
+            raise UserError(OTHER_STATE)
+        self.optimizer.n_step = int(arrays['optimizer/steps'])
+        for name, moment in moments.items():
+            moment.update(jt.array(arrays[name]))

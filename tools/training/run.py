@@ -118,14 +118,14 @@ class TrainingRun:
 
     def __enter__(self):
         if self.epoch < self.settings.epochs:
-            print(f'training on the {"GPU" if jt.flags.use_cuda else "CPU"}: {len(self.batches)} steps per epoch, from '
-                  f'epoch {self.epoch + 1} step {self.step + 1}; all goes to {self.folder}; the first step ever takes '
+            print(f'training on the {"GPU" if jt.flags.use_cuda else "CPU"}: {len(self.batches)} steps per epoch, beginning with '
+                  f'epoch {self.epoch + 1}, step {self.step + 1}; results go to {self.folder}; the very first step takes '
                   'minutes, while Jittor compiles', flush=True)
             if COUNT > 1:
                 print(f'{COUNT} processes share each batch; to stop them after a step: pkill -USR1 mpirun (Ctrl-C lets mpirun kill '
                       'them within seconds, back to the last saved state)', flush=True)
         else:
-            print(f'{self.folder} is finished: {self.epoch} epochs are done; to train on, give a larger number: '
+            print(f'{self.folder} has finished its {self.epoch} epochs; to continue training, give a larger number: '
                   f'--epochs {self.epoch + 1}')
         self.stopping.heed()
         self.saved_at = time.monotonic()
@@ -139,8 +139,8 @@ class TrainingRun:
                 open_one.close()
         if ran_out_of_memory(error):
             smaller = max(1, self.batches.batch_size // 2)
-            raise UserError(f'the memory did not suffice in epoch {self.epoch + 1}, step {self.step + 1}: go on from the last saved state, '
-                            f'with a smaller batch where it never suffices: {self._resuming()} --batch {smaller}') from error
+            raise UserError(f'there was not enough memory in epoch {self.epoch + 1}, step {self.step + 1}: resume from the last saved '
+                            f'state, with a smaller batch if this happens again: {self._resuming()} --batch {smaller}') from error
         if self.stopping.asked and isinstance(error, RuntimeError):
             # In a terminal, Ctrl-C ends the compiler too that Jittor may be waiting for, which it takes for an error.
             raise KeyboardInterrupt from error
@@ -188,7 +188,7 @@ class TrainingRun:
 
     def _stop_if_asked(self):
         if any(gather(self.stopping.asked)):
-            print(f'stopped; go on with: {self._resuming()}')
+            print(f'stopped; to resume, run: {self._resuming()}')
             sys.exit(INTERRUPTED)
 
     def _resuming(self):
@@ -210,7 +210,7 @@ class TrainingRun:
                  f'time: {self.log.seconds / 60:.1f} minutes, {self.log.images / max(self.log.seconds, 1e-9):.2f} images/s',
                  f'losses of the last step: {self.log.last}',
                  f'weights: {self.state.last_weights}',
-                 f'images left out since they could not be read: {len(self.batches.broken)}',
+                 f'images left out because they could not be read: {len(self.batches.broken)}',
                  *(f'    {reason}' for reason in self.batches.broken.values())]
         write_text(self.folder / SUMMARY, '\n'.join(lines) + '\n')
         print('\n'.join(lines))
@@ -228,10 +228,10 @@ class TrainingRun:
 
     def _refuse(self, what, step, paths):
         files = ', '.join(str(path) for share in gather(paths) for item in share for path in item)
-        raise UserError(f'training has gone bad in epoch {self.epoch + 1}, step {step}: {what}. '
+        raise UserError(f'training diverged in epoch {self.epoch + 1}, step {step}: {what}. '
                         f'Images of that batch: {files}. '
                         f'Last good weights: {self.state.last_weights or "none, this was the first epoch"}. '
-                        'Nothing was saved since; a smaller lr may help')
+                        'Nothing has been saved since then; a smaller lr may help')
 
     def save_state(self):
         """Save everything that resuming needs; the losses so far are checked and written first."""

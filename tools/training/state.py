@@ -65,5 +65,5 @@ class RunState:
             raise UserError(f'{self.folder} cannot go on: batch was {batch}, and can only become smaller within a run')
         if self.batches.batch_size == batch:
             return step
-        print(f'from here on with batch {self.batches.batch_size} instead of {batch}')
+        print(f'from this step on, the batch size is {self.batches.batch_size}; it was {batch}')
         return step * batch // self.batches.batch_size

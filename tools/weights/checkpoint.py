@@ -150,7 +150,7 @@ def load_state(folder) -> Weights:
             return _read_state(path)
         except UserError as error:
             warnings.warn(f'{error}; using the state saved before it, if any', stacklevel=2)
-    raise UserError(f'{folder} has no whole state to resume from (state_NUMBER.bin): start the run anew')
+    raise UserError(f'{folder} has no whole state to resume from (state_NUMBER.bin): start a new run')
 
 
 def _read_state(path):

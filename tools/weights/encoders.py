@@ -39,8 +39,8 @@ def load_encoder(path, modality, train_flag=True, training=False):
 def find_encoders(ir, vi, runs_folder, run_folder=None):
     """The weights files of the infrared and of the visible auto-encoder, to train the fusion network with.
 
-    ir, vi: each a weights file, a run folder of stage 1 (its last epoch is taken), or None (the newest run under
-    runs_folder). run_folder: of a fusion run that goes on; its own copies are taken then.
+    ir, vi: each a weights file, a run folder of stage 1 (its last epoch is taken) or of stage 2 (its copy), or None (the newest run
+    of stage 1 under runs_folder). run_folder: of a fusion run that goes on; its own copies are taken then.
     UserError if one cannot be found.
     """
     if run_folder is not None:
@@ -76,6 +76,8 @@ def find_encoder(given, modality, runs_folder):
         files = numbered(folder, AUTO_ENCODER.replace('{modality}', modality))
         if files:
             return files[max(files)]
+        if given is not None and _copy(folder, modality).is_file():  # of a fusion run, or the weights that ship
+            return _copy(folder, modality)
     raise UserError(f'no weights of an auto-encoder for {modality} in {given or runs_folder}: '
                     f'train one with python train_autoencoder.py --type_flag {modality}')
 
