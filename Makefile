@@ -3,6 +3,7 @@
 # make test        set up, then check style and types, and run the tests
 # make check       style, types and the tests that need no Jittor, in about a minute
 # make setup       only set up: a virtual environment in .venv with the requirements, and Jittor's compilation of itself and of fusing
+# make setup GPU=1 the same with CUDA from packages, for a GPU with nothing but its driver
 #
 # PYTHON: any Python from 3.8 to 3.12, for example: make PYTHON=python3.9 demo
 
@@ -10,10 +11,11 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO := demo
+GPU ?=
 
 .PHONY: setup demo demo-train test check clean
 
-setup: $(VENV)/ready
+setup: $(VENV)/ready $(if $(GPU),$(VENV)/ready-gpu)
 	@echo "== Jittor: its first start compiles for some minutes, itself and what fusing needs; later ones take seconds"
 	@$(RUN) -m tools.fusing.warm_up
 
@@ -22,6 +24,10 @@ $(VENV)/ready: requirements.txt
 	@echo "== Virtual environment in $(VENV), and the packages of requirements.txt"
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --requirement requirements.txt
+	@touch $@
+
+$(VENV)/ready-gpu: requirements-gpu.txt $(VENV)/ready
+	@$(RUN) -m tools.runtime.wheels
 	@touch $@
 
 # What changes most can be checked without Jittor.

@@ -26,6 +26,7 @@ from tools.data.names import patterns_of
 from tools.data.value_range import parse_range
 from tools.evaluation.explaining import answer_text, explain, parse_question
 from tools.evaluation.lint import lint_file, shared_information
+from tools.evaluation.noise import read_noise
 from tools.evaluation.protocols import ALL_PROTOCOLS, DEFAULT_PROTOCOL, FIRST_METRICS, PROTOCOLS
 from tools.evaluation.ranking import terminal_ranking, write_ranking
 from tools.evaluation.report import fidelity_table, paired_tests, terminal_summary, write_tables, write_with_origin
@@ -52,6 +53,9 @@ class Args:
     protocol: str = setting(DEFAULT_PROTOCOL, "whose definitions: ours, a toolbox's with its mistakes, or all side by side",
                             choices=[*PROTOCOLS, ALL_PROTOCOLS])
     channels: bool = setting(False, 'score each colour channel and average, instead of the luma')
+
+    noise: Optional[str] = setting(None, 'a CSV file of how far two runs of the same training are apart in each metric; means that are as '
+                                         'close to the first method\'s get a mark')
 
     resize: bool = setting(False, 'make infrared images of another size fit the visible ones, as in fusing; --resize there is noted')
     ir_range: Optional[List[str]] = setting(None, 'values of infrared files to be made black and white: auto, each image\'s own '
@@ -93,6 +97,9 @@ def evaluate(settings, folders):
     """Score the folders, write and show the tables. Returns the exit code."""
     if settings.html and settings.protocol == ALL_PROTOCOLS:
         raise UserError('--html shows one protocol: name one instead of all')
+    noise = read_noise(settings.noise) if settings.noise else None
+    if noise and settings.protocol != DEFAULT_PROTOCOL:
+        raise UserError(f'--noise is of our definitions: it goes with protocol {DEFAULT_PROTOCOL}')
     metrics = select_metrics(settings.protocol, settings.metrics)
     methods = name_methods(folders, settings.names)
     sources = find_sources(settings, folders)
@@ -104,7 +111,7 @@ def evaluate(settings, folders):
                            sources.resize, sources.ir_range, sources.align)
     if scores.table.isna().all(axis=None):
         raise UserError('nothing could be scored:\n' + '\n'.join(scores.problems))
-    return by_first(write_results, settings, scores, methods, pairing)
+    return by_first(write_results, settings, scores._replace(noise=noise), methods, pairing)
 
 
 def write_results(settings, scores, methods, pairing):

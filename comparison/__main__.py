@@ -7,16 +7,18 @@
 Both frameworks run in processes of their own, from the same initial weights, on the same images in the same order. A
 second run of PyTorch (or several: --floors), which differs in rounding only, shows how far equal programs drift apart.
 Where they drift far, single runs say little: --jittors trains several of Jittor too, so that means can be compared.
+The part seeds, which takes hours and is done only when asked for, trains stage 2 from several seeds on both sides.
 """
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Optional
 
-from comparison import curves, forward, results, scaling, speed, start, training
+from comparison import curves, forward, results, scaling, seeds, speed, start, training
 from comparison.inputs import weights_folder, write_batches, write_pairs
+from comparison.margins import MARGINS, read_margins
 from comparison.report import PARTS, conditions
-from comparison.sides import FLOORS, JITTOR, JITTORS, SIDES, Setup, check_original, open_sides, sides_with
+from comparison.sides import FLOORS, JITTOR, JITTORS, REPOSITORY, SIDES, Setup, check_original, open_sides, sides_with
 from comparison.training import ENCODERS, STAGES
 from tools.base.errors import UserError
 from tools.base.script import run_script
@@ -27,7 +29,8 @@ from tools.data.pairing import pair_folders
 from tools.runtime.processes import cores
 from tools.training.run_folder import changed_settings, save_settings, saved_settings
 
-SMALL = {'steps': 4, 'batch_2': 1, 'repeats': 2}  # a trial of everything, in minutes
+SEEDS = 'seeds'  # the part that takes hours
+SMALL = {'steps': 4, 'batch_2': 1, 'repeats': 2, 'seeds': 2}  # a trial of everything, in minutes
 SMALL_TEST_PAIRS = 2
 FORWARD_PAIRS = 3  # test pairs that the forward part fuses
 
@@ -35,11 +38,12 @@ FORWARD_PAIRS = 3  # test pairs that the forward part fuses
 @dataclass
 class Args:
     original: Optional[str] = setting(None, 'a checkout of github.com/hli1221/CrossFuse', is_path=True)
-    parts: List[str] = setting(list(PARTS), 'which parts to do', choices=PARTS, may_change=True)
+    parts: List[str] = setting([part for part in PARTS if part != SEEDS], 'which parts to do', choices=PARTS, may_change=True)
     data: List[str] = setting(['./database'], 'folders with training images in KAIST\'s layout', is_path=True)
     train_num: int = setting(20000, 'number of pairs to train on, spread over all sequences; fewer if there are not as '
                                     'many', minimum=1)
     test: str = setting('./images/21_pairs_tno', 'a folder with the test images, in ir/ and vi/ (or vis/)', may_change=True)
+    more_tests: List[str] = setting([], 'of the part seeds: further such folders', may_change=True)
     steps: int = setting(300, 'training steps of each network', minimum=1)
     batch_1: int = setting(2, 'images per step of stage 1', minimum=1)
     batch_2: int = setting(8, 'pairs per step of stage 2', minimum=1)
@@ -56,6 +60,12 @@ class Args:
                               'in the last bit', choices=tuple(range(1, len(JITTORS) + 1)), may_change=True)
     resume: bool = setting(False, 'training goes on after the networks that an interrupted run has finished; more '
                                   'floors and runs of Jittor can be added', may_change=True)
+    seeds: int = setting(5, 'of the part seeds: how many trainings of each side, from `seed` on', minimum=2, may_change=True)
+    wrong_seeds: int = setting(2, 'of the part seeds: how many of each deliberately wrong port', minimum=2, may_change=True)
+    trained_encoders: str = setting('./results/models', 'of the part seeds: the folder with the auto-encoders, the same on all sides',
+                                    is_path=True)
+    margins: str = setting(str(MARGINS.relative_to(REPOSITORY)), 'of the part seeds: up to which difference a metric counts as the same',
+                           may_change=True)
     # Inferred, the range is 1 for dark images of 0…127, and the original's SSIM divides by differences that are mere
     # rounding there: at the start of training its gradient can be thousands of times the one that float64 gives.
     ssim_val_range: Optional[float] = setting(255.0, 'value range in SSIM, on all sides; none: inferred, as the original '
@@ -79,6 +89,7 @@ def main():
     check_original(settings.original)
     if settings.resume:
         check_resume(settings)
+    margins = check_seeds(settings) if SEEDS in settings.parts else {}
     print(describe(settings))
     setup = Setup(Path(settings.original).resolve(), Path(settings.work).resolve(), settings.cuda,
                   settings.threads or cores(), settings.ssim_val_range)
@@ -108,14 +119,37 @@ def main():
         start.compare(setup, out, note, **start.SMALL if settings.small else {})
     if 'scaling' in settings.parts:
         scaling.compare(setup, initial, items, pairs[0], settings.seed, out, note, **scaling.SMALL if settings.small else {})
+    if SEEDS in settings.parts:
+        train_seeds(settings, setup, margins, items, out, note)
     print(f'tables and figures: {out / "README.md"}')
 
 
 def check_resume(settings):
-    """UserError unless the training before was the one that these settings would start."""
-    changed = changed_settings(settings, saved_settings(Args, settings.work))
-    if changed:
-        raise UserError(f'--resume: the training in {settings.work} had other values of {", ".join(changed)}')
+    """UserError unless the training before, of each part that trains, was the one that these settings would start."""
+    for part, folder in (('training', settings.work), (SEEDS, seeds.folder_of(settings))):
+        changed = changed_settings(settings, saved_settings(Args, folder)) if part in settings.parts else []
+        if changed:
+            raise UserError(f'--resume: the training in {folder} had other values of {", ".join(changed)}')
+
+
+def check_seeds(settings):
+    """The margins of the part seeds. UserError if there are none, or if it would mix with trainings before."""
+    folder = seeds.folder_of(settings)
+    if folder.exists() and not settings.resume:
+        raise UserError(f'{folder} holds trainings: --resume goes on with them; if they are not wanted, remove the folder')
+    return read_margins(settings.margins)
+
+
+def train_seeds(settings, setup, margins, items, out, note):
+    """The part seeds."""
+    plan = seeds.Plan(settings.seed, settings.seeds, settings.wrong_seeds, settings.steps, settings.batch_2,
+                      stages_of(settings)['stage_2'], settings.deep_start, Path(settings.trained_encoders))
+    pairings = {Path(folder).name: read_pairing(settings, folder) for folder in (settings.test, *settings.more_tests)}
+    if not settings.resume:
+        save_settings(settings, seeds.folder_of(setup))
+    note = (f'Batches of {plan.batch}; {plan.steps} steps, half of them at the learning rate {plan.stage.lr:g}, the others at a tenth; '
+            f'weight decay {plan.stage.weight_decay:g}; deep path started at {plan.deep_start:g}. {note}')
+    seeds.compare(setup, plan, margins, items, pairings, settings.metrics, out, note)
 
 
 def train(settings, setup, initial, batches, out):
@@ -154,19 +188,23 @@ def write_training_data(settings, setup):
 
 def write_test_data(settings, setup):
     """The test images: (pairing, list of PairFile)."""
-    folders = source_folders(settings.test)
-    if folders is None:
-        raise UserError(f'setting test: {settings.test} has no folders ir/ and vi/')
-    pairing = pair_folders(*folders)
-    print(pairing.describe())
-    if settings.small:
-        pairing = pairing._replace(pairs=pairing.pairs[:SMALL_TEST_PAIRS])
+    pairing = read_pairing(settings, settings.test)
     pairs, left_out = write_pairs(setup.work / 'pairs', pairing.pairs)
     for text in left_out:
         print(f'left out: {text}')
     if not pairs:
         raise UserError(f'no pair in {settings.test} can be used')
     return pairing, pairs
+
+
+def read_pairing(settings, test):
+    """The pairs of a folder with test images."""
+    folders = source_folders(test)
+    if folders is None:
+        raise UserError(f'setting test: {test} has no folders ir/ and vi/')
+    pairing = pair_folders(*folders)
+    print(pairing.describe())
+    return pairing._replace(pairs=pairing.pairs[:SMALL_TEST_PAIRS]) if settings.small else pairing
 
 
 if __name__ == '__main__':

@@ -23,6 +23,7 @@ from tools.training.run import learning_rate
 from tools.weights.checkpoint import load_weights, save_weights
 from tools.weights.networks import build_auto_encoder, build_fusion, weights_of
 
+WEIGHTS = 'model/'  # how their names begin in a state
 PEAK = dict(batch=8, channels=128, side=128, repeats=5)  # of the convolution that shows what the machine can do
 
 
@@ -107,9 +108,22 @@ class JittorSide(Trainer):
         """Write the weights as they are now."""
         save_weights(path, weights_of(self.model), {})
 
-    def start_fusing(self, ir, vi, fusion):
-        """Load three files of weights to fuse images of any size."""
-        self.fuser = load_fuser(fusion, ir, vi)
+    def save_state(self, path, step):
+        """Write all that is needed to go on after so many steps: weights and moments."""
+        weights = {f'{WEIGHTS}{name}': array for name, array in weights_of(self.model).items()}
+        save_weights(path, {**weights, **self.optimizer.state()}, {'step': step})
+
+    def load_state(self, path):
+        """Go on from what `save_state` wrote, in a stage that has been started -> the steps done."""
+        arrays, metadata = load_weights(path)
+        self.model.load_state_dict({name[len(WEIGHTS):]: array for name, array in arrays.items() if name.startswith(WEIGHTS)})
+        self.optimizer.load_state(arrays)
+        jt.sync_all()  # as after a step
+        return metadata['step']
+
+    def start_fusing(self, ir, vi, fusion, deep_shares=None):
+        """Load three files of weights to fuse images of any size. deep_shares: one of DEEP_SHARES, for weights that do not say it."""
+        self.fuser = load_fuser(fusion, ir, vi, deep_shares=deep_shares)
         self.networks = self.fuser.model.networks
 
     def fuse(self, pair, out=None):

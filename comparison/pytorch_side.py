@@ -95,6 +95,17 @@ class PyTorchSide(Trainer):
         weights = self.model.state_dict()
         safetensors.numpy.save_file({name: value.cpu().numpy() for name, value in weights.items()}, path)
 
+    def save_state(self, path, step):
+        """Write all that is needed to go on after so many steps: weights and moments."""
+        torch.save({'step': step, 'model': self.model.state_dict(), 'optimizer': self.optimizer.state_dict()}, path)
+
+    def load_state(self, path):
+        """Go on from what `save_state` wrote, in a stage that has been started -> the steps done."""
+        state = torch.load(path, map_location='cpu', weights_only=True)
+        self.model.load_state_dict(state['model'])
+        self.optimizer.load_state_dict(state['optimizer'])
+        return state['step']
+
     def start_fusing(self, ir, vi, fusion):
         """Load three files of weights to fuse images of any size."""
         self.fusing = self.encoders(ir, vi, train_flag=False), self.fusion_network(fusion, train_flag=False).eval()

@@ -11,7 +11,7 @@ from tools.base.files import write_text
 from tools.base.machine import processor
 from tools.base.tables import write_csv
 
-PARTS = ('forward', 'training', 'results', 'speed', 'start', 'scaling')
+PARTS = ('forward', 'training', 'results', 'speed', 'start', 'scaling', 'seeds')
 TITLE = """# CrossFuse in Jittor beside the PyTorch original
 
 Written by `python -m comparison`: both frameworks in processes of their own, from the same initial weights, on the

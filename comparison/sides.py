@@ -16,11 +16,13 @@ FLOORS = ('floor', 'floor_2', 'floor_3')  # further runs of PyTorch, which round
 JITTORS = ('jittor', 'jittor_2', 'jittor_3', 'jittor_4')  # as many runs as of PyTorch
 FLOOR, JITTOR = FLOORS[0], JITTORS[0]
 SIDES = (PYTORCH, JITTOR, FLOOR)  # what parts without training compare
+WRONG = ('own_adam', 'absolute_shares')  # ports with a mistake on purpose, which the part seeds has to tell from the right one
 NAMES = {PYTORCH: 'PyTorch', JITTOR: 'Jittor', FLOOR: 'PyTorch, other rounding',
          **{name: f'PyTorch, other rounding {number}' for number, name in enumerate(FLOORS[1:], 2)},
-         **{name: f'Jittor, other rounding {number}' for number, name in enumerate(JITTORS[1:], 2)}}
+         **{name: f'Jittor, other rounding {number}' for number, name in enumerate(JITTORS[1:], 2)},
+         'own_adam': 'wrong: Jittor\'s own Adam', 'absolute_shares': 'wrong: absolute shares'}
 MODULES = {**dict.fromkeys((PYTORCH, *FLOORS), 'comparison.pytorch_side'),
-           **dict.fromkeys(JITTORS, 'comparison.jittor_side')}
+           **dict.fromkeys(JITTORS, 'comparison.jittor_side'), **dict.fromkeys(WRONG, 'comparison.wrong_ports')}
 NEEDED_FILES = ('network/net_autoencoder.py', 'network/net_conv_trans.py', 'network/transformer_cam.py',
                 'network/loss.py', 'pytorch_msssim/__init__.py', 'tools/utils.py', 'args_auto.py', 'args_trans.py')
 SECONDS_TO_END = 5
@@ -72,7 +74,9 @@ class Side:
         self.name = NAMES[side]
         self.log = setup.work / f'{side}.log'
         arguments = {'cuda': setup.cuda, 'threads': setup.threads, 'ssim_val_range': setup.ssim_val_range}
-        if side not in JITTORS:
+        if side in WRONG:
+            arguments.update(mistake=side)
+        elif side not in JITTORS:
             arguments.update(original=str(setup.original), other_rounding=side in FLOORS)
             # On the CPU another number of threads adds up in another order; on a GPU it is the algorithms that change.
             arguments['threads'] = 1 if side in FLOORS else setup.threads

@@ -12,8 +12,8 @@ SECONDS_TO_WAIT = 30
 
 
 class FakeSide:
-    def __init__(self, cuda, threads, ssim_val_range, original=None, other_rounding=False):
-        self.threads, self.other_rounding = threads, other_rounding
+    def __init__(self, cuda, threads, ssim_val_range, original=None, other_rounding=False, mistake=None):
+        self.threads, self.other_rounding, self.mistake = threads, other_rounding, mistake
 
     def process(self):
         return {'pid': os.getpid(), 'threads': self.threads, 'environment': os.environ['OMP_NUM_THREADS'],
@@ -36,6 +36,8 @@ class FakeSide:
     def step(self, batches, index, epoch):
         if self.network == 'fusion' and index == 3 and Path(batches).name == 'stops':
             self.die()
+        if Path(batches).name == 'of a seed':
+            return self.step_of_a_seed(Path(batches).parent, index, epoch)
         if Path(batches).name == 'together':
             self.wait_for_others(Path(batches).parent, f'{self.network} {index}')
         return {'lr': 1 / (1 + epoch), **{loss: 100 - index + 0.01 * self.other_rounding for loss in self.losses}}
@@ -49,8 +51,33 @@ class FakeSide:
                 raise TimeoutError('the others have not come')
             time.sleep(0.01)
 
-    def start_fusing(self, ir, vi, fusion):
-        pass
+    def step_of_a_seed(self, folder, index, epoch):
+        """Notes what is asked; stops where a file says so. Losses vary with what was begun with; those of a mistake are far off."""
+        if Path(folder, f'stop at {index}').exists():
+            self.die()
+        with open(folder / 'asked', 'a') as file:
+            file.write(f'{self.given} {self.mistake} {index} {epoch}\n')
+        loss = 100 - index + sum(map(ord, self.given)) % 7 + 50 * bool(self.mistake)
+        return {'lr': 1 / (1 + epoch), **{loss_name: loss for loss_name in self.losses}}
+
+    def save_state(self, path, step):
+        Path(path).write_text(f'{step} of {self.given}')
+
+    def load_state(self, path):
+        step, given = Path(path).read_text().split(' of ')
+        assert given == self.given
+        return int(step)
+
+    def start_fusing(self, ir, vi, fusion, deep_shares=None):
+        text = Path(fusion).read_text()
+        self.contrast = 1 - 0.01 * (sum(map(ord, text)) % 20) - 0.1 * (deep_shares == 'bounded')
+
+    def fuse_files(self, pairs, out):
+        """As if fused, the infrared images, with the contrast that the weights say."""
+        import cv2  # here, since most sides never fuse, and should start at once
+        Path(out).mkdir(parents=True, exist_ok=True)
+        for ir, _ in pairs:
+            cv2.imwrite(str(Path(out, Path(ir).name)), cv2.convertScaleAbs(cv2.imread(ir, cv2.IMREAD_GRAYSCALE), alpha=self.contrast))
 
     def fuse(self, pair, out):
         """As if fused, the infrared image."""

@@ -270,6 +270,38 @@ def test_a_difference_by_chance_is_not_counted(data):
     assert ranking(scores, tests).loc['b', ['better', 'worse']].tolist() == [0, 0]
 
 
+def test_differences_within_the_noise_are_marked(data, capsys):
+    """b is closer to a than the spread in EN alone; of MI no spread is known."""
+    def means():
+        return {row['method']: row for row in table()}
+
+    arguments = [*SOURCES, '--fused', 'a', 'b', 'c', '--names', 'A', 'B', 'C', '--metrics', 'EN', 'SD', 'MI']
+    main(arguments)
+    apart = {metric: [abs(float(means()[name][f'{metric} mean']) - float(means()['A'][f'{metric} mean'])) for name in 'BC']
+             for metric in ('EN', 'SD')}
+    spreads = {'EN': 1.01 * apart['EN'][0], 'SD': 0.99 * min(apart['SD'])}
+    (data / 'noise.csv').write_text('metric,spread\n' + ''.join(f'{metric},{spread}\n' for metric, spread in spreads.items()))
+    capsys.readouterr()
+    assert main([*arguments, '--noise', 'noise.csv']) == 0
+    marked = 1 + (apart['EN'][1] < spreads['EN'])
+    lines = [line for line in capsys.readouterr().out.splitlines() if '±' in line]  # of A, B and C
+    assert [line.count('≈') for line in lines] == [0, 1, marked - 1]
+    text = (data / 'out/summary.md').read_text(encoding='utf-8')
+    head, note = text.split('\nMean ± standard deviation')
+    assert head.count('≈') == marked and 'as close to A as two runs of the same training are' in note and '(not known of MI)' in note
+    assert (data / 'out/summary.tex').read_text(encoding='utf-8').count(r'$\approx$') == marked + 1
+
+
+@pytest.mark.parametrize('content, message', [
+    (None, 'no CSV file'), ('metric,value\nEN,1\n', 'metric and spread'), ('metric,spread\nEN,-1\n', 'from 0 on'),
+    ('metric,spread\nEN,much\n', 'no CSV file'), ('metric,spread\nEN,1\nEN,2\n', 'one spread')])
+def test_files_that_are_no_noise_are_refused(data, content, message):
+    if content:
+        (data / 'noise.csv').write_text(content)
+    with pytest.raises(UserError, match=message):
+        main([*SOURCES, '--fused', 'a', '--noise', 'noise.csv'])
+
+
 def test_figures_show_the_scores(data):
     names = ['_last', '$a$', '1']
     metrics = select_metrics('default', ['SD', 'MSE'])

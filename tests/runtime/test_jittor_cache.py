@@ -60,7 +60,9 @@ def cache(home, libraries):
 
 
 def check(home):
-    return run(CHECK, '-S', HOME=home, JITTOR_HOME=None)
+    """(exit code, output less the table of CUDA, errors) of the check."""
+    code, output, errors = run(CHECK, '-S', HOME=home, JITTOR_HOME=None)
+    return code, ''.join(line for line in output.splitlines(True) if not line.startswith('|')), errors
 
 
 # What is damaged

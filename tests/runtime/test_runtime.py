@@ -18,7 +18,7 @@ from new_python import A_GPU, LEFT_BY_JITTOR, NO_GPU, executable, refusal, run, 
 
 import tools.runtime.loading
 from tools.base.errors import UserError
-from tools.runtime import jt, set_seed, use_device
+from tools.runtime import cuda, jt, set_seed, use_device
 from tools.runtime import setup as jittor_setup
 
 
@@ -82,7 +82,8 @@ CHECK_MACHINE = 'import runpy; runpy.run_module("tools.runtime.setup", run_name=
 
 
 def test_the_machine_can_be_checked_before_the_requirements_are_installed(tmp_path):
-    assert run(CHECK_MACHINE, '-S') == (0, '', '')
+    code, output, errors = run(CHECK_MACHINE, '-S', **{cuda.VISIBLE: ''})
+    assert (code, errors) == (0, '') and output.startswith('| CUDA | found |\n') and '| computes on | the CPU: ' in output
     code, output, errors = run(CHECK_MACHINE, '-S', PATH=tmp_path)
     assert (code, output, errors.count('\n')) == (1, '', 1) and errors.startswith('error: ') and 'g++' in errors
 
@@ -117,7 +118,7 @@ def test_the_python_config_that_is_found_names_the_headers_of_this_python():
 
 def test_an_older_cpp_library_than_the_compilers_is_one_line(tmp_path):
     """As in an environment of conda; the library that stands for its own lacks all but the oldest symbols."""
-    assert run(CHECK_MACHINE, '-S', HOME=tmp_path, JITTOR_HOME=None) == (0, '', '')  # compiles what is tried to load
+    assert run(CHECK_MACHINE, '-S', HOME=tmp_path, JITTOR_HOME=None)[::2] == (0, '')  # compiles what is tried to load
     (tmp_path / 'versions').write_text('GLIBCXX_3.4 { global: old; };')
     (tmp_path / 'old.c').write_text('void old(void) {}')
     subprocess.run(['g++', '-x', 'c', 'old.c', '-shared', '-fPIC', '-nostdlib', '-Wl,--version-script=versions',
@@ -127,7 +128,7 @@ def test_an_older_cpp_library_than_the_compilers_is_one_line(tmp_path):
     assert f'loads {tmp_path}/libstdc++.so.6, which is too old' in errors and 'conda install' in errors
     newer = re.search('LD_PRELOAD=(.*)', errors).group(1)
     assert Path(newer).is_file() and newer != f'{tmp_path}/libstdc++.so.6'
-    assert run(CHECK_MACHINE, '-S', HOME=tmp_path, JITTOR_HOME=None, LD_LIBRARY_PATH=tmp_path, LD_PRELOAD=newer) == (0, '', '')
+    assert run(CHECK_MACHINE, '-S', HOME=tmp_path, JITTOR_HOME=None, LD_LIBRARY_PATH=tmp_path, LD_PRELOAD=newer)[::2] == (0, '')
 
 
 def test_a_compiler_that_does_not_compile_is_named(tmp_path):
@@ -284,14 +285,17 @@ def test_cuda_takes_a_driver_and_nvcc(gpu, on_path, variable, downloaded, usable
                                       monkeypatch):
     executable(tmp_path / 'bin' / 'nvcc')
     own = str(executable(tmp_path / 'own' / 'nvcc'))
+    executable(tmp_path / 'headers' / 'cudnn.h')
+    monkeypatch.setattr(cuda, 'SYSTEM_HEADERS', tmp_path / 'headers')
+    monkeypatch.setattr(cuda, 'MORE_TOOLKITS', tmp_path)
     environment['PATH'] = str(tmp_path / ('bin' if on_path else 'empty'))
     if variable is not None:
         environment['nvcc_path'] = own if variable == 'own' else variable
     if downloaded:
         (tmp_path / 'jtcuda').mkdir()
-    monkeypatch.setattr(jittor_setup, 'NVCC_PLACES', ('nvcc',))
+    monkeypatch.setattr(cuda, 'NVCC_PLACES', ('nvcc',))
     monkeypatch.setattr(jittor_setup, 'has_gpu', lambda: gpu)
-    assert jittor_setup.set_up_cuda(tmp_path) is usable
+    assert bool(jittor_setup.set_up_cuda(tmp_path).toolkit) is usable
     assert environment.get('nvcc_path') == (own if nvcc_path == 'own' else nvcc_path)
 
 
@@ -355,14 +359,14 @@ def test_the_cpu_by_choice_is_no_warning():
         assert use_device(False) == 'cpu'
 
 
-@pytest.mark.parametrize('cuda, device', [(True, 'cuda'), (False, 'cpu')])
-def test_a_usable_gpu_is_used_if_wanted(cuda, device, monkeypatch):
+@pytest.mark.parametrize('wanted, device', [(True, 'cuda'), (False, 'cpu')])
+def test_a_usable_gpu_is_used_if_wanted(wanted, device, monkeypatch):
     jittor = SimpleNamespace(has_cuda=1, flags=SimpleNamespace(use_cuda=None))
     monkeypatch.setattr(tools.runtime.loading, 'jt', jittor)
     with warnings.catch_warnings():
         warnings.simplefilter('error')
-        assert use_device(cuda) == device
-    assert jittor.flags.use_cuda == int(cuda)
+        assert use_device(wanted) == device
+    assert jittor.flags.use_cuda == int(wanted)
 
 
 # The import itself
@@ -396,7 +400,8 @@ def test_a_renewed_cache_is_no_success(fake_jittor):
 
 
 def test_cuda_that_jittor_cannot_use_is_one_line(fake_jittor, tmp_path):
-    nvcc = executable(tmp_path / 'nvcc')
+    nvcc = executable(tmp_path / 'bin' / 'nvcc')
+    executable(tmp_path / 'include' / 'cudnn.h')
     packages = fake_jittor('raise RuntimeError("\x1b[38;5;1mCUDA found but cudnn is not loaded:\\n  Develop version not found")')
     line = refusal(A_GPU, PYTHONPATH=packages, PATH=f'{nvcc.parent}{os.pathsep}{os.environ["PATH"]}')
     assert 'cuDNN 8' in line and 'nvcc_path' in line and 'said: CUDA found but cudnn is not loaded: Develop version' in line

@@ -9,6 +9,7 @@ import pandas as pd
 from tools.base.files import write_text
 from tools.base.tables import markdown_table, markdown_text, terminal_table, write_csv
 from tools.data.value_range import range_text
+from tools.evaluation.noise import noise_note, within_noise
 
 MISSING = '–'
 METRICS_PER_TABULAR = 6  # so many columns `mean ± std` fit the width of a printed page
@@ -18,6 +19,7 @@ TERMINAL = {0: '{} ± {} ', 1: '{} ± {}*', 2: '{} ± {}+'}
 MARKDOWN = {0: '{} ± {}', 1: '**{}** ± {}', 2: '<u>{}</u> ± {}'}
 LATEX = {rank: mean + r' {{\scriptsize $\pm$ {}}}'
          for rank, mean in enumerate(['{}', r'\textbf{{{}}}', r'\underline{{{}}}'])}
+WITHIN_NOISE = '≈'  # after a mean
 
 
 # Characters that LaTeX takes for something else, or does not know
@@ -78,8 +80,10 @@ def summary_texts(scores, written):
         decimals = decimals_of(means)
         show = lambda number: MISSING if np.isnan(number) else f'{number:.{decimals}f}'
         ranks = places(means, metric)
-        texts[f'{label} {metric.arrow}'] = [
-            written.get(rank, written[0]).format(show(mean), show(std)) for mean, std, rank in zip(means, stds, ranks)]
+        close = within_noise(means, (scores.noise or {}).get(label))
+        mark = f' {LATEX_TEXT[WITHIN_NOISE] if written is LATEX else WITHIN_NOISE}'
+        texts[f'{label} {metric.arrow}'] = [written.get(rank, written[0]).format(show(mean), show(std)) + mark * is_close
+                                            for mean, std, rank, is_close in zip(means, stds, ranks, close)]
     return texts
 
 
@@ -132,13 +136,14 @@ def terminal_summary(scores):
     """The summary as aligned text; best *, second +."""
     table = summary_texts(scores, TERMINAL)
     note = '; * best, + second' if len(table) > 1 else ''
-    return f'{terminal_table(table)}\n\n{describe(scores)}{note}'
+    return f'{terminal_table(table)}\n\n{describe(scores)}{note}{noise_note(scores.noise, scores.table)}'
 
 
 def markdown(scores, tests):
     """The summary, and the tests if there are any, as Markdown."""
     table = summary_texts(scores, MARKDOWN).rename(index=markdown_text).reset_index()
     note = ' Best in bold, second underlined.' if len(table) > 1 else ''
+    note += markdown_text(noise_note(scores.noise, scores.table))
     text = f'{markdown_table(table.columns, table.values)}\n{describe(scores).capitalize()}.{note}\n'
     if tests:
         rows = [[label] + [f'{test.p_value:.2g} ({test.median_difference:+.4g})' if test.images else MISSING
@@ -174,7 +179,8 @@ def write_tables(scores, tests, folder):
     if tests:
         write_csv(folder / 'tests.csv', pd.DataFrame(tests))
     write_text(folder / 'summary.md', markdown(scores, tests))
-    write_text(folder / 'summary.tex', latex_table(summary_texts(scores, LATEX), f'{describe(scores).capitalize()}.'))
+    write_text(folder / 'summary.tex', latex_table(
+        summary_texts(scores, LATEX), f'{describe(scores).capitalize()}.{noise_note(scores.noise, scores.table)}'))
 
 
 def fidelity_table(results):

@@ -39,6 +39,7 @@ class Scores(NamedTuple):
     problems: List[str]  # what was left out, and why
     ir_range: Any = None  # by which the infrared images were read
     align: Any = None     # by which they were moved then
+    noise: Any = None     # {metric: how far two runs of the same training are apart}, to mark differences that are smaller
 
 
 class Fidelity(NamedTuple):

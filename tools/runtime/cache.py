@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ import time
 from pathlib import Path
 
 from tools.base.errors import EXPLAINERS, UserError
-from tools.base.files import NO_LOCKS, warn_of_no_locks, whole_file
+from tools.base.files import NO_LOCKS, lock, warn_of_no_locks, whole_file
 from tools.base.mpi import FIRST
 from tools.runtime.processes import can_start_processes
 
@@ -91,6 +92,30 @@ def _check_usable(folder, remedy):
             return
         remedy = REMEDIES[error.errno] if error.errno in (errno.ENOSPC, errno.EDQUOT) else remedy
         raise UserError(f'Jittor cannot write its cache folder {folder} ({error.strerror}): {remedy}') from error
+
+
+def made_once(target, fill):
+    """target, a folder in Jittor's cache folder: unless it is there, fill(another folder) makes what is renamed to it.
+
+    So it is whole or not there at all. What an interruption left is removed, and of several processes one makes it. UserError if none can.
+    """
+    if target.is_dir():
+        return target
+    try:
+        target.parent.mkdir(exist_ok=True)
+        with open(target.parent / 'lock', 'w') as file:
+            lock(file)
+            if not target.is_dir():  # now
+                for left in target.parent.glob('*.partial'):
+                    shutil.rmtree(left)
+                partial = target.with_name(f'{target.name}.partial')
+                partial.mkdir()
+                fill(partial)
+                partial.rename(target)
+    except OSError as error:
+        remedy = f': {REMEDIES[error.errno]}' if error.errno in REMEDIES else ''
+        raise UserError(f'cannot make {target}: {error.strerror or error}{remedy}') from error
+    return target
 
 
 # ---- what is damaged

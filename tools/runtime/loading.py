@@ -18,7 +18,7 @@ SIGACTION_SIZE = 1024  # bytes: more than any system's struct sigaction takes
 
 
 def _import_jittor():
-    """Prepare the machine and import Jittor. Raises UserError where Jittor cannot work."""
+    """Prepare the machine and import Jittor. Returns it and the Decision about CUDA. Raises UserError where Jittor cannot work."""
     cuda, folder = prepare(), cache_folder()
     try:
         # Jittor's own handlers end the process at once, past every `finally`, at Ctrl-C and when a child dies by a signal.
@@ -32,15 +32,15 @@ def _import_jittor():
     except Exception as error:
         of_the_machine = isinstance(error, (ImportError, OSError, RuntimeError)) or is_of_an_operator(error)
         why = explanation(error, folder) if of_the_machine else ''
-        if cuda and not why:
-            raise UserError('Jittor cannot use the CUDA of this machine: it needs CUDA 11 or 12 with cuDNN 8, '
-                            'or the environment variable nvcc_path set to nothing, to compute on the CPU. '
-                            f'It said: {plain(error)}') from error
+        if cuda.toolkit and not why:
+            raise UserError(f'Jittor cannot use the CUDA of this machine ({cuda.reason}): python -m tools.runtime.setup shows what it has; '
+                            'it works with CUDA 11 or 12 and cuDNN 8, adapted with CUDA 12 or 13 and cuDNN 9, and with the environment '
+                            f'variable nvcc_path set to nothing it computes on the CPU. It said: {plain(error)}') from error
         if not of_the_machine:
             raise
         raise UserError(why or unexplained(error, folder)) from error
     _end_compile_workers()
-    return jittor
+    return jittor, cuda
 
 
 @contextlib.contextmanager
@@ -71,7 +71,7 @@ def _end_compile_workers():
 
 
 try:
-    jt = _import_jittor()
+    jt, CUDA = _import_jittor()
 except UserError as error:  # run_script() is not at work yet: this happens among the imports of a script
     sys.exit(f'error: {error}')
 nn = jt.nn
@@ -95,8 +95,7 @@ def use_device(cuda):
     """Compute on the GPU if `cuda` and there is a usable one, else on the CPU. Returns 'cuda' or 'cpu'."""
     usable = bool(jt.has_cuda)
     if cuda and not usable:
-        warnings.warn('cuda = True, but there is no usable GPU (it takes an NVIDIA driver and nvcc): '
-                      'computing on the CPU', stacklevel=2)
+        warnings.warn(f'cuda = True, but there is no usable GPU ({CUDA.reason}): computing on the CPU', stacklevel=2)
     jt.flags.use_cuda = int(cuda and usable)
     return 'cuda' if jt.flags.use_cuda else 'cpu'
 

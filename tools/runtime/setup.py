@@ -23,13 +23,15 @@ from tools.base.errors import UserError
 from tools.base.files import lock, whole_file
 from tools.base.mpi import COUNT, COUNT_HERE, NUMBER_HERE
 from tools.base.script import run_script
+from tools.runtime import cuda
+from tools.runtime.adapted import adapted_jittor, misfit
 from tools.runtime.cache import CANNOT_LOAD, REMEDIES, cache_folder, check_cache, is_cut
 from tools.runtime.processes import cores
+from tools.runtime.wheels import wheels_toolkit
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 8), (3, 12)
 INSTALL = 'pip install -r requirements.txt'
 PYTHON_CONFIG_FOLDERS = ('/usr/bin', '/usr/local/bin')
-NVCC_PLACES = ('nvcc', '/usr/local/cuda/bin/nvcc', '/usr/bin/nvcc', '/opt/cuda/bin/nvcc')  # where Jittor looks
 NOT_NEEDED = ('use_cutt', 'use_cutlass', 'use_nccl')  # Jittor's switches for parts that it would download for CUDA
 ONEDNN_FOLDER = 'dnnl_lnx_2.2.0_cpu_gomp'  # the name under which Jittor 1.3.11 looks for oneDNN
 LOOKED_FOR = 'lib/libmkldnn.so'  # in there; made last, so that what was interrupted before is copied again
@@ -50,7 +52,7 @@ void probe(std::condition_variable &condition, std::unique_lock<std::mutex> &loc
 def prepare():
     """Make the machine ready for `import jittor`: environment variables, and files in Jittor's cache.
 
-    Returns whether Jittor will use CUDA. Raises UserError for what the user has to install or set.
+    Returns the Decision of tools/runtime/cuda.py about the GPU. Raises UserError for what the user has to install or set.
     """
     check_machine()
     check_packages()
@@ -222,18 +224,44 @@ def set_up_mpi():
 
 
 def set_up_cuda(folder):
-    """Have Jittor use CUDA if there are a GPU and nvcc, and otherwise not try to. Returns whether it will.
+    """Have Jittor use the CUDA that tools/runtime/cuda.py decides for, adapted if that takes it, or none. Returns the Decision.
 
     Without a driver Jittor would crash at its import, and without nvcc it would download CUDA.
     """
-    places = (os.environ['nvcc_path'],) if 'nvcc_path' in os.environ else NVCC_PLACES
-    downloaded = (folder / 'jtcuda').is_dir()  # by the user's own `python -m jittor_utils.install_cuda`
-    usable = has_gpu() and (downloaded or any(shutil.which(place) for place in places))
-    if not usable:
+    _, decision = find_cuda(folder)
+    if decision.toolkit is None:
         os.environ['nvcc_path'] = ''
+    elif decision.toolkit.nvcc != _first_nvcc():
+        os.environ['nvcc_path'] = decision.toolkit.nvcc
+    if decision.adapted:
+        sys.path.insert(0, str(adapted_jittor(folder, _jittor_package())))
     for part in NOT_NEEDED:
         os.environ.setdefault(part, '0')
-    return usable
+    return decision
+
+
+def find_cuda(folder, thoroughly=False):
+    """(Machine, Decision) of tools/runtime/cuda.py. thoroughly: also what does not count where no driver answers."""
+    answers, installed = has_gpu(), _distribution('jittor')
+    downloaded = folder / 'jtcuda'  # by the user's own `python -m jittor_utils.install_cuda`
+    if answers and downloaded.is_dir() and os.environ.get('nvcc_path') != '':
+        toolkit = cuda.Toolkit(_first_nvcc(), None, None, None)
+        return cuda.Machine(answers, '', [], [toolkit], None, ''), cuda.Decision(toolkit, False, f'{downloaded}, which Jittor downloaded')
+    nvcc, wrong = wheels_toolkit(folder, _distribution) if answers or thoroughly else (None, '')
+    unfit = misfit(_jittor_package(), installed.version) if installed and (answers or thoroughly) else ''
+    machine = cuda.look(answers, unfit, nvcc, wrong, toolkits=answers or thoroughly)
+    return machine, cuda.decide(machine)
+
+
+def _first_nvcc():
+    """The nvcc that Jittor takes by itself, or ''."""
+    places = (os.environ['nvcc_path'],) if 'nvcc_path' in os.environ else cuda.NVCC_PLACES
+    return next(filter(None, map(shutil.which, places)), '')
+
+
+def _jittor_package():
+    """The folder of the installed Jittor."""
+    return Path(str(_distribution('jittor').locate_file('jittor')))
 
 
 def has_gpu():
@@ -246,5 +274,11 @@ def has_gpu():
     return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
 
 
+def main():
+    """Check the machine, and print what of CUDA it has, and which is used."""
+    check_machine(thoroughly=True)
+    print(cuda.table(*find_cuda(cache_folder(), thoroughly=True)))
+
+
 if __name__ == '__main__':
-    run_script(functools.partial(check_machine, thoroughly=True))
+    run_script(main)

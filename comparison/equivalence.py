@@ -1,0 +1,85 @@
+"""Whether two sides' runs give the same but for chance: two one-sided tests with a margin, and Welch's test for a difference."""
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from tools.evaluation.report import holm
+
+LEVEL = 0.05
+SAME, DIFFERENT, BOTH, OPEN = 'same within the margin', 'different', 'different, within the margin', 'open'
+
+
+class Row(NamedTuple):
+    """A measure of the runs of a side beside those of the original: means and sample standard deviations over runs."""
+    test: str            # the test set, or 'training' for a loss
+    shares: str          # how deep features were weighed in fusing
+    metric: str
+    side: str
+    pytorch: float
+    pytorch_sd: float
+    other: float         # of the side
+    other_sd: float
+    difference: float    # other − pytorch
+    margin: float        # NaN if there is none
+    p_same: float        # of the two one-sided tests, the larger: below LEVEL, the difference is within the margin
+    p_different: float   # Welch's t-test, two-sided
+    p_holm: float        # corrected for the number of measures of the side
+
+
+def tost(values, reference, margin):
+    """The p-value of two one-sided Welch t-tests: how likely means at least `margin` apart would look as close as these.
+
+    NaN without a margin.
+    """
+    if np.isnan(margin):
+        return np.nan
+    above = stats.ttest_ind(np.add(values, margin), reference, equal_var=False, alternative='greater')
+    below = stats.ttest_ind(np.subtract(values, margin), reference, equal_var=False, alternative='less')
+    return max(above.pvalue, below.pvalue)
+
+
+def rows_of(scores, reference, margins):
+    """A Row for each measure of each side but the reference.
+
+    scores: columns test, shares, metric, side, seed and value, a row for each run's. margins: {metric: margin}.
+    """
+    rows = []
+    for side in scores['side'].unique():
+        of_side = []
+        for (test, shares, metric), part in scores.groupby(['test', 'shares', 'metric'], sort=False):
+            other, pytorch = (part.loc[part['side'] == name, 'value'] for name in (side, reference))
+            margin = margins.get(metric, np.nan)
+            of_side.append(Row(test, shares, metric, side, pytorch.mean(), pytorch.std(), other.mean(), other.std(),
+                               other.mean() - pytorch.mean(), margin, tost(other, pytorch, margin),
+                               stats.ttest_ind(other, pytorch, equal_var=False).pvalue, np.nan))
+        if side != reference:
+            rows += [row._replace(p_holm=p) for row, p in zip(of_side, holm([row.p_different for row in of_side]))]
+    return rows
+
+
+def verdict(row):
+    """What the tests of a Row say, at LEVEL."""
+    same, different = row.p_same < LEVEL, row.p_holm < LEVEL
+    return BOTH if same and different else SAME if same else DIFFERENT if different else OPEN
+
+
+def spreads(scores):
+    """How far two runs of the same training are apart in each metric, 19 times out of 20: {shares: {metric: spread}}.
+
+    From the standard deviation within the sides (pooled), and of several test sets the largest. scores: as of `rows_of`, of sides that
+    train alike.
+    """
+    groups = scores.groupby(['shares', 'metric', 'test', 'side'], sort=False)['value'].agg(['var', 'count'])
+    groups['freedom'] = groups['count'] - 1
+    groups['squares'] = groups['var'] * groups['freedom']
+    pooled = groups.groupby(['shares', 'metric', 'test'], sort=False)[['squares', 'freedom']].sum()
+    quantile = stats.t.ppf(1 - LEVEL / 2, pooled['freedom'])
+    spread = (quantile * np.sqrt(2 * pooled['squares'] / pooled['freedom'])).groupby(['shares', 'metric'], sort=False).max()
+    return {shares: part.droplevel('shares').to_dict() for shares, part in spread.groupby('shares', sort=False)}
+
+
+def spread_table(spread):
+    """{metric: spread} as the table that `evaluate_fusion_results.py --noise` takes."""
+    return pd.DataFrame(spread.items(), columns=['metric', 'spread'])
