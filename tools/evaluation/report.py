@@ -135,15 +135,16 @@ def holm(p_values):
 def terminal_summary(scores):
     """The summary as aligned text; best *, second +."""
     table = summary_texts(scores, TERMINAL)
-    note = '; * best, + second' if len(table) > 1 else ''
-    return f'{terminal_table(table)}\n\n{describe(scores)}{note}{noise_note(scores.noise, scores.table)}'
+    note = ('; * best, + second' if len(table) > 1 else '') + noise_note(scores.noise, scores.table, '; ')
+    return f'{terminal_table(table)}\n\n{describe(scores)}{note}'
 
 
 def markdown(scores, tests):
     """The summary, and the tests if there are any, as Markdown."""
     table = summary_texts(scores, MARKDOWN).rename(index=markdown_text).reset_index()
     note = ' Best in bold, second underlined.' if len(table) > 1 else ''
-    text = f'{markdown_table(table.columns, table.values)}\n{describe(scores).capitalize()}.{note}{markdown_text(noise_note(scores.noise, scores.table))}\n'
+    note += markdown_text(noise_note(scores.noise, scores.table))
+    text = f'{markdown_table(table.columns, table.values)}\n{describe(scores).capitalize()}.{note}\n'
     if tests:
         rows = [[label] + [f'{test.p_value:.2g} ({test.median_difference:+.4g})' if test.images else MISSING
                            for test in tests if test.metric == label] for label in scores.table]
