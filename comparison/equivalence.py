@@ -29,10 +29,7 @@ class Row(NamedTuple):
 
 
 def tost(values, reference, margin):
-    """The p-value of two one-sided Welch t-tests: how likely means at least `margin` apart would look as close as these.
-
-    NaN without a margin.
-    """
+    """The p-value of two one-sided Welch t-tests of the hypothesis that means are at least `margin` apart; NaN without a margin."""
     if np.isnan(margin):
         return np.nan
     above = stats.ttest_ind(np.add(values, margin), reference, equal_var=False, alternative='greater')

@@ -226,8 +226,8 @@ def describe(rows, times, note):
         f'{LEVEL:g}, the means are less than the margin apart. *p different*: Welch\'s t-test, beside it corrected for all measures of the '
         f'side (Holm). *{OPEN}*: neither is shown with so many runs. A wrong port that is nowhere different was not told apart: the test '
         'is too weak for it. Margins: half the gap between CrossFuse and LRRNet (`margins.csv`), fixed before the runs. All networks fuse '
-        'by one program, so that differences are those of training. Losses: mean of the last tenth. All measures of all sides: '
-        f'`seeds.csv`; each run\'s: `seeds_scores.csv`; every {KEPT_EVERY}th step: `seeds_losses.csv`. {note}\n')
+        'by one program, so that differences are those of training. Losses: mean of the last tenth. All measures: `seeds.csv`; '
+        f'each run\'s: `seeds_scores.csv`; every {KEPT_EVERY}th step: `seeds_losses.csv`. {note}\n')
 
 
 def draw(losses):

@@ -24,8 +24,8 @@ def within_noise(means, spread):
     return [bool(number > 0 and spread is not None and abs(mean - means.iloc[0]) < spread) for number, mean in enumerate(means)]
 
 
-def noise_note(noise, table):
-    """What the mark means, as a sentence to be added below a table; says which metrics have no spread. '' without noise.
+def noise_note(noise, table, before=' '):
+    """What the mark means, to be added below a table after `before`; says which metrics have no spread. '' without noise.
 
     table: as in tools.evaluation.scoring.Scores.
     """
@@ -33,4 +33,4 @@ def noise_note(noise, table):
         return ''
     unknown = [metric for metric in table if metric not in noise]
     known = f' (not known of {", ".join(unknown)})' if unknown else ''
-    return f' ≈: as close to {table.index[0][0]} as two runs of the same training are to each other{known}.'
+    return f'{before}≈: as close to {table.index[0][0]} as two runs of the same training are to each other{known}'

@@ -135,8 +135,8 @@ def holm(p_values):
 def terminal_summary(scores):
     """The summary as aligned text; best *, second +."""
     table = summary_texts(scores, TERMINAL)
-    note = '; * best, + second' if len(table) > 1 else ''
-    return f'{terminal_table(table)}\n\n{describe(scores)}{note}{noise_note(scores.noise, scores.table)}'
+    note = ('; * best, + second' if len(table) > 1 else '') + noise_note(scores.noise, scores.table, '; ')
+    return f'{terminal_table(table)}\n\n{describe(scores)}{note}'
 
 
 def markdown(scores, tests):
