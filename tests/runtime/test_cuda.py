@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from conftest import REPOSITORY
@@ -242,8 +242,9 @@ class Packages(dict):
 @pytest.fixture
 def packages(tmp_path):
     files = {'nvidia-cuda-nvcc': ['cu13/bin/nvcc', 'cu13/bin/ptxas', 'cu13/include/fatbinary.h'], 'nvidia-nvvm': ['cu13/nvvm/bin/cicc'],
-             'nvidia-cuda-runtime': ['cu13/include/cuda.h', 'cu13/include/__init__.py', 'cu13/lib/libcudart.so.13'],
-             'nvidia-cuda-crt': ['cu13/include/crt/host_config.h'], 'nvidia-cudnn-cu13': [
+             'nvidia-cuda-crt': ['cu13/include/crt/host_config.h'], 'nvidia-cuda-runtime': [
+                 'cu13/include/cuda.h', 'cu13/include/__init__.py', 'cu13/lib/libcudart.so.13', 'cu13/lib/libcudadevrt.a'],
+             'nvidia-cudnn-cu13': [
                  'cudnn/include/cudnn.h', 'cudnn/include/__init__.py', 'cudnn/lib/libcudnn_ops.so.9', 'cudnn/lib/libcudnn.so.9']}
     found = Packages({name: (version, [tmp_path / 'python/nvidia' / file for file in files.get(name, [])])
                       for name, version in wheels.pinned().items()})
@@ -261,7 +262,7 @@ def test_packages_make_a_toolkit_in_which_all_is_where_jittor_looks(packages, tm
     for place, name in {'nvvm/bin/cicc': 'cicc', 'include/cuda.h': 'cuda.h', 'include/cudnn.h': 'cudnn.h', 'bin/ptxas': 'ptxas',
                         'include/crt/host_config.h': 'host_config.h', 'lib64/libcudart.so': 'libcudart.so.13',
                         'lib64/libcudart.so.13': 'libcudart.so.13', 'lib64/libcudnn.so': 'libcudnn.so.9',
-                        'lib64/libcudnn_ops.so': 'libcudnn_ops.so.9'}.items():
+                        'lib64/libcudnn_ops.so': 'libcudnn_ops.so.9', 'lib64/libcudadevrt.a': 'libcudadevrt.a'}.items():
         assert (toolkit / place).read_text().split()[-1] == name
     assert wheels.wheels_toolkit(tmp_path, packages) == (nvcc, '')
 
@@ -361,3 +362,42 @@ def test_with_another_jittor_the_cpu_is_used(machine, set_up, monkeypatch):
     machine.toolkit('13.0', 9)
     decision, nvcc, _ = set_up()
     assert (decision.toolkit, nvcc) == (None, '') and 'only 1.3.99.0 can' in decision.reason
+
+
+# What was changed, compiled by the packages' nvcc, where they are installed
+
+@pytest.fixture(scope='module')
+def real(tmp_path_factory):
+    """The toolkit made of the installed packages, and the adapted copy of Jittor."""
+    folder = tmp_path_factory.mktemp('cache')
+    nvcc, _ = wheels.wheels_toolkit(folder, jittor_setup._distribution)
+    if nvcc is None:
+        pytest.skip('the packages of requirements-gpu.txt are not installed')
+    return SimpleNamespace(nvcc=nvcc, toolkit=nvcc.parent.parent, jittor=adapted.adapted_jittor(folder, PACKAGE) / 'jittor')
+
+
+@pytest.mark.parametrize('capability', ['75', '90', '120'])
+def test_the_adapted_softmax_compiles(real, tmp_path, monkeypatch, capability):
+    written = []
+    jittor = ModuleType('jittor')
+    jittor.flags, jittor.compile_extern = SimpleNamespace(use_cuda=1), SimpleNamespace(cub_home='')
+    jittor.Function = type('Function', (), {'__call__': lambda self, x: self.execute(x)})
+    jittor.nn, jittor.code = None, lambda *_, cuda_header, cuda_src: written.append((cuda_header, cuda_src))
+    monkeypatch.setitem(sys.modules, 'jittor', jittor)
+    names = {}
+    exec((real.jittor / 'other' / 'code_softmax.py').read_text(), names)
+    names['softmax_v1'](SimpleNamespace(shape=[8, 256], dtype='float32'))
+    (header, source), = written
+    kernel = source.split('int len = in0')[0].replace('@expand_op(log,@in0_type,vsum)', 'logf(vsum)')
+    (tmp_path / 'softmax.cu').write_text(f'{header}\nusing namespace jittor;\ntypedef float in0_type;\ntypedef float out0_type;\n{kernel}')
+    subprocess.run([str(real.nvcc), '-std=c++17', f'-arch=compute_{capability}', f'-code=sm_{capability}', '-cubin', '-o', 'softmax.cubin',
+                    f'-I{real.jittor}/src', f'-I{real.jittor}/extern/cuda/inc', '-DJIT_cuda', 'softmax.cu'],
+                   cwd=str(tmp_path), check=True)
+    assert (tmp_path / 'softmax.cubin').stat().st_size > 0
+
+
+def test_what_chooses_the_device_compiles(real, tmp_path):
+    (tmp_path / 'device.cc').write_text('#include <stdlib.h>\n#include <cuda_runtime.h>\n#include <helper_cuda.h>\n'
+                                        'int main() { return gpuGetMaxGflopsDeviceId(); }\n')
+    subprocess.run(['g++', '-std=c++17', '-c', 'device.cc', f'-I{real.toolkit}/include', f'-I{real.jittor}/extern/cuda/inc',
+                    f'-I{real.jittor}/src', '-DHAS_CUDA', '-DIS_CUDA'], cwd=str(tmp_path), check=True)

@@ -65,8 +65,10 @@ def _link(files, target):
             if not (target / 'include' / header.name).is_symlink():  # as the two __init__.py
                 (target / 'include' / header.name).symlink_to(header)
     (target / 'lib64').mkdir()
-    for library in sorted(path for path in files if '.so' in path.name and path.parent.name == 'lib'):
+    for library in sorted(path for path in files if path.parent.name == 'lib' and ('.so' in path.name or path.suffix == '.a')):
         (target / 'lib64' / library.name).symlink_to(library)
+        if library.suffix == '.a':
+            continue
         plain = target / 'lib64' / f'{library.name.split(".so")[0]}.so'
         if not plain.is_symlink():
             plain.symlink_to(library.name)
