@@ -16,9 +16,9 @@ from typing import List, Optional
 
 from comparison import curves, forward, results, scaling, seeds, speed, start, training
 from comparison.inputs import weights_folder, write_batches, write_pairs
-from comparison.margins import MARGINS, read_margins
+from comparison.margins import read_margins
 from comparison.report import PARTS, conditions
-from comparison.sides import FLOORS, JITTOR, JITTORS, REPOSITORY, SIDES, Setup, check_original, open_sides, sides_with
+from comparison.sides import FLOORS, JITTOR, JITTORS, SIDES, Setup, check_original, open_sides, sides_with
 from comparison.training import ENCODERS, STAGES
 from tools.base.errors import UserError
 from tools.base.script import run_script
@@ -64,7 +64,7 @@ class Args:
     wrong_seeds: int = setting(2, 'of the part seeds: how many of each deliberately wrong port', minimum=2, may_change=True)
     trained_encoders: str = setting('./results/models', 'of the part seeds: the folder with the auto-encoders, the same on all sides',
                                     is_path=True)
-    margins: str = setting(str(MARGINS.relative_to(REPOSITORY)), 'of the part seeds: up to which difference a metric counts as the same',
+    margins: str = setting('./results/comparison_seeds/margins.csv', 'of the part seeds: up to which difference a metric is the same',
                            may_change=True)
     # Inferred, the range is 1 for dark images of 0…127, and the original's SSIM divides by differences that are mere
     # rounding there: at the start of training its gradient can be thousands of times the one that float64 gives.

@@ -68,7 +68,7 @@ def spreads(scores):
     From the standard deviation within the sides (pooled), and of several test sets the largest. scores: as of `rows_of`, of sides that
     train alike.
     """
-    groups = scores.groupby(['shares', 'metric', 'test', 'side'], sort=False)['value'].agg(['var', 'count'])
+    groups = scores.dropna(subset='value').groupby(['shares', 'metric', 'test', 'side'], sort=False)['value'].agg(['var', 'count'])
     groups['freedom'] = groups['count'] - 1
     groups['squares'] = groups['var'] * groups['freedom']
     pooled = groups.groupby(['shares', 'metric', 'test'], sort=False)[['squares', 'freedom']].sum()

@@ -94,8 +94,9 @@ def compare(setup, plan, margins, items, pairings, metrics, out, note):
             for run in waiting:
                 train(setup, plan, run, given, batches.path)
     fused = fuse(setup, plan, runs, pairings)
-    losses = read_losses(runs)
-    write_results(pd.concat([final_losses(losses), score(fused, pairings, metrics)]), losses, margins, out, note)
+    losses, (scores, left_out) = read_losses(runs), score(fused, pairings, metrics)
+    note = ' '.join([*(f'Left out: {text}.' for text in left_out), note])
+    write_results(pd.concat([final_losses(losses), scores]), losses, margins, out, note)
 
 
 def write_start(setup, plan, seed):
@@ -160,23 +161,27 @@ def fuse(setup, plan, runs, pairings):
         for (test, shares), folders in fused.items():
             files = [[str(pair.ir), str(pair.vis)] for pair in pairings[test].pairs]
             for run, folder in tqdm(folders.items(), f'fusing {test}, {shares} shares', unit='run'):
-                if not folder.is_dir() or len(list(folder.iterdir())) < len(files):
+                if len(list(folder.glob('[!.]*'))) < len(files):
                     sides[JITTOR].ask('start_fusing', **encoders, fusion=run.weights, deep_shares=shares)
                     sides[JITTOR].ask('fuse_files', pairs=files, out=folder)
     return fused
 
 
 def score(fused, pairings, metrics):
-    """The means over the images of each test set, as the scores of comparison.equivalence. fused: as from `fuse`."""
-    tables = []
+    """The means over the images of each test set that all runs have -> (scores as of comparison.equivalence, what was left out and why).
+
+    fused: as from `fuse`. UserError if there are no such images.
+    """
+    tables, left_out = [], []
     for (test, shares), folders in fused.items():
         scores = score_methods({run.folder.name: folder for run, folder in folders.items()}, pairings[test], DEFAULT_PROTOCOL, metrics)
-        for problem in scores.problems:
-            print(f'left out: {problem}')
-        means = scores.table.groupby('method', sort=False).mean()
-        for run in folders:
-            tables.append(_scores(test, shares, run.side, run.seed, means.loc[run.folder.name]))
-    return pd.concat(tables)
+        left_out += scores.problems
+        columns = pd.MultiIndex.from_product([scores.table.columns, [run.folder.name for run in folders]])
+        common = scores.table.unstack('method').reindex(columns=columns).dropna()  # a row per image
+        if common.empty:
+            raise UserError(f'there is no image of {test} that was fused with the weights of all runs and scored: {left_out}')
+        tables += [_scores(test, shares, run.side, run.seed, common.mean().xs(run.folder.name, level=1)) for run in folders]
+    return pd.concat(tables), left_out
 
 
 def read_losses(runs):

@@ -9,12 +9,13 @@ from scipy import stats
 
 from comparison import equivalence, inputs, seeds, sides, training
 from comparison.__main__ import Args, check_resume, check_seeds
-from comparison.margins import margins_of, read_margins, write_margins
+from comparison.margins import MARGINS, margins_of, read_margins, write_margins
 from comparison.sides import Setup
 from tools.base.errors import UserError
-from tools.data.images import write_image
+from tools.data.images import read_gray, write_image
 from tools.data.pairing import pair_folders
 from tools.evaluation.noise import read_noise
+from tools.evaluation.scoring import select_metrics
 from tools.training.run_folder import save_settings
 from tools.weights.checkpoint import load_weights
 
@@ -174,8 +175,21 @@ def test_an_interrupted_run_goes_on_where_it_was_saved(fake, plan):
     assert list(losses['step']) == list(range(1, 21)) and losses['pix_loss'].diff().dropna().eq(-1).all() and run.weights.exists()
 
 
+def test_runs_are_compared_on_the_images_that_all_have(fake, plan, pairings):
+    runs = seeds.runs_of(fake, plan)[:2]
+    fused = {('tno', 'signed'): {run: run.folder / 'fused' for run in runs}}
+    for number, run in enumerate(runs):
+        for pair in pairings['tno'].pairs[number:]:
+            write_image(run.folder / 'fused' / pair.name, read_gray(pair.ir))
+    scores, problems = seeds.score(fused, pairings, select_metrics('default', ['SD']))
+    assert scores['value'].tolist() == pytest.approx([read_gray(pairings['tno'].pairs[1].ir).std()] * 2) and len(problems) == 1
+    (runs[1].folder / 'fused' / 'b.png').unlink()
+    with pytest.raises(UserError, match='no image of tno that was fused with the weights of all runs'):
+        seeds.score(fused, pairings, select_metrics('default', ['SD']))
+
+
 def test_trainings_are_neither_mixed_nor_lost(tmp_path):
-    settings = Args(original='a', work=str(tmp_path), parts=['seeds'])
+    settings = Args(original='a', work=str(tmp_path), parts=['seeds'], margins=str(MARGINS))
     assert check_seeds(settings) == read_margins()
     save_settings(settings, seeds.folder_of(settings))
     with pytest.raises(UserError, match='--resume goes on with them'):
