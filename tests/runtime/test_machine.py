@@ -84,8 +84,8 @@ def test_a_program_without_a_main_guard_scores_in_processes_whatever_their_start
     assert (ended.returncode, ended.stdout) == (0, 'started\n[1, 2]\n'), ended.stderr
 
 
-def test_beside_a_package_tools_of_the_users_own_the_line_of_the_readme_works(tmp_path):
-    line, = re.findall(r'^run\(.*', (REPOSITORY / 'README.md').read_text(encoding='utf-8'), re.MULTILINE)
+def test_beside_a_package_tools_of_the_users_own_the_line_of_the_docs_works(tmp_path):
+    line, = re.findall(r'^run\(.*', (REPOSITORY / 'docs' / 'other_programs.md').read_text(encoding='utf-8'), re.MULTILINE)
     (tmp_path / 'tools').mkdir()
     (tmp_path / 'tools' / '__init__.py').write_text('print("the tools of the user")')
     (tmp_path / 'program.py').write_text('import tools\nfrom subprocess import run\n'
