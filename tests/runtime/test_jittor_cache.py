@@ -234,6 +234,14 @@ def test_caches_of_their_own_do_not_meet_in_a_file_of_the_home(tmp_path):
     assert not list(own.rglob('config.json'))
 
 
+def test_what_jittor_starts_while_it_is_imported_sees_that_home_too(tmp_path):
+    """As with CUDA, where it asks another Python for the cards."""
+    packages = write_jittor(tmp_path / 'packages', 'import os\nos.system("echo home $HOME")\n')
+    code, output, errors = run(f'{NO_GPU}\nimport os\nfrom tools.runtime import jt\nprint("then", os.environ["HOME"])',
+                               PYTHONPATH=packages, HOME='/nowhere', JITTOR_HOME=tmp_path)
+    assert (code, output) == (0, f'home {tmp_path}\nthen /nowhere\n'), errors
+
+
 def test_jittor_compiles_operators_with_that_python(tmp_path):
     packages = write_jittor(tmp_path / 'packages')
     code, output, errors = run(f'{NO_GPU}\nfrom tools.runtime import jt\nprint(jt.flags.python_path)', PYTHONPATH=packages,

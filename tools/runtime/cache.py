@@ -60,7 +60,7 @@ ELF_HEADER = 64  # bytes
 def cache_folder():
     """The folder where Jittor keeps what it compiled. UserError if it cannot be written, unless what others compiled there can be read.
 
-    Jittor takes it from the environment variable JITTOR_HOME, or else from a file in which it notes it itself, but see `_jittor_utils`.
+    Jittor takes it from the environment variable JITTOR_HOME, or else from a file in which it notes it itself, but see `_home_of_jittor`.
     """
     variable = 'JITTOR_HOME' if 'JITTOR_HOME' in os.environ else 'HOME'
     remedy = f'set the environment variable {variable} to a folder where you may write'
@@ -168,7 +168,7 @@ def opened(folder):
     """
     if not can_start_processes():
         os.environ['DISABLE_MULTIPROCESSING'] = '1'  # Jittor's own
-    with _what_others_wrote_kept() as kept:
+    with _what_others_wrote_kept() as kept, _home_of_jittor():
         jittor_utils = _jittor_utils()
         # Its processes only compile: started in another way, as a program may have set, they would import that program.
         jittor_utils.Pool = multiprocessing.get_context('fork').Pool
@@ -184,8 +184,9 @@ def opened(folder):
             jittor.flags.python_path = f'"{_python_for_operators(folder)}"'
 
 
-def _jittor_utils():
-    """The first part of Jittor, imported.
+@contextlib.contextmanager
+def _home_of_jittor():
+    """Around what Jittor does, or starts, while it is imported.
 
     At each start with another JITTOR_HOME than before, Jittor notes it in the user's home, in a file that all it starts to compile reads:
     two jobs with caches of their own would meet there. So with a JITTOR_HOME it is told that this is the home, too.
@@ -194,16 +195,22 @@ def _jittor_utils():
     if 'JITTOR_HOME' in os.environ:
         os.environ['HOME'] = os.environ['JITTOR_HOME'] = os.path.abspath(os.environ['JITTOR_HOME'])
     try:
-        import jittor_utils
-        return jittor_utils
+        yield
     finally:
         os.environ.pop('HOME', None)
         if home is not None:
             os.environ['HOME'] = home
 
 
+def _jittor_utils():
+    """The first part of Jittor, imported."""
+    with _home_of_jittor():
+        import jittor_utils
+        return jittor_utils
+
+
 def _python_for_operators(folder):
-    """A program as which Jittor can start Python for each operator that it compiles, so that the home is there as in `_jittor_utils`."""
+    """A program as which Jittor can start Python for each operator that it compiles, so that the home is there as in `_home_of_jittor`."""
     path, text = folder / 'python.sh', f'#!/bin/sh\nHOME={shlex.quote(os.environ["JITTOR_HOME"])} exec {shlex.quote(sys.executable)} "$@"\n'
     if not (path.is_file() and path.read_text() == text):
         with whole_file(path) as temporary:
