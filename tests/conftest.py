@@ -104,6 +104,23 @@ def fusion():
     return state_dict('fuse')
 
 
+@pytest.fixture(scope='module')
+def runs(tmp_path_factory):
+    """A folder of runs, with one run in it: fusion_runs.RUN."""
+    from fusion_runs import RUN, write_run
+    folder = tmp_path_factory.mktemp('models')
+    write_run(folder / RUN)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def fuser(runs):
+    from fusion_runs import RUN
+
+    from tools.fusing.fuser import load_fuser
+    return load_fuser(runs / RUN)
+
+
 @pytest.fixture
 def data(tmp_path, monkeypatch):
     """A working folder with six pairs as a test set, and three methods' results in a, b and c."""

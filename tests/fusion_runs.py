@@ -8,6 +8,8 @@ from network.net_conv_trans import Trans_FuseNet, Trans_FuseNet_CNN
 from tools.weights.checkpoint import fingerprint, save_weights
 from tools.weights.networks import weights_of
 
+RUN = 'fuse_20261122_101500'  # how a run of stage 2 is named
+
 
 def encoder_weights(tag):
     return weights_of(filled(tag, Auto_Encoder_single()))

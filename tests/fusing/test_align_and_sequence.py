@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from fusion_runs import pair_of, write_run
+from fusion_runs import RUN, pair_of
 
 import evaluate_fusion_results
 import test_color_image
@@ -18,21 +18,8 @@ from tools.fusing.fuser import load_fuser, scaled
 from tools.fusing.sequences import RANGE_FILE, UNSCALED, common_range
 from tools.scenes.places import make_scene
 
-RUN = 'fuse_20261122_101500'
 SIZE = 128, 160
 BACK = Align(-9, 4)  # whole pixels: the scene is displaced without being interpolated
-
-
-@pytest.fixture(scope='module')
-def runs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('models')
-    write_run(folder / RUN)
-    return folder
-
-
-@pytest.fixture(scope='module')
-def fuser(runs):
-    return load_fuser(runs / RUN)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import REPOSITORY, SHARED_DATA
-from fusion_runs import pair_of, write_run
+from fusion_runs import RUN, pair_of
 
 import evaluate_fusion_results
 import test_color_image
@@ -20,25 +20,9 @@ from tools.data.images import list_images, luma, read_gray, read_image, write_im
 from tools.data.pairing import pair_folders
 from tools.data.value_range import stretched
 from tools.fusing.folders import find_test_sets
-from tools.fusing.fuser import load_fuser
 from tools.fusing.pictures import CELL_WIDTH, LABEL_HEIGHT, feature_mosaic
 from tools.scenes.places import make_scene
 from tools.weights import fusion as fusion_files
-
-RUN = 'fuse_20261122_101500'
-
-
-@pytest.fixture(scope='module')
-def runs(tmp_path_factory):
-    """A folder of runs, with one run in it."""
-    folder = tmp_path_factory.mktemp('models')
-    write_run(folder / RUN)
-    return folder
-
-
-@pytest.fixture(scope='module')
-def fuser(runs):
-    return load_fuser(runs / RUN)
 
 
 @pytest.fixture
