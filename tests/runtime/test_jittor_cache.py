@@ -18,14 +18,15 @@ from tools.runtime import loading as runtime
 from tools.runtime import setup as jittor_setup
 
 CHECK = 'import runpy; runpy.run_module("tools.runtime.setup", run_name="__main__")'
-LIBRARIES = {'good': 'int good() { return 1; }',
+LONELY = '#include <cstdlib>\nstatic int meet() { if (getenv("MET")) abort(); return setenv("MET", "1", 1); } int met = meet();'
+LIBRARIES = {'good': 'int good() { return 1; }', 'lonely': LONELY, 'another': LONELY,
              'deadly': 'static int die() { return *(volatile int *)0; } int died = die();',
              'lacking': 'extern int missing; int *lacking = &missing;'}
 
 
 @pytest.fixture(scope='module')
 def libraries(tmp_path_factory):
-    """{name: file} of a library that can be loaded, one that ends the process that does so, and one that cannot be."""
+    """{name: file} of a library that can be loaded, two that can be but not together, one that ends its process, one that cannot be."""
     folder = tmp_path_factory.mktemp('libraries')
     for name, code in LIBRARIES.items():
         (folder / f'{name}.cc').write_text(code)
@@ -80,6 +81,13 @@ def test_a_library_that_cannot_be_loaded_is_named_even_if_it_ends_the_process(ca
     assert f'damaged; to have it compiled again: rm {bad}\n' in errors and str(good) not in errors
     bad.unlink()  # as it says
     assert check(home) == (0, '', '')
+
+
+def test_libraries_that_do_not_go_into_one_process_are_no_damage(cache, home):
+    another, bad, lonely = cache('another'), cache('deadly'), cache('lonely')
+    assert check(home) == (1, '', f'error: what Jittor compiled is damaged; to have it compiled again: rm {bad}\n')
+    bad.unlink()
+    assert check(home) == (0, '', '') and another.is_file() and lonely.is_file()
 
 
 @pytest.mark.parametrize('size', [0, 3, 1000, -4000, -1])

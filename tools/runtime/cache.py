@@ -39,17 +39,16 @@ ROOM = 2 ** 22  # bytes: more than what one operator takes
 OF_OPERATORS = 'Run cmd failed', 'Source read failed', 'Cannot open library', 'Loading symbol'
 PATIENCE = 5  # seconds that another process may take to start Jittor, without a word
 PAUSE = 0.1  # seconds
-# Loads libraries, and prints a line for each: its path, before loading it may end the process; and afterwards what is wrong with it
-# itself, not with another that it needs.
+# Loads libraries, any of which may end the process, and prints a line for each: what is wrong with it itself, not with another that
+# it needs.
 LOAD = '''
 import ctypes, os, sys
 system = ctypes.CDLL(None)
 system.dlopen.restype, system.dlerror.restype = ctypes.c_void_p, ctypes.c_char_p
 for path in sys.argv[1:]:
-    print(path, end="", flush=True)
     loaded = system.dlopen(os.fsencode(path), os.RTLD_LAZY)
     reason = b"" if loaded else system.dlerror()
-    print("\\t" + (os.fsdecode(reason) if reason.startswith(os.fsencode(path) + b":") else ""), flush=True)
+    print(os.fsdecode(reason) if reason.startswith(os.fsencode(path) + b":") else "", flush=True)
 '''
 LOADING_TIME = 60  # seconds
 ELF_HEADER = 64  # bytes
@@ -138,17 +137,28 @@ def is_cut(path):
 
 
 def check_cache(folder):
-    """UserError if a library that Jittor compiled is cut off, or cannot be loaded; all are loaded in a process that may end of it."""
+    """UserError if a library that Jittor compiled is cut off, or cannot be loaded; all are loaded in processes that may end of it."""
     libraries = _compiled(folder)
     _refuse([path for path in libraries if is_cut(path)], folder)
+    damaged = []
+    while libraries:
+        reasons = _reasons_not_to_load(libraries)
+        # One that ends its process may be sound: those of two of Jittor's caches do not go into one process. So it begins the next.
+        reasons = reasons or ['it ends the process']
+        damaged += [path for path, reason in zip(libraries, reasons) if reason]
+        libraries = libraries[len(reasons):]
+    _refuse(damaged, folder)
+
+
+def _reasons_not_to_load(libraries):
+    """What is wrong with each library, '' if nothing, loaded one after another in a process: up to that at which the process ends."""
     try:
         # -S: without packages. gdb, which Jittor calls to its own crashes, takes minutes.
         tried = subprocess.run([sys.executable, '-S', '-c', LOAD, *map(str, libraries)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                env={**os.environ, 'gdb_path': ''}, timeout=LOADING_TIME).stdout
     except subprocess.TimeoutExpired as late:
         tried = late.stdout or b''
-    lines = os.fsdecode(tried).split('\n')
-    _refuse([path for path, line in zip(libraries, lines) if line != f'{path}\t'], folder)
+    return os.fsdecode(tried).split('\n')[:-1]
 
 
 def _refuse(damaged, folder):
