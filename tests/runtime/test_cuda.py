@@ -178,9 +178,22 @@ def test_nvcc_path_is_the_only_one_if_set_and_the_cpu_if_empty(machine, monkeypa
     machine.toolkit('12.2', 8)
     own = machine.toolkit('12.4', 9, 'own')
     monkeypatch.setenv('nvcc_path', str(own))
-    assert decided(nvcc=own).toolkit == cuda.Toolkit(str(own), (12, 4), 9, 15)
+    assert decided(nvcc=machine.toolkit('13.0', 9, 'wheels')).toolkit == cuda.Toolkit(str(own), (12, 4), 9, 15)
     monkeypatch.setenv('nvcc_path', '')
     assert decided().reason == 'the environment variable nvcc_path is set to nothing'
+
+
+def test_nvcc_path_can_name_the_packages(machine, monkeypatch):
+    """Whose parts lie in several folders, and are together in a toolkit of links alone."""
+    machine.driver('580.65', H100)
+    machine.toolkit('12.2', 8)
+    nvcc = machine.toolkit('13.0', 9, 'wheels')
+    (machine.folder / 'nvidia').mkdir()
+    (machine.folder / 'wheels' / 'bin').rename(machine.folder / 'nvidia' / 'bin')
+    (machine.folder / 'wheels' / 'bin').symlink_to(machine.folder / 'nvidia' / 'bin')
+    monkeypatch.setenv('nvcc_path', str(nvcc))
+    decision = decided(nvcc=nvcc)
+    assert decision.toolkit == cuda.Toolkit(str(nvcc), (13, 0), 9, 15, of_wheels=True) and decision.adapted
 
 
 def test_the_table_of_a_machine(machine):

@@ -69,7 +69,7 @@ def look(answers, misfit, wheels_nvcc=None, wheels='', toolkits=True):
     places = [chosen] if chosen is not None else [*NVCC_PLACES, *sorted(map(str, MORE_TOOLKITS.glob('cuda-*/bin/nvcc')), reverse=True)]
     found = [path for path in (shutil.which(place) for place in places if place and toolkits) if path]
     unlike = {os.path.realpath(path): path for path in reversed(found)}  # of several names of one, the first
-    own = [look_at_toolkit(path) for path in found if unlike[os.path.realpath(path)] == path]
+    own = [look_at_toolkit(path, path == str(wheels_nvcc)) for path in found if unlike[os.path.realpath(path)] == path]
     if wheels_nvcc and chosen is None:
         own.append(look_at_toolkit(str(wheels_nvcc), of_wheels=True))
     gcc = re.match(r'\d+', _said(os.environ.get('cc_path', 'g++'), '-dumpversion')) if toolkits else None
