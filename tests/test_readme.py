@@ -29,6 +29,7 @@ import args_trans
 import evaluate_fusion_results
 import plot_loss_curves
 from comparison import __main__ as compare_with_pytorch
+from comparison import gpu as check_gpu
 from tools.base.errors import UserError
 from tools.base.settings import parse_settings
 from tools.cost import __main__ as measure_cost
@@ -49,7 +50,7 @@ SETTINGS = {
     'train_autoencoder.py': args_auto.Args, 'train_conv_trans.py': args_trans.Args,
     'test_conv_trans.py': args_test.Args, 'test_color_image.py': args_test.ColorArgs,
     'evaluate_fusion_results.py': evaluate_fusion_results.Args, 'tools.evaluation.figure': figure.Args,
-    'comparison': compare_with_pytorch.Args, 'tools.scenes': make_scenes.Args,
+    'comparison': compare_with_pytorch.Args, 'comparison.gpu': check_gpu.Args, 'tools.scenes': make_scenes.Args,
     'plot_loss_curves.py': plot_loss_curves.Args, 'tools.cost': measure_cost.Args, 'tools.weights.ship': ship.Args,
     'tools.weights.convert': convert.Args, 'tools.evaluation.calibration': calibration.Args,
     'tools.data.lists': lists.Args, 'tools.data.align': align.Args, 'tools.fusing.displacement': displacement.Args,
