@@ -106,7 +106,7 @@ def test_of_several_toolkits_the_first_that_suits_is_used(machine):
     ('550.54', H100, '13.0', 9, 'driver 550.54 is too old for CUDA 13, which needs 580'),
     ('550.54', H100, None, None, 'driver 550.54 is too old for CUDA 13, which needs 580'),
     ('580.65', GTX_1080, '13.0', 9, 'GTX 1080 (compute capability 6.1) is too old for CUDA 13, which needs 7.5: install CUDA 11 or 12'),
-    ('580.65', GTX_1080, None, None, 'GTX 1080 (compute capability 6.1) is too old for CUDA 13'),
+    ('550.54', GTX_1080, None, None, 'GTX 1080 (compute capability 6.1) is too old for CUDA 13'),
     ('580.65', RTX_5090, '12.6', 9, 'RTX 5090 (compute capability 12.0) is too new for CUDA 12.6, it needs 12.8 or newer'),
     ('580.65', RTX_5090, '12.8', 8, 'RTX 5090 (compute capability 12.0) is too new for Jittor with cuDNN 8: make setup GPU=1'),
     ('525.60', H100, '11.6', 8, 'H100 (compute capability 9.0) is too new for CUDA 11.6, it needs 11.8 or newer'),

@@ -154,14 +154,14 @@ def _why_no_driver(machine):
 
 def _against_wheels(machine):
     """Why CUDA 13, as packages or another, does not work with this driver and these cards; '' if it does."""
+    for card in machine.cards:  # first: no driver mends it
+        if card.visible and card.capability < NEW_CARD:
+            return (f'{card.name} (compute capability {_dotted(card.capability)}) is too old for CUDA 13, which needs {_dotted(NEW_CARD)}: '
+                    'install CUDA 11 or 12 with cuDNN 8')
     major = re.match(r'\d+', machine.driver)
     if major and int(major.group()) < NEW_DRIVER:
         return (f'the driver {machine.driver} is too old for CUDA 13, which needs {NEW_DRIVER} or newer: update it, '
                 'or install CUDA 11 or 12 with cuDNN 8')
-    for card in machine.cards:
-        if card.visible and card.capability < NEW_CARD:
-            return (f'{card.name} (compute capability {_dotted(card.capability)}) is too old for CUDA 13, which needs {_dotted(NEW_CARD)}: '
-                    'install CUDA 11 or 12 with cuDNN 8')
     return ''
 
 
