@@ -28,7 +28,7 @@ PARTS = {  # in the order in which they are done
     SETUP: 'a fresh environment with the packages of requirements-gpu.txt as CUDA',
     'compile': 'Jittor, and what fusing needs',
     'tests': 'the tests of the networks, by the numbers that the original computed on a CPU',
-    'training': 'a hundred images through stage 1 in 50 steps, and four times through stage 2, by the scripts',
+    'training': 'stage 1 in 50 steps, and stage 2 in about as many, by the scripts, on drawn scenes',
     'pytorch': 'the forward pass, and 50 steps of both stages, beside PyTorch',
     'speed': 'steps, fused images and memory, beside PyTorch',
     'processes': 'stage 2 by two processes on one GPU',
@@ -36,7 +36,8 @@ PARTS = {  # in the order in which they are done
 }
 BESIDE_PYTORCH = 'pytorch', 'speed', SEEDS
 PYTORCH_STEPS, SEEDS_STEPS = 50, 100
-SCENES = 100  # to train on
+SCENES, TEST_PAIRS = 50, 6  # to train on; in each test set
+EPOCHS_1, EPOCHS_2 = 2, 8  # make 50 steps of them, in batches of 2 and 8
 SECONDS_TO_END = 20  # that a part has, once its time is over
 AS_ROOT = {'OMPI_ALLOW_RUN_AS_ROOT': '1', 'OMPI_ALLOW_RUN_AS_ROOT_CONFIRM': '1'}  # in containers, who runs it mostly is
 TIME_OVER, NOT_DONE, PASSED = 'stopped: the minutes were over', 'not done: ', 'passed'
@@ -75,6 +76,7 @@ def main():
     work.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + 60 * settings.minutes
     place = Place(sys.executable, dict(os.environ))
+    machine = what_is_there(place)
     results: List[Result] = []
     for part in (part for part in PARTS if part in settings.parts):
         reason = why_not(part, settings, deadline)
@@ -86,11 +88,12 @@ def main():
             results.append(run_part(part, commands(part, settings, there, work), there, out, deadline))
             if part == SETUP and results[-1].ended == PASSED:
                 place = fresh_place(settings, work)
+                machine = what_is_there(place)
             compared = work / 'comparison' / 'README.md'
             if part in BESIDE_PYTORCH and compared.is_file():
                 shutil.copyfile(str(compared), str(out / 'comparison.md'))
         print(f'{part}: {results[-1].ended}', flush=True)
-        write_text(out / 'README.md', report(settings, place, results))
+        write_text(out / 'README.md', report(settings, machine, results))
     print(f'what was found: {out / "README.md"}')
     return int(any(result.ended != PASSED for result in results))
 
@@ -121,9 +124,11 @@ def commands(part, settings, place, work):
     """The commands of a part, one after another, as lists of texts or paths."""
     python, device = place.python, ('--cuda', str(settings.cuda).lower())
     database, images = work / 'scenes' / 'database', work / 'scenes' / 'images'
-    scenes = [python, '-m', 'tools.scenes', '--folder', work / 'scenes', '--scenes', SCENES]
+    scenes = [python, '-m', 'tools.scenes', '--folder', work / 'scenes', '--scenes', SCENES, '--test_pairs', TEST_PAIRS]
+    drawn = [] if (images / 'scenes_color' / 'vi' / f'{TEST_PAIRS:05d}.png').is_file() else [scenes]  # that one comes last
     shipped = [f'--resume_model_auto_{modality}=results/models/auto_encoder_{modality}.safetensors' for modality in ('ir', 'vi')]
-    stage_2 = ['train_conv_trans.py', *device, '--path', database, '--epochs', 4, *shipped, '--save_fusion_model', work / 'transfuse']
+    stage_2 = ['train_conv_trans.py', *device, '--path', database, '--epochs', EPOCHS_2, *shipped,
+               '--save_fusion_model', work / 'transfuse']
     beside = [python, '-m', 'comparison', '--original', settings.original, *device, '--data', database, '--test', images / 'scenes_gray',
               '--out', work / 'comparison', '--work', work / 'sides', '--parts']
     go_on = ['--resume'] if (work / 'sides' / 'seeds').is_dir() else []
@@ -134,12 +139,12 @@ def commands(part, settings, place, work):
                         [python, '-m', 'tools.runtime.wheels']],
         'compile': lambda: [[python, '-m', 'tools.fusing.warm_up']],
         'tests': lambda: [[python, '-m', 'pytest', 'tests/network', *(['--cuda'] if settings.cuda else [])]],
-        'training': lambda: [scenes, [python, 'train_autoencoder.py', *device, '--path', database, '--epochs', 1, '--save_auto_model',
-                                      work / 'autoencoder'], [python, *stage_2]],
-        'pytorch': lambda: [scenes, [*beside, 'forward', 'training', '--steps', PYTORCH_STEPS]],
-        'speed': lambda: [scenes, [*beside, 'speed']],
-        'processes': lambda: [scenes, ['mpirun', '-np', 2, '--oversubscribe', '--bind-to', 'none', python, *stage_2]],
-        SEEDS: lambda: [scenes, [*beside, *seeds]],
+        'training': lambda: [*drawn, [python, 'train_autoencoder.py', *device, '--path', database, '--epochs', EPOCHS_1,
+                                      '--save_auto_model', work / 'autoencoder'], [python, *stage_2]],
+        'pytorch': lambda: [*drawn, [*beside, 'forward', 'training', '--steps', PYTORCH_STEPS]],
+        'speed': lambda: [*drawn, [*beside, 'speed']],
+        'processes': lambda: [*drawn, ['mpirun', '-np', 2, '--oversubscribe', '--bind-to', 'none', python, *stage_2]],
+        SEEDS: lambda: [*drawn, [*beside, *seeds]],
     }[part]()
 
 
@@ -188,14 +193,18 @@ def end(process):
     process.wait()
 
 
-def report(settings, place, results):
+def what_is_there(place):
+    """The machine's CUDA as a table, or what keeps Jittor from working."""
+    return subprocess.run([place.python, '-m', 'tools.runtime.setup'], cwd=str(REPOSITORY), env=place.environment, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, universal_newlines=True, errors='replace').stdout
+
+
+def report(settings, machine, results):
     """README.md: the machine, and the results so far."""
-    checked = subprocess.run([place.python, '-m', 'tools.runtime.setup'], cwd=str(REPOSITORY), env=place.environment,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, errors='replace').stdout
     rows = ''.join(f'| {part} | {PARTS[part]} | {ended} | {seconds:.0f} s | {said.replace("|", " ")} |\n'
                    for part, ended, seconds, said in results)
     return (f'# This repository on {"a GPU" if settings.cuda else "a CPU, for a trial"}\n\n'
-            f'Written by `python -m comparison.gpu`. {processor()}, {os.cpu_count()} cores.\n\n{checked}\n'
+            f'Written by `python -m comparison.gpu`. {processor()}, {os.cpu_count()} cores.\n\n{machine}\n'
             f'| part | what it does | result | time | last line |\n| --- | --- | --- | --: | --- |\n{rows}')
 
 

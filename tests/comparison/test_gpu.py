@@ -1,4 +1,5 @@
 """The check on a GPU: its parts in turn, the result of each kept, and a time limit; small programs in place of the real commands."""
+import re
 import sys
 import time
 from pathlib import Path
@@ -15,37 +16,37 @@ from tools.scenes import __main__ as scenes
 
 @pytest.fixture
 def check(tmp_path, monkeypatch):
-    """Runs the check with programs in place of the commands of parts -> (exit code, README.md, {part: what it said})."""
-    monkeypatch.setattr(gpu, 'report', lambda settings, place, results: '\n'.join(' | '.join(map(str, result)) for result in results))
+    """Runs the check with programs in place of the commands of parts -> (exit code, the rows of README.md, {part: what it said})."""
+    monkeypatch.setattr(gpu, 'what_is_there', lambda place: '| CUDA | found |\n')
 
     def checked(programs, *arguments):
         monkeypatch.setattr(gpu, 'commands', lambda part, *_: [[sys.executable, '-c', program] for program in programs[part]])
         monkeypatch.setattr(sys, 'argv', ['gpu', '--out', str(tmp_path / 'out'), '--work', str(tmp_path / 'work'), '--parts', *programs,
                                           *arguments])
         code = gpu.main()
-        return code, (tmp_path / 'out' / 'README.md').read_text(), {path.stem: path.read_text() for path in tmp_path.glob('out/*.log')}
+        rows = re.findall(r'^\| (.+) \| .+ \| (.+) \| \d+ s \| (.*) \|$', (tmp_path / 'out' / 'README.md').read_text(), re.MULTILINE)
+        return code, rows, {path.stem: path.read_text() for path in tmp_path.glob('out/*.log')}
     return checked
 
 
 def test_a_part_that_fails_does_not_keep_the_next_from_its_turn(check):
-    code, text, said = check({'tests': ['print("one")', 'import sys; print("two"); sys.exit(3)', 'print("three")'],
+    code, rows, said = check({'tests': ['print("one")', 'import sys; print("two"); sys.exit(3)', 'print("three")'],
                               'compile': ['print("compiled")'], 'speed': [''], 'training': ['import nothing_like_it']})
     assert code == 1
-    assert [line.split(' | ')[:2] for line in text.splitlines()] == [
-        ['compile', 'passed'], ['tests', 'failed: exit code 3'], ['training', 'failed: exit code 1'],
-        ['speed', 'not done: it takes --original']]
+    assert rows == [
+        ('compile', 'passed', 'compiled'), ('tests', 'failed: exit code 3', 'two'),
+        ('training', 'failed: exit code 1', "ModuleNotFoundError: No module named 'nothing_like_it'"),
+        ('speed', 'not done: it takes --original', '')]
     assert 'one' in said['tests'] and 'two' in said['tests'] and '\nthree' not in said['tests']
-    assert "ModuleNotFoundError: No module named 'nothing_like_it'" in text
 
 
 def test_when_the_minutes_are_over_all_that_a_part_has_started_ends(check, tmp_path):
     child = f'import time; time.sleep(30); open({str(tmp_path / "left")!r}, "w")'
     started = time.monotonic()
-    code, text, said = check({'compile': [f'import subprocess, sys, time; subprocess.Popen([sys.executable, "-c", {child!r}]); '
+    code, rows, said = check({'compile': [f'import subprocess, sys, time; subprocess.Popen([sys.executable, "-c", {child!r}]); '
                                           'print("begun", flush=True); time.sleep(60)'], 'tests': ['']}, '--minutes', '0.03')
     assert code == 1 and 'begun' in said['compile'] and time.monotonic() - started < 25
-    assert [line.split(' | ')[:2] for line in text.splitlines()] == [
-        ['compile', gpu.TIME_OVER], ['tests', 'not done: the minutes were over']]
+    assert [row[:2] for row in rows] == [('compile', gpu.TIME_OVER), ('tests', 'not done: the minutes were over')]
 
 
 def test_what_is_set_up_has_no_toolkit_but_the_packages(tmp_path, monkeypatch):
