@@ -401,6 +401,7 @@ def test_the_adapted_softmax_compiles(real, tmp_path, monkeypatch, capability):
     exec((real.jittor / 'other' / 'code_softmax.py').read_text(), names)
     names['softmax_v1'](SimpleNamespace(shape=[8, 256], dtype='float32'))
     (header, source), = written
+    assert source.lstrip().startswith('__global__')  # what begins otherwise stays in a function, with all that follows
     kernel = source.split('int len = in0')[0].replace('@expand_op(log,@in0_type,vsum)', 'logf(vsum)')
     (tmp_path / 'softmax.cu').write_text(f'{header}\nusing namespace jittor;\ntypedef float in0_type;\ntypedef float out0_type;\n{kernel}')
     subprocess.run([str(real.nvcc), '-std=c++17', f'-arch=compute_{capability}', f'-code=sm_{capability}', '-cubin', '-o', 'softmax.cubin',

@@ -36,11 +36,12 @@ CHANGES = (
            'deviceProp.computeMode', 'cudaComputeModeDefault', 3),
     Change("CUDA 13's properties of a device lack its clock rate, by which one of several is chosen", 'extern/cuda/inc/helper_cuda.h',
            'deviceProp.clockRate', '1'),
+    # In the header, since of the source Jittor moves out of its function only what begins with an underscore.
     Change("CUDA 13's CUB lacks Max; what it did", 'other/code_softmax.py',
            "#include <type/fp16_compute.h>\n''', cuda_src=f'''\n__global__ void kernel(in0_type* x, out0_type* y, int len) {{",
-           "#include <type/fp16_compute.h>\n''', cuda_src=f'''\nstruct Larger {{\n"
+           "#include <type/fp16_compute.h>\nstruct Larger {{\n"
            "    __device__ float operator()(float a, float b) const {{ return a > b ? a : b; }}\n}};\n"
-           "__global__ void kernel(in0_type* x, out0_type* y, int len) {{"),
+           "''', cuda_src=f'''\n__global__ void kernel(in0_type* x, out0_type* y, int len) {{"),
     Change("CUDA 13's CUB lacks Max; its use", 'other/code_softmax.py', 'cub::Max()', 'Larger()'),
     Change("cuDNN 9's libraries have other names", 'compile_extern.py',
            'libs = ["libcudnn_ops_infer.so", "libcudnn_ops_train.so", "libcudnn_cnn_infer.so", "libcudnn_cnn_train.so"]',
