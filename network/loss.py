@@ -42,8 +42,7 @@ def ssim_and_contrast(x, y, val_range=None):
     value_range = infer_value_range(x) if val_range is None else val_range
     c1, c2 = (K1 * value_range) ** 2, (K2 * value_range) ** 2
     size = min(SSIM_WINDOW, *x.shape[2:])
-    blurred = gaussian_blur(jt.concat([x, y, x * x, y * y, x * y], dim=1), size)  # (N, 5, H', W')
-    mean_x, mean_y, xx, yy, xy = (blurred[:, i:i + 1] for i in range(5))
+    mean_x, mean_y, xx, yy, xy = (gaussian_blur(image, size) for image in (x, y, x * x, y * y, x * y))
     var_x, var_y, cov = xx - mean_x.sqr(), yy - mean_y.sqr(), xy - mean_x * mean_y
     contrast = (2 * cov + c2) / (var_x + var_y + c2)
     ssim = (2 * mean_x * mean_y + c1) / (mean_x.sqr() + mean_y.sqr() + c1) * contrast
