@@ -144,9 +144,10 @@ class JittorSide(Trainer):
         """Floating-point operations of that."""
         return 2 * sum(sum(multiply_adds(self.networks, *image_size(ir))) for ir, _ in pairs)
 
-    def score(self, pairs, out):
-        """Score by all metrics what `fuse_files` has written to `out`, as evaluate_fusion_results.py does."""
-        score_methods({'fused': Path(out)}, Pairing('', _pairs(pairs), []), DEFAULT_PROTOCOL, metrics_of(DEFAULT_PROTOCOL))
+    def score(self, pairs, out, methods=1):
+        """Score by all metrics what `fuse_files` has written to `out`, as evaluate_fusion_results.py does, as that of so many methods."""
+        folders = {f'fused {number}': Path(out) for number in range(methods)}
+        score_methods(folders, Pairing('', _pairs(pairs), []), DEFAULT_PROTOCOL, metrics_of(DEFAULT_PROTOCOL))
 
     def load(self, pairs, batch, size):
         """Read pairs of image files in batches, as train_conv_trans.py does. size: (height, width)."""

@@ -18,6 +18,7 @@ NOTHING = '—'
 WARM_UP_ROUNDS = 2  # Jittor compiles in the first
 LONG_ROUNDS = 4  # of tasks that take a minute, with one to warm up
 LOADED_PAIRS, LOADED_BATCH = 64, 8
+MANY_METHODS = 5  # whose images are scored together
 FUSED_SIZES = ((256, 256), (480, 640), (768, 1024))  # height, width
 
 
@@ -104,8 +105,9 @@ def tasks(setup, work):
     def start_scoring(side):
         start_fusing(side)
         side.ask('fuse_files', **folder)
-    found.append(Task(f'{len(METRICS)} metrics of {number} fused test pairs', start_scoring, 'score', folder, sides=(JITTOR,),
-                      computes=False, is_long=True))
+    for methods, of_methods in ((1, ''), (MANY_METHODS, f' of {MANY_METHODS} methods each')):
+        found.append(Task(f'{len(METRICS)} metrics of {number} fused test pairs{of_methods}', start_scoring, 'score',
+                          {**folder, 'methods': methods}, sides=(JITTOR,), computes=False, is_long=True))
     loaded = work.training_files[:LOADED_PAIRS]
     found.append(Task(f'loading {len(loaded)} pairs to train on', lambda side: None, 'load',
                       {'pairs': as_texts(loaded), 'batch': min(LOADED_BATCH, len(loaded)), 'size': SIZE}, computes=False))

@@ -13,7 +13,7 @@ from conftest import REFERENCE, SHARED_DATA
 from metric_functions import m
 from scipy.signal import convolve2d
 
-from tools.evaluation.metrics import METRICS, MORE_METRICS
+from tools.evaluation.metrics import METRICS, MORE_METRICS, fmi
 from tools.evaluation.metrics.image import Image
 from tools.evaluation.protocols import PROTOCOLS
 
@@ -274,6 +274,16 @@ OLD_FMI = {'pixel': 0.46998012, 'dct': 0.28523681, 'wavelet': 0.33973645, 'gradi
 def test_fmi_as_it_was_before_it_became_fast(feature):
     """Computed with all 81 cells of every joint distribution."""
     assert m.fmi(*scene(60, 70), feature=feature) == pytest.approx(OLD_FMI[feature], abs=1e-6)
+
+
+@pytest.mark.parametrize('feature', ['pixel', 'wavelet'])
+def test_fmi_of_many_windows_is_that_of_finer_numbers(feature, monkeypatch):
+    images = scene(260, 258)
+    assert images[0].size > fmi.MANY  # whose windows are kept in 16 bits
+    of_sixteen_bits = m.fmi(*images, feature=feature)
+    monkeypatch.setattr(fmi, 'MANY', 10 ** 9)
+    of_more = m.fmi(*images, feature=feature)
+    assert of_sixteen_bits != of_more and of_sixteen_bits == pytest.approx(of_more, abs=1e-6)
 
 
 # What the values mean

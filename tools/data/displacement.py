@@ -3,12 +3,13 @@
 Both modalities show the same edges, some of them, with other contrast: compared is how an edge stands out from what is around it, and
 its direction, whichever side of it is the brighter. First small images are compared as a whole, turned and scaled by some steps, by their
 correlation; then parts of larger ones, each of which says where it belongs, and of these the transform is fitted that most agree on.
+At last all parts together are moved to where they fit best in sum, which is more exact than where each of them does.
 """
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from scipy import fft
+from scipy import fft, ndimage, optimize
 from tqdm import tqdm
 
 from tools.base.errors import UserError
@@ -17,12 +18,13 @@ from tools.base.wording import counted
 from tools.data.alignment import AFFINE, EACH, Align, align_of_matrix
 from tools.data.images import fitted, read_gray
 
-SMALL, LARGE, LARGEST = 128, 256, 512  # pixels that the shorter side of images is brought to; the last only of larger ones
+SMALL, LARGE, LARGEST = 128, 256, 512  # pixels that the shorter side of images is brought to; at last it stays as it is between the two
 REACH = 16  # pixels of the small images, to each side: an eighth of the shorter one
 SCALES, ANGLES = (0.94, 0.97, 1, 1.03, 1.06), (-2, 0, 2)
 PART, PART_STEP = 64, 24  # pixels of the large images: a part's side, and from one to the next
 PASSES = (8, 2.), (4, 1.)  # pixels of the large images that a part may be off, and to which parts must agree
-LAST_PASS = 6, 1.5  # the same in the largest
+LAST_REACHES = 6, 4  # pixels of the largest images that all parts together may be off, in one pass after the other
+FITS_IN_SUM, FLAT = 1000, 1e-3  # their scale, and the slope at which they are largest (a step of as many pixels) for SciPy's minimizer
 MOST_TRIALS, CONFIDENCE = 2000, 0.999  # of RANSAC
 SMOOTHING, STANDS_OUT_MOST = 1, 3
 AROUND = 12  # pixels of the large images: deviation of the Gaussian that an edge is compared with
@@ -48,8 +50,11 @@ class Estimate(NamedTuple):
     shape: tuple     # of the images
 
 
-def estimate(ir, visible, affine=False):
-    """How an infrared image (H×W) is to be moved onto the visible one (H×W) -> Estimate. affine: with stretch and shear."""
+def estimate(ir, visible, affine=False, exact=True):
+    """How an infrared image (H×W) is to be moved onto the visible one (H×W) -> Estimate.
+
+    affine: with stretch and shear. exact: to parts of a pixel; it takes as long again, and is not needed to see that a pair does not fit.
+    """
     if min(ir.shape) < SMALLEST or max(ir.shape) > LONGEST * min(ir.shape):
         return Estimate(Align(), 0., 0., ir.shape)
     small = [_edges(image, SMALL) for image in (ir, visible)]
@@ -59,9 +64,13 @@ def estimate(ir, visible, affine=False):
     for reach, tolerance in PASSES:
         matrix, agreeing = _refined(*large, matrix, PART_STEP, reach, tolerance, affine)
     last = large
-    if min(ir.shape) >= LARGEST and agreeing:
-        last = [_edges(image, LARGEST) for image in (ir, visible)]
-        matrix, _ = _refined(*last, _in_other_size(matrix, large[0], last[0]), PART_STEP * LARGEST // LARGE, *LAST_PASS, affine)
+    if exact and agreeing:
+        shorter = max(min(*ir.shape, LARGEST), LARGE)
+        if shorter > LARGE:
+            last = [_edges(image, shorter) for image in (ir, visible)]
+            matrix = _in_other_size(matrix, large[0], last[0])
+        for reach in LAST_REACHES:
+            matrix = _settled(*last, matrix, PART_STEP * shorter // LARGE, reach, affine)
     found = align_of_matrix(_in_other_size(matrix, last[0], ir), ir.shape)
     if not affine:
         found = found._replace(stretch=1., shear=0.)
@@ -143,8 +152,45 @@ def _refined(ir, visible, matrix, part_step, reach, tolerance, affine):
     return step @ np.vstack([matrix, [0, 0, 1]]), float(inliers.sum() / len(points))
 
 
+def _settled(ir, visible, matrix, part_step, reach, affine):
+    """The matrix after all parts have been moved, by one transform, to where the sum of their correlations is largest."""
+    centres, fits = _how_parts_fit(_moved(ir, matrix), visible, matrix, part_step, reach)
+    if len(centres) < 4:
+        return matrix
+    (x, y), one, none = ((centres - centres.mean(axis=0)) / PART).T, np.ones(len(centres)), np.zeros(len(centres))
+    # What a unit of each parameter moves parts by, (parameters, 2, n).
+    moves = np.array([(one, none), (none, one), *([(x, none), (y, none), (none, x), (none, y)] if affine else [(x, y), (-y, x)])])
+    smooth = ndimage.spline_filter1d(ndimage.spline_filter1d(fits.astype(np.float64), axis=1), axis=2)
+    smooth *= FITS_IN_SUM / smooth.sum()
+
+    def misfit(step):
+        dx, dy = np.tensordot(step, moves, 1)
+        at = np.arange(len(centres)), reach + dy, reach + dx
+        return -ndimage.map_coordinates(smooth, at, order=3, prefilter=False, mode='nearest').sum()
+    best = optimize.minimize(misfit, np.zeros(len(moves)), method='BFGS', options={'gtol': FLAT, 'eps': FLAT}).x
+    fit = cv2.estimateAffine2D if affine else cv2.estimateAffinePartial2D
+    step, _ = fit(centres, centres + np.tensordot(best, moves, 1).T)
+    if step is None or np.abs(step[:, :2] - np.eye(2)).max() > TAKEN_FOR_MISTAKES:
+        return matrix
+    return step @ np.vstack([matrix, [0, 0, 1]])
+
+
 def _where_parts_belong(ir, visible, matrix, part_step, reach):
     """(n, 2) centres of parts of the moved infrared edges, and where each lies in the visible ones; NaN where nothing is found in reach."""
+    centres, fits = _how_parts_fit(ir, visible, matrix, part_step, reach)
+    rows, columns = np.divmod(fits.reshape(-1, (2 * reach + 1) ** 2).argmax(axis=1), 2 * reach + 1)
+    at_edge = (np.minimum(rows, columns) == 0) | (np.maximum(rows, columns) == 2 * reach)
+    rows, columns, every = rows.clip(1, 2 * reach - 1), columns.clip(1, 2 * reach - 1), np.arange(len(fits))
+    peak = fits[every, rows, columns]
+    x = columns + _peak_between(fits[every, rows, columns - 1], peak, fits[every, rows, columns + 1])
+    y = rows + _peak_between(fits[every, rows - 1, columns], peak, fits[every, rows + 1, columns])
+    found = centres + np.stack([x, y], axis=1) - reach
+    found[at_edge] = np.nan
+    return centres, found
+
+
+def _how_parts_fit(ir, visible, matrix, part_step, reach):
+    """(n, 2) centres of parts of the moved infrared edges, and their correlations (n, 2·reach + 1, 2·reach + 1) with the visible ones."""
     height, width = ir.shape[1:]
     side = PART + 2 * reach
     covered = cv2.warpAffine(np.ones((height, width), np.uint8), matrix, (width, height), flags=cv2.INTER_NEAREST)
@@ -155,21 +201,11 @@ def _where_parts_belong(ir, visible, matrix, part_step, reach):
     inside = np.all([covered[tops + down, lefts + right] for down in ends for right in ends], axis=0)
     tops, lefts = tops[inside], lefts[inside]
     if not len(tops):
-        return np.empty((0, 2)), np.empty((0, 2))
+        return np.empty((0, 2)), np.empty((0, 2 * reach + 1, 2 * reach + 1))
     parts = np.stack([ir[:, top + reach:top + reach + PART, left + reach:left + reach + PART] for top, left in zip(tops, lefts)])
     around = np.stack([visible[:, top:top + side, left:left + side] for top, left in zip(tops, lefts)])
     fits = fft.irfft2((fft.rfft2(around) * fft.rfft2(parts, (side, side)).conj()).sum(axis=1), (side, side))
-    fits = fits[:, :2 * reach + 1, :2 * reach + 1]
-    rows, columns = np.divmod(fits.reshape(len(fits), -1).argmax(axis=1), 2 * reach + 1)
-    at_edge = (np.minimum(rows, columns) == 0) | (np.maximum(rows, columns) == 2 * reach)
-    rows, columns, every = rows.clip(1, 2 * reach - 1), columns.clip(1, 2 * reach - 1), np.arange(len(fits))
-    peak = fits[every, rows, columns]
-    x = columns + _peak_between(fits[every, rows, columns - 1], peak, fits[every, rows, columns + 1])
-    y = rows + _peak_between(fits[every, rows - 1, columns], peak, fits[every, rows + 1, columns])
-    centres = np.stack([lefts, tops], axis=1) + reach + (PART - 1) / 2
-    found = centres + np.stack([x, y], axis=1) - reach
-    found[at_edge] = np.nan
-    return centres, found
+    return np.stack([lefts, tops], axis=1) + reach + (PART - 1) / 2, fits[:, :2 * reach + 1, :2 * reach + 1]
 
 
 def _peak_between(before, peak, after):
@@ -183,7 +219,7 @@ def displacement_doubts(pairs, ir_range=None):
 
     pairs: of paths, some of which are looked at; those that cannot be read are passed over: whoever uses them names them.
     """
-    found = [one for one in estimates(_spread(pairs), ir_range).values() if one]
+    found = [one for one in estimates(_spread(pairs), ir_range, exact=False).values() if one]
     moved = [one for one in found if is_sure(one) and one.distance >= DISPLACED]
     if len(moved) <= FEW * len(found):
         return []
@@ -249,14 +285,14 @@ def sure_align(ir, visible):
     return found.align
 
 
-def estimates(pairs, ir_range=None, affine=False):
+def estimates(pairs, ir_range=None, affine=False, exact=True):
     """{pair: Estimate, or None where it cannot be read}. pairs: of paths; an infrared image of another size is made to fit."""
     def of(pair):
         try:
             ir, visible = read_gray(pair[0], ir_range), read_gray(pair[1])
         except UserError:
             return None
-        return estimate(fitted(ir, visible.shape), visible, affine)
+        return estimate(fitted(ir, visible.shape), visible, affine, exact)
 
     working = in_order(of, pairs, THREADS, AHEAD)
     return dict(zip(pairs, tqdm(working, 'comparing pairs', len(pairs), delay=PROGRESS_AFTER_SECONDS, leave=False, disable=None)))
