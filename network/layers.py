@@ -3,9 +3,11 @@
 Where Jittor's own operator differs from PyTorch's in its result (batch norm, layer norm, sums over large tensors), it is written here
 with Jittor's basic ones; each docstring says which.
 """
+import inspect
 from fractions import Fraction
 
 from network.operators import blocks2, box_of_channels, convolve, linear, max_pool2
+from tools.base.errors import UserError
 from tools.base.mpi import COUNT
 from tools.runtime import jt, nn
 from tools.runtime.processes import mean_over_processes
@@ -164,6 +166,33 @@ class Upsample2(nn.Module):
         return upsample2(x)
 
 
+class Network(nn.Module):
+    """A network that knows the `options` it was built with, {name: value}: with its weights they give it back.
+
+    of_training: options that do not change what given weights compute, and are not kept.
+    in_strips: the part of it through which a large image goes piece by piece.
+    """
+    of_training, in_strips = (), ''
+
+    def __new__(cls, *values, **options):
+        names = [one.name for one in cls._parameters() if one.kind == one.POSITIONAL_OR_KEYWORD]
+        if len(values) > len(names):
+            raise TypeError(f'{cls.__name__} takes {len(names)} options by position: give the others by name')
+        network = super().__new__(cls)
+        given = {**cls.defaults(), **dict(zip(names, values)), **options}
+        network.options = {name: value for name, value in given.items() if name not in cls.of_training}
+        return network
+
+    @classmethod
+    def defaults(cls):
+        """The options that have one, and their defaults."""
+        return {one.name: one.default for one in cls._parameters() if one.default is not one.empty}
+
+    @classmethod
+    def _parameters(cls):
+        return list(inspect.signature(cls.__init__).parameters.values())[1:]  # without self
+
+
 def unread(layer):
     """Mark a layer of the original's checkpoints that nothing reads: it is kept, but not trained. Returns the layer."""
     for weight in layer.parameters():
@@ -185,7 +214,7 @@ def reach(model):
     rows of the model's input.
 
     An upper bound: of all layers, one after the other in the order in which they are written. Each says its `reach`, and by how much it
-    `shrinks` a map, if it does; TypeError for one that does not, since parts of an image would be computed wrongly at their edges.
+    `shrinks` a map, if it does; UserError for one that does not, since parts of an image would be computed wrongly at their edges.
     """
     rows, scale = 0, Fraction(1)
     for name, layer in model.named_modules():
@@ -193,5 +222,6 @@ def reach(model):
             rows += layer.reach * scale
             scale *= getattr(layer, 'shrinks', 1)
         elif len(layer.modules()) == 1:  # not made of layers, which follow
-            raise TypeError(f'{type(layer).__name__} ({name}) does not say how many rows it reaches beyond its own: give it `reach`')
+            raise UserError(f'{type(layer).__name__} ({name}) does not say how many rows it reaches beyond its own: give it '
+                            '`reach`, as the layers of network/layers.py have it')
     return rows, scale

@@ -1,5 +1,5 @@
 """Stage 1: the auto-encoder that learns the features of one modality (original: network/net_autoencoder.py)."""
-from network.layers import ConvLayer, MaxPool2, Upsample2
+from network.layers import ConvLayer, MaxPool2, Network, Upsample2
 from network.loss import autoencoder_losses
 from network.padding import pad_to
 from tools.runtime import nn
@@ -68,13 +68,14 @@ class Decoder_rec(nn.Module):
         return self.conv_last(out + shallow)
 
 
-class Auto_Encoder_single(nn.Module):
+class Auto_Encoder_single(Network):
     """The auto-encoder of one modality. Images are (N, 1, H, W) with values 0…255.
 
     train_flag: True expects sides that are multiples of 8; False pads the decoder's output back to any size.
     part_out: channels that the decoder takes, those that the encoder gives (dense_out).
     loss_weights, ssim_val_range: for `train_module` alone, see network.loss.autoencoder_losses.
     """
+    of_training, in_strips = ('train_flag', 'loss_weights', 'ssim_val_range'), 'fea_encoder1'
 
     def __init__(self, in_channels=1, out_channels=1, en_out_channels1=32, en_out_channels=64, num_layers=3, dense_out=128,
                  part_out=128, train_flag=True, loss_weights=(1.0, 10000.0), ssim_val_range=255.0):

@@ -2,7 +2,7 @@
 import numpy as np
 
 from network.cnn_fusion import CNN_fusion
-from network.layers import ConvLayer, UniformFilter, Upsample2, unread
+from network.layers import ConvLayer, Network, UniformFilter, Upsample2, unread
 from network.loss import fusion_losses
 from network.padding import pad_to_indices, reflection_pad, take
 from network.transformer_cam import cross_encoder
@@ -117,7 +117,7 @@ class Decoder_fusion(nn.Module):
         return self.conv_last(up + self.merge_shallow(ir_sh, vi_sh))
 
 
-class Trans_FuseNet(nn.Module):
+class Trans_FuseNet(Network):
     """The fusion network: the encoders' features of an infrared and a visible image → the fused image.
 
     train_flag: True expects one window, images of 8 * img_size = 256 pixels a side; False takes any size.
@@ -128,6 +128,7 @@ class Trans_FuseNet(nn.Module):
     deep_shares: how the deep features are weighed, one of DEEP_SHARES (see `Weight`).
     attention: further options of `network.transformer_cam.Attention`.
     """
+    of_training, in_strips = ('train_flag', 'gradient_loss_weight', 'deep_start'), 'decoder_fusion'
 
     def __init__(self, en_out_channels1=32, out_channels=1, part_out=128, train_flag=True, img_size=32, patch_size=2, depth_self=1,
                  depth_cross=1, n_heads=16, qkv_bias=True, mlp_ratio=4, p=0., attn_p=0., gradient_loss_weight=10.0, deep_start=1.0,

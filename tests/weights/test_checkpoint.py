@@ -405,3 +405,10 @@ class HandsOn(Trans_FuseNet):
 def test_a_network_may_hand_on_its_arguments(monkeypatch):
     monkeypatch.setitem(VARIANTS, 'hands_on', Variant(f'{__name__}.HandsOn'))
     assert build_fusion('hands_on', n_heads=8).options == {'deep_shares': 'bounded', 'n_heads': 8}
+    with pytest.raises(TypeError, match='HandsOn takes 0 options by position'):
+        HandsOn(16)
+
+
+def test_options_by_position_are_kept_under_their_names():
+    by_position, by_name = Trans_FuseNet(32, 1, 128, True, 32, 2, 1, 1, 8), build_fusion(n_heads=8)
+    assert by_position.options == by_name.options and by_name.options['n_heads'] == 8

@@ -129,7 +129,7 @@ class Fuser:
         """A line if a few pixels of the fused image, normalised to 0…255, leave the others little of the range; else ''."""
         low, high = np.quantile(fused, (FEW / 2, 1 - FEW / 2))
         taken = 1 - (high - low) / LARGEST_VALUE
-        if self.model.deep_shares == 'bounded' or taken <= MOST:
+        if self.model.deep_shares != 'signed' or taken <= MOST:
             return ''
         return (f'{1000 * FEW:g} ‰ of the pixels take up {taken:.0%} of the range and leave little to the others: signed deep shares may '
                 'have exploded there; bounded ones cannot (--deep_shares bounded)')

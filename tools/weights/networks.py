@@ -1,24 +1,21 @@
 """Building the networks, with new weights or given ones."""
-import inspect
 from pydoc import locate
 
 import numpy as np
 
-from network.layers import dispensable
+from network.layers import dispensable, reach
 from network.net_autoencoder import Auto_Encoder_single
 from network.variants import VARIANTS
 from tools.base.errors import UserError
 from tools.weights.checkpoint import Weights, check_fits, recognise
-
-# Options that do not change what given weights compute. The others are kept with the weights (`model.options`).
-OF_TRAINING = ('train_flag', 'loss_weights', 'ssim_val_range', 'gradient_loss_weight', 'deep_start')
 
 
 def build_auto_encoder(arrays=None, path='', **options):
     """An auto-encoder with PyTorch's default initialisation, or with weights: `arrays` (name → array), read from `path`.
 
     options: as Auto_Encoder_single takes them; `model.options` is what the weights have to be saved with. Raises UserError if the
-    weights do not fit. Those that fusing does not need (`network.layers.dispensable`) may be missing.
+    weights do not fit, or large images could not be computed. Weights that fusing does not need (`network.layers.dispensable`) may
+    be missing.
     """
     return _build(Auto_Encoder_single, arrays, path, options)
 
@@ -47,22 +44,27 @@ def restore(weights: Weights, path, kind, variant=None, training=False, **option
                         "signed if it is the original's, else what it was trained with")
     saved = _saved_options(weights)
     network = _network(kind, variant)
-    defaults = _defaults(network)
+    defaults = network.defaults()
     if not isinstance(saved, dict) or any(name in defaults and type(value) not in (type(defaults[name]), int, float)
                                           for name, value in saved.items()):
         raise UserError(f'{path} is damaged: the options of its network have other types than they should')
     try:
         model = _build(network, weights.arrays, path, {**saved, **options}, training)
     except (TypeError, ValueError, ZeroDivisionError) as error:  # an option that this version does not have, or a value out of range
-        raise UserError(f'{path}: a network cannot be built with the options that it was saved with: {error}') from error
+        raise UserError(f'{path}: a network cannot be built with the options that it was saved with or given: {error}') from error
     model.variant = variant
     return model
 
 
+def saved_options(weights: Weights, kind, variant):
+    """{name: value} of the options that weights were saved with; those that their file does not say are the original's."""
+    return {**_network(kind, variant).defaults(), **_saved_options(weights)}
+
+
 def unusual_options(weights: Weights, kind, variant):
     """{name: value} of the options saved with weights that are not the original's, which files of other formats cannot hold."""
-    defaults = _defaults(_network(kind, variant))
-    return {name: value for name, value in _saved_options(weights).items() if value != defaults.get(name)}
+    defaults = _network(kind, variant).defaults()
+    return {name: value for name, value in saved_options(weights, kind, variant).items() if value != defaults.get(name)}
 
 
 def weights_of(model):
@@ -79,15 +81,9 @@ def _network(kind, variant):
     return locate(VARIANTS[variant].network) if kind == 'fusion' else Auto_Encoder_single
 
 
-def _defaults(network):
-    """The options of a network's class, and their defaults."""
-    parameters = inspect.signature(network).parameters.values()
-    return {one.name: one.default for one in parameters if one.default is not one.empty}
-
-
 def _build(network, arrays, path, options, training=False):
     model = network(**options)
-    model.options = {name: value for name, value in {**_defaults(network), **options}.items() if name not in OF_TRAINING}
+    reach(getattr(model, network.in_strips))  # so that a layer which does not say it is refused now, not at the first large image
     if arrays is not None:
         missing_allowed = dispensable(model, training)
         missing = sorted(dispensable(model) - missing_allowed - arrays.keys())
