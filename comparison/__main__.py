@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Optional
 
-from comparison import curves, forward, results, scaling, seeds, speed, start, training
+from comparison import scaling, seeds, start, training
+from comparison.curves import write_curves
+from comparison.forward import compare_forward
 from comparison.inputs import weights_folder, write_batches, write_pairs
 from comparison.margins import read_margins
 from comparison.report import PARTS, conditions
+from comparison.results import compare_results
 from comparison.sides import FLOORS, JITTOR, JITTORS, SIDES, Setup, check_original, open_sides, sides_with
+from comparison.speed import FUSED_SIZES, tasks_of, time_tasks
 from comparison.training import ENCODERS, STAGES
 from tools.base.errors import UserError
 from tools.base.script import run_script
@@ -105,20 +109,21 @@ def main():
     print(note)
 
     if 'forward' in settings.parts:
-        forward.compare(setup, initial, batches, pairs[:FORWARD_PAIRS], out, note)
+        compare_forward(setup, initial, batches, pairs[:FORWARD_PAIRS], out, note)
     if 'training' in settings.parts:
         train(settings, setup, initial, batches, out)
     if 'results' in settings.parts:
         names = sides_with(settings.floors, settings.jittors)
-        results.compare(setup, names, pairing, pairs, settings.metrics, out, note)
+        compare_results(setup, names, pairing, pairs, settings.metrics, out, note)
     if 'speed' in settings.parts:
-        sizes = speed.FUSED_SIZES[:1] if settings.small else speed.FUSED_SIZES
-        work = speed.Work(initial, batches, items, pairs[0], sizes, [(pair.ir, pair.vis) for pair in pairing.pairs])
-        speed.compare(setup, work, settings.repeats, out, note)
+        sizes, files = FUSED_SIZES[:1] if settings.small else FUSED_SIZES, [(pair.ir, pair.vis) for pair in pairing.pairs]
+        tasks = tasks_of(setup, initial, batches, items, pairs[0], sizes, files)
+        time_tasks(setup, tasks, settings.repeats, out, note)
     if 'start' in settings.parts:
-        start.compare(setup, out, note, **start.SMALL if settings.small else {})
+        start.time_starts(setup, out, note, **start.SMALL if settings.small else {})
     if 'scaling' in settings.parts:
-        scaling.compare(setup, initial, items, pairs[0], settings.seed, out, note, **scaling.SMALL if settings.small else {})
+        extent = scaling.SMALL if settings.small else {}
+        scaling.measure_scaling(setup, initial, items, pairs[0], settings.seed, out, note, **extent)
     if SEEDS in settings.parts:
         train_seeds(settings, setup, margins, items, out, note)
     print(f'tables and figures: {out / "README.md"}')
@@ -149,7 +154,7 @@ def train_seeds(settings, setup, margins, items, out, note):
         save_settings(settings, seeds.folder_of(setup))
     note = (f'Batches of {plan.batch}; {plan.steps} steps, half of them at the learning rate {plan.stage.lr:g}, the others at a tenth; '
             f'weight decay {plan.stage.weight_decay:g}; deep path started at {plan.deep_start:g}. {note}')
-    seeds.compare(setup, plan, margins, items, pairings, settings.metrics, out, note)
+    seeds.compare_seeds(setup, plan, margins, items, pairings, settings.metrics, out, note)
 
 
 def train(settings, setup, initial, batches, out):
@@ -167,7 +172,7 @@ def train(settings, setup, initial, batches, out):
         try:
             training.train(setup, sides, stages_of(settings), initial, batches, settings.encoders, folder)
         finally:  # also what was done before Ctrl-C
-            curves.write_curves(out, folder, note)
+            write_curves(out, folder, note)
 
 
 def stages_of(settings):

@@ -1,6 +1,6 @@
 """The Jittor side: this repository's networks, with the same methods as comparison.pytorch_side."""
 import platform
-import time
+import timeit
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from tools.weights.checkpoint import load_weights, save_weights
 from tools.weights.networks import build_auto_encoder, build_fusion, weights_of
 
 WEIGHTS = 'model/'  # how their names begin in a state
-PEAK = dict(batch=8, channels=128, side=128, repeats=5)  # of the convolution that shows what the machine can do
+PEAK_IMAGES, PEAK_REPEATS = (8, 128, 128, 128), 5  # of the convolution that shows what the machine can do
 
 
 class JittorSide(Trainer):
@@ -81,14 +81,10 @@ class JittorSide(Trainer):
 
     def peak(self):
         """Floating-point operations per second of a large convolution, the best of several."""
-        images = jt.randn(PEAK['batch'], PEAK['channels'], PEAK['side'], PEAK['side'])
-        convolution, seconds = Conv2d(PEAK['channels'], PEAK['channels'], 3, padding=1), []
+        images, convolution = jt.randn(PEAK_IMAGES), Conv2d(PEAK_IMAGES[1], PEAK_IMAGES[1], 3, padding=1)
         operations = 2 * multiply_adds_while(lambda: convolution(images), [convolution])
-        for _ in range(PEAK['repeats']):
-            jt.sync_all(True)
-            started = time.perf_counter()
-            convolution(images).sync(True)
-            seconds.append(time.perf_counter() - started)
+        jt.sync_all(True)
+        seconds = timeit.repeat(lambda: convolution(images).sync(True), number=1, repeat=PEAK_REPEATS)
         return operations / min(seconds)
 
     def compute(self, batches, index, out):

@@ -5,6 +5,7 @@ with Jittor's basic ones; each docstring says which.
 """
 import inspect
 from fractions import Fraction
+from typing import Tuple
 
 from network.operators import blocks2, box_of_channels, convolve, linear, max_pool2
 from tools.base.errors import UserError
@@ -172,7 +173,8 @@ class Network(nn.Module):
     of_training: options that do not change what given weights compute, and are not kept.
     in_strips: the part of it through which a large image goes piece by piece.
     """
-    of_training, in_strips = (), ''
+    of_training: Tuple[str, ...] = ()
+    in_strips = ''
 
     def __new__(cls, *values, **options):
         names = [one.name for one in cls._parameters() if one.kind == one.POSITIONAL_OR_KEYWORD]

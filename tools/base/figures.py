@@ -29,6 +29,7 @@ def figure_style(size):
     """A context to make figures in. size: of text and lines, a seaborn context such as 'paper' or 'notebook'."""
     import seaborn  # here, since it takes a second to load, which --help need not wait for
     style = {**seaborn.axes_style('whitegrid'), **seaborn.plotting_context(size),
+             'axes.prop_cycle': matplotlib.cycler(color=seaborn.color_palette('colorblind')),
              'font.family': font_families(),
              'text.parse_math': False,  # a name with two $ in it is no formula
              **FILES}
