@@ -7,7 +7,7 @@ import inspect
 from fractions import Fraction
 from typing import Tuple
 
-from network.operators import blocks2, box_of_channels, convolve, linear, max_pool2
+from network.operators import blocks2, box_by_convolution, box_sum, convolve, linear, max_pool2
 from tools.base.errors import UserError
 from tools.base.mpi import COUNT
 from tools.runtime import jt, nn
@@ -81,14 +81,11 @@ class UniformFilter(nn.Module):
         return self.size // 2
 
     def execute(self, x):
-        n, c, h, w = x.shape
-        total = x.sum(1, keepdims=True)
-        neighbours = total.reindex([n, 1, h, w, self.size, self.size], ['i0', '0', f'i2+i4-{self.reach}', f'i3+i5-{self.reach}'])
-        return neighbours.sum([4, 5]) * self.weight[0, 0, 0, 0]
+        return box_sum(x.sum(1, keepdims=True), self.size) * self.weight[0, 0, 0, 0]
 
     def as_convolution(self, x):
         """The same, rounded as the original's convolution is."""
-        return box_of_channels(x, self.weight[:1])
+        return box_by_convolution(x, self.weight[:1])
 
 
 class BatchNorm2d(nn.Module):

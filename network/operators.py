@@ -6,7 +6,7 @@ from network.padding import reflection_pad
 from tools.runtime import jt, nn
 from tools.runtime.setup import onednn_folder
 
-BLOCK = 8  # channels that `box_of_channels` adds up before the blocks are, on a GPU
+BLOCK = 8  # channels that `box_by_convolution` adds up before the blocks are, on a GPU
 
 ONEDNN_BLOCK = 16  # channels, at most, whose numbers oneDNN's layouts keep side by side
 MAPS = 4  # that a convolution on the CPU takes, however few there are: so it is compiled once
@@ -45,7 +45,16 @@ def convolve(x, weight, bias, padding=0, padding_mode='zeros'):
     return nn.conv2d(x, weight, bias, padding=padding)
 
 
-def box_of_channels(x, weight):
+def box_sum(x, size, channels=1, scale=1.0):
+    """`scale` times the sums of size×size neighbours, zeros outside, and of so many channels: (N, C, H, W) →
+    (N, C/channels, H, W)."""
+    n, c, h, w = x.shape
+    neighbours = x.reindex([n, c // channels, h, w, channels, size, size],
+                           ['i0', f'i1*{channels}+i4', f'i2+i5-{size // 2}', f'i3+i6-{size // 2}'])
+    return (neighbours * scale).sum([4, 5, 6])
+
+
+def box_by_convolution(x, weight):
     """Convolution with equal weights (1, C, K, K) and zero padding of K//2: (N, C, H, W) → (N, 1, H, W).
 
     Rounded as the original's convolution is: bit for bit on the CPU, elsewhere added up in blocks of channels.
@@ -53,11 +62,7 @@ def box_of_channels(x, weight):
     size = weight.shape[2]
     if _by_onednn():
         return convolve(x, weight, jt.zeros(1), size // 2)
-    n, c, h, w = x.shape
-    blocks = x.reshape(n, c // BLOCK, BLOCK, h, w)
-    neighbours = blocks.reindex([n, c // BLOCK, h, w, BLOCK, size, size],
-                                ['i0', 'i1', 'i4', f'i2+i5-{size // 2}', f'i3+i6-{size // 2}'])
-    return (neighbours * weight[0, 0, 0, 0]).sum([4, 5, 6]).sum(1, keepdims=True)
+    return box_sum(x, size, BLOCK, weight[0, 0, 0, 0]).sum(1, keepdims=True)
 
 
 def blocks2(x):
