@@ -20,7 +20,14 @@ from tools.base.script import run_script
 from tools.base.settings import parse_settings, setting
 from tools.base.tables import write_csv
 from tools.data.doubts import value_doubts
-from tools.data.fused_folders import METRICS_FOLDER, Sources, find_fused_folders, noted_sources, set_of_folder, sources_of
+from tools.data.fused_folders import (
+    METRICS_FOLDER,
+    Sources,
+    find_fused_folders,
+    noted_sources,
+    set_of_folder,
+    sources_of,
+)
 from tools.data.layouts import set_name
 from tools.data.names import patterns_of
 from tools.data.value_range import parse_range
@@ -155,7 +162,8 @@ def explain_numbers(settings, folders):
 
 
 def lint(settings):
-    """Say what in some printed tables cannot be, or needs another definition. Returns the exit code: 1 if there is anything."""
+    """Say what in some printed tables cannot be, or needs another definition. Returns the exit
+    code: 1 if there is anything."""
     shared = None
     if settings.ir or settings.vi:
         sources = find_sources(settings, [])
@@ -200,7 +208,8 @@ def find_range(settings, sources):
 
 
 def noted_align(sources):
-    """How infrared images were moved when they were fused, None if they were not. UserError if not in all folders alike."""
+    """How infrared images were moved when they were fused, None if they were not. UserError
+    if not in all folders alike."""
     noted = [source.align for source in sources]
     if any(align != noted[0] for align in noted):
         raise UserError('infrared images were moved differently for these folders (align in sources.json): evaluate them separately')

@@ -70,7 +70,8 @@ def read_named(settings: Args) -> Dict[str, List[Run]]:
 
 
 def read_list(paths: List[str], stage: Optional[str], names: List[str]) -> List[Run]:
-    """The runs at `paths`, of one stage unless that is None, called by `names` as far as there are any, no two alike."""
+    """The runs at `paths`, of one stage unless that is None, called by `names` as far as
+    there are any, no two alike."""
     runs = []
     for path in paths:
         found = read_runs(path)

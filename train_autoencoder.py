@@ -17,7 +17,8 @@ from tools.weights.names import AUTO_ENCODER
 def main():
     settings, resumed = read_settings(Args, __doc__, runs='save_auto_model')
 
-    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
+    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with
+    # the settings is said at once.
     from network.loss import autoencoder_losses
     from network.operators import use_mixed_precision
     from tools.runtime import jt, set_seed, use_device

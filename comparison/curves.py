@@ -94,7 +94,8 @@ def write_curves(out, folder, note):
 
 
 def read_stage(folder, key):
-    """{side: tools.curves.reading.Run} of a stage, cut to the steps that all sides have done; empty if there are none."""
+    """{side: tools.curves.reading.Run} of a stage, cut to the steps that all sides have
+    done; empty if there are none."""
     paths = {side: csv_path(folder, key, side) for side in sides_with(len(FLOORS), len(JITTORS))}
     paths = {side: path for side, path in paths.items() if path.is_file()}
     steps = min(len(path.read_text(encoding='utf-8').splitlines()) - 1 for path in paths.values())

@@ -29,7 +29,8 @@ class Measure(NamedTuple):
 
 
 def tost(values, reference, margin):
-    """The p-value of two one-sided Welch t-tests of the hypothesis that means are at least `margin` apart; NaN without."""
+    """The p-value of two one-sided Welch t-tests of the hypothesis that means are at least
+    `margin` apart; NaN without."""
     if np.isnan(margin):
         return np.nan
     above = stats.ttest_ind(np.add(values, margin), reference, equal_var=False, alternative='greater')

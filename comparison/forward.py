@@ -8,8 +8,8 @@ from comparison.sides import SIDES, open_sides
 from comparison.training import STAGES, start_stage
 from tools.base.tables import markdown_table
 
-# Some gradients are zero but for rounding: of biases before a batch norm, of those of keys, of the last scale and shift,
-# since the output is normalised. They are smaller than this share of the largest gradient …
+# Some gradients are zero but for rounding: of biases before a batch norm, of those of keys, of the last scale and
+# shift, since the output is normalised. They are smaller than this share of the largest gradient …
 NEGLIGIBLE = 1e-6
 UNKNOWN = 0.01  # … or PyTorch differs from itself by this share of them
 SUMMED_UP = {'gradient': 'gradients', 'statistic': 'batch statistics'}  # how quantities begin, and their common name
@@ -56,7 +56,8 @@ def _computed(path, side, method, **arguments):
 
 
 def differences(stage, pytorch, jittor, floor):
-    """A Difference for each array; the arguments are {quantity: array}. ValueError if Jittor has others than PyTorch."""
+    """A Difference for each array; the arguments are {quantity: array}. ValueError if
+    Jittor has others than PyTorch."""
     if set(jittor) != set(pytorch):
         raise ValueError(f'{stage}: only one side has {", ".join(sorted(set(jittor) ^ set(pytorch)))}')
     largest = lambda array: float(np.abs(array).max())

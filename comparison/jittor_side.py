@@ -66,7 +66,8 @@ class JittorSide(Trainer):
         return {'lr': self.optimizer.lr, **losses}
 
     def step_operations(self, batches, index, epoch):
-        """Floating-point operations of a step: of what is trained, the backward pass takes twice those of the forward pass."""
+        """Floating-point operations of a step: of what is trained, the backward pass takes
+        twice those of the forward pass."""
         def forward():
             self.forward(self._vars(read_batch(batches, index)))
         forward_pass, trained = (multiply_adds_while(forward, models)
@@ -118,7 +119,8 @@ class JittorSide(Trainer):
         return metadata['step']
 
     def start_fusing(self, ir, vi, fusion, deep_shares=None):
-        """Load three files of weights to fuse images of any size. deep_shares: one of DEEP_SHARES, for weights that do not say it."""
+        """Load three files of weights to fuse images of any size. deep_shares: one of DEEP_SHARES, for
+        weights that do not say it."""
         self.fuser = load_fuser(fusion, ir, vi, deep_shares=deep_shares)
         self.networks = self.fuser.model.networks
 

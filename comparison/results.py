@@ -60,7 +60,8 @@ def means_of(table, jittors):
 
 
 def results_text(means, fidelities, note):
-    """The means as Markdown. fidelities: {name of a side: what tools.evaluation.scoring.compare_folders found for it}."""
+    """The means as Markdown. fidelities: {name of a side: what
+    tools.evaluation.scoring.compare_folders found for it}."""
     metrics = markdown_table(
         ['metric', 'PyTorch', 'Jittor differs by', 'floor', 'mean of the Jittor runs', 'PyTorch runs', 'Jittor runs'],
         [[metric, f'{pytorch:.5g}', percent(jittor, True), percent(floor), percent(all_jittor, True),

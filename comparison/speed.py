@@ -22,8 +22,9 @@ FUSED_SIZES = ((256, 256), (480, 640), (768, 1024))  # height, width
 class Timing(NamedTuple):
     """Median seconds of both sides; Jittor's time over PyTorch's, round by round; peak memory in MiB.
 
-    gflop: floating-point operations / 1e9 of the task in Jittor. of_peak: its share of the speed of a large convolution.
-    NaN for what there is not: PyTorch's of what the original does not do, operations of what no network computes.
+    gflop: floating-point operations / 1e9 of the task in Jittor. of_peak: its share of the speed of a
+    large convolution. NaN for what there is not: PyTorch's of what the original does not do,
+    operations of what no network computes.
     """
     task: str
     pytorch: float

@@ -31,7 +31,8 @@ class Script(NamedTuple):
 
 
 def time_starts(setup, out, note, most=None):
-    """Run each script, or the first of them, with its operators compiled and not, on a scene or two; write the table."""
+    """Run each script, or the first of them, with its operators compiled and not, on a
+    scene or two; write the table."""
     work = setup.work / 'start'
     shutil.rmtree(work, ignore_errors=True)
     home = work / 'home'

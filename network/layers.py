@@ -1,7 +1,7 @@
 """The operations that both networks are built from.
 
-Where Jittor's own operator differs from PyTorch's in its result (batch norm, layer norm, sums over large tensors), it is written here
-with Jittor's basic ones; each docstring says which.
+Where Jittor's own operator differs from PyTorch's in its result (batch norm, layer norm, sums over large tensors), it
+is written here with Jittor's basic ones; each docstring says which.
 """
 import inspect
 from fractions import Fraction
@@ -26,9 +26,11 @@ def mean_pool2(x):
 
 
 def channel_mean(x):
-    """Mean over batch, rows and columns, (N, C, H, W) → (1, C, 1, 1); over the whole batch, if several processes share it.
+    """Mean over batch, rows and columns, (N, C, H, W) → (1, C, 1, 1); over the whole batch,
+    if several processes share it.
 
-    In stages, one axis after the other: Jittor adds up in plain float32, which over a whole axis product loses 3 to 4 digits.
+    In stages, one axis after the other: Jittor adds up in plain float32, which over a whole
+    axis product loses 3 to 4 digits.
     """
     return mean_over_processes(x.mean(3, keepdims=True).mean(2, keepdims=True).mean(0, keepdims=True))
 
@@ -44,7 +46,8 @@ def mse(x, y):
 
 
 class Conv2d(nn.Conv2d):
-    """nn.Conv2d, by `network.operators.convolve`, which says what it takes; with stride 1 and bias, without groups or dilation."""
+    """nn.Conv2d, by `network.operators.convolve`, which says what it takes; with stride 1 and bias,
+    without groups or dilation."""
 
     def __init__(self, in_channels, out_channels, kernel_size, padding=0, padding_mode='zeros'):
         super().__init__(in_channels, out_channels, kernel_size, padding=padding)
@@ -68,7 +71,8 @@ class Linear(nn.Linear):
 class UniformFilter(nn.Module):
     """A fixed size×size convolution all of whose weights are equal, with zero padding: (N, C, H, W) → (N, 1, H, W).
 
-    The original computes C equal output channels by a C×C convolution. The weight is kept since it is in the checkpoints.
+    The original computes C equal output channels by a C×C convolution. The weight is kept
+    since it is in the checkpoints.
     """
     dispensable = ('weight',)
 
@@ -91,7 +95,8 @@ class UniformFilter(nn.Module):
 class BatchNorm2d(nn.Module):
     """Batch norm with PyTorch's numbers and names.
 
-    Jittor's computes the variance as E[x²] − E[x]², which cancels where the mean is large, and keeps the biased running variance.
+    Jittor's computes the variance as E[x²] − E[x]², which cancels where the mean is large, and
+    keeps the biased running variance.
     """
     dispensable = ('num_batches_tracked',)  # in PyTorch's checkpoints; nothing reads it
     reach = 0
@@ -122,7 +127,8 @@ class BatchNorm2d(nn.Module):
 
 
 class LayerNorm(nn.Module):
-    """Layer norm over the last axis, the variance from the centred values (Jittor's cancels where the mean is large)."""
+    """Layer norm over the last axis, the variance from the centred values (Jittor's
+    cancels where the mean is large)."""
 
     def __init__(self, features, eps=1e-6):
         self.eps = eps
@@ -135,7 +141,8 @@ class LayerNorm(nn.Module):
 
 
 class ConvLayer(nn.Module):
-    """Reflection pad, convolution with stride 1, and batch norm if asked, whose weights start at `scale`. Keeps height and width.
+    """Reflection pad, convolution with stride 1, and batch norm if asked, whose weights start at
+    `scale`. Keeps height and width.
 
     Takes (N, C, H, W), or several such whose channels follow one another.
     """
@@ -201,19 +208,20 @@ def unread(layer):
 
 
 def dispensable(model, training=False):
-    """The names of the weights that fusing, or training too, can do without, a set: nothing reads them, or the constructor makes them as
-    they are."""
+    """The names of the weights that fusing, or training too, can do without, a set: nothing reads them, or the
+    constructor makes them as they are."""
     marks = ('dispensable',) if training else ('dispensable', 'for_training')
     return {f'{prefix}.{name}' if prefix else name
             for prefix, module in model.named_modules() for mark in marks for name in getattr(module, mark, ())}
 
 
 def reach(model):
-    """(rows, scale): how many rows beyond its own a row of the model's output can depend on, and how many rows it stands for, both in
-    rows of the model's input.
+    """(rows, scale): how many rows beyond its own a row of the model's output can depend on, and how many rows it
+    stands for, both in rows of the model's input.
 
-    An upper bound: of all layers, one after the other in the order in which they are written. Each says its `reach`, and by how much it
-    `shrinks` a map, if it does; UserError for one that does not, since parts of an image would be computed wrongly at their edges.
+    An upper bound: of all layers, one after the other in the order in which they are written. Each says its `reach`,
+    and by how much it `shrinks` a map, if it does; UserError for one that does not, since parts of an image would be
+    computed wrongly at their edges.
     """
     rows, scale = 0, Fraction(1)
     for name, layer in model.named_modules():

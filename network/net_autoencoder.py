@@ -82,7 +82,8 @@ class Auto_Encoder_single(Network):
         self.loss_weights, self.ssim_val_range = loss_weights, ssim_val_range
         self.fea_encoder1 = Encoder(in_channels, en_out_channels1, en_out_channels, num_layers, dense_out)
         self.recon_decoder1 = Decoder_rec(part_out, out_channels, train_flag)
-        self.recon_decoder1.for_training = [name for name, _ in self.recon_decoder1.named_parameters()]  # the features do not need it
+        # The features do not need it
+        self.recon_decoder1.for_training = [name for name, _ in self.recon_decoder1.named_parameters()]
 
     def execute(self, x):
         """Features of x: shallow (N, 32, H, W) and deep (N, 128, H//8, W//8)."""

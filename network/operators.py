@@ -14,12 +14,12 @@ SOURCES = Path(__file__).with_name('onednn')  # the C++ of what the CPU computes
 
 
 def use_mixed_precision(wanted, device):
-    """Let a GPU's tensor cores multiply in convolutions and matrix products, if `wanted` and the device is 'cuda': factors rounded to
-    TF32 (11 bits), sums in float32.
+    """Let a GPU's tensor cores multiply in convolutions and matrix products, if `wanted` and the device is 'cuda':
+    factors rounded to TF32 (11 bits), sums in float32.
 
-    Not float16: Jittor lets cuDNN add up in the type of the factors, and with float16 sums stage 2 gave NaN after eleven steps.
-    Without this, products of matrices are float32's; in convolutions cuDNN chooses TF32 by itself, for PyTorch as for Jittor, unless
-    the environment variable NVIDIA_TF32_OVERRIDE is 0.
+    Not float16: Jittor lets cuDNN add up in the type of the factors, and with float16 sums stage 2 gave NaN after
+    eleven steps. Without this, products of matrices are float32's; in convolutions cuDNN chooses TF32 by itself, for
+    PyTorch as for Jittor, unless the environment variable NVIDIA_TF32_OVERRIDE is 0.
     """
     if wanted and device != 'cuda':
         print('mixed_precision = True is for the GPU; on the CPU it is ignored')
@@ -29,9 +29,9 @@ def use_mixed_precision(wanted, device):
 def convolve(x, weight, bias, padding=0, padding_mode='zeros'):
     """Convolution with stride 1: (N, C, H, W), weights (O, C, K, K) and bias (O,) → (N, O, H', W').
 
-    x may also be several maps (N, Ci, H, W), whose channels follow one another. padding_mode: 'zeros' or 'reflect'.
-    On the CPU with PyTorch's rounding: bit for bit, wherever PyTorch too computes it by oneDNN (with one thread, it gives 1×1
-    kernels to another library).
+    x may also be several maps (N, Ci, H, W), whose channels follow one another. padding_mode: 'zeros' or 'reflect'. On
+    the CPU with PyTorch's rounding: bit for bit, wherever PyTorch too computes it by oneDNN (with one thread, it gives
+    1×1 kernels to another library).
     """
     maps = list(x) if isinstance(x, (list, tuple)) else [x]
     in_place = _by_onednn() and all(part.shape[1] % ONEDNN_BLOCK == 0 for part in maps[:-1])
@@ -87,7 +87,8 @@ def linear(x, weight, bias=None):
 
 
 def batched_matmul(a, b, scale=1.0, b_swapped=False):
-    """scale times the product (N, heads, T, D) × (N, heads, D, U) → (N, heads, T, U). b_swapped: b is given as (N, heads, U, D)."""
+    """scale times the product (N, heads, T, D) × (N, heads, D, U) → (N, heads, T, U). b_swapped: b
+    is given as (N, heads, U, D)."""
     return _BatchedMatmul(scale, b_swapped)(a, b)
 
 
@@ -102,7 +103,8 @@ def _by_onednn():
 
 
 class _OneDNNConvolution(jt.Function):
-    """`convolve` of float32 maps on the CPU, whose channels are multiples of ONEDNN_BLOCK (those of the last may be any)."""
+    """`convolve` of float32 maps on the CPU, whose channels are multiples of ONEDNN_BLOCK
+    (those of the last may be any)."""
 
     def __init__(self, padding, padding_mode):
         reflecting = padding_mode == 'reflect'
@@ -132,9 +134,11 @@ class _OneDNNConvolution(jt.Function):
 
 
 class _BatchedMatmul(jt.Function):
-    """`batched_matmul`. On the CPU, the loop that Jittor makes of it reaches a seventh of the speed, that of its gradient less.
+    """`batched_matmul`. On the CPU, the loop that Jittor makes of it reaches a seventh of the
+    speed, that of its gradient less.
 
-    The library swaps the last two axes as it reads: Jittor's own transpose of them computes on the CPU, of a GPU's Vars too.
+    The library swaps the last two axes as it reads: Jittor's own transpose of them computes
+    on the CPU, of a GPU's Vars too.
     """
 
     def __init__(self, scale, b_swapped):
@@ -186,7 +190,8 @@ class _MaxPool2(jt.Function):
 
 
 def _onednn(shapes, inputs, source, header='#include <dnnl.hpp>', data=None):
-    """float32 Vars of those shapes, computed from the inputs by the C++ in a file of network/onednn, which calls oneDNN."""
+    """float32 Vars of those shapes, computed from the inputs by the C++ in a file of
+    network/onednn, which calls oneDNN."""
     outs = jt.code(shapes, ['float32'] * len(shapes), inputs, cpu_header=header, cpu_src=_source(source), data=data or {})
     folder = onednn_folder()
     for out in outs:

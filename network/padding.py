@@ -1,11 +1,13 @@
-"""Reflection padding, whose indices are data: `nn.ReflectionPad2d` writes the size into the code and compiles for every new one."""
+"""Reflection padding, whose indices are data: `nn.ReflectionPad2d` writes the size into the code and
+compiles for every new one."""
 import numpy as np
 
 from tools.runtime import jt
 
 
 def reflection_indices(length, before, after):
-    """Indices (before + length + after,) that extend 0…length-1 by reflection at both ends, the end itself not repeated.
+    """Indices (before + length + after,) that extend 0…length-1 by reflection at both
+    ends, the end itself not repeated.
 
     A pad wider than the axis reflects again and again (PyTorch refuses it); an axis of length 1 is repeated.
     """

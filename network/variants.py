@@ -10,8 +10,9 @@ DEEP_SHARES = ('signed', 'bounded')  # how the deep features are weighed, see ne
 
 
 class Variant(NamedTuple):
-    """network: its class, with the module. loss_weights: arguments of network.loss.fusion_losses that its training fixes. weight: how the
-    name of a weight begins that tells it from the others, for files that do not say their variant (the original's)."""
+    """network: its class, with the module. loss_weights: arguments of network.loss.fusion_losses that its
+    training fixes. weight: how the name of a weight begins that tells it from the others, for files that do not
+    say their variant (the original's)."""
     network: str
     loss_weights: Dict[str, float] = {}
     weight: str = ''

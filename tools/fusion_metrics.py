@@ -1,4 +1,5 @@
-"""The metrics by name, from one place: `from tools.fusion_metrics import en, mi, vif`. Definitions: tools/evaluation/metrics."""
+"""The metrics by name, from one place: `from tools.fusion_metrics import en, mi, vif`.
+Definitions: tools/evaluation/metrics."""
 from tools.evaluation.metrics import METRICS, MORE_METRICS
 from tools.evaluation.metrics.features import ag, ei, nabf, q_g, q_m, q_sf, qabf, sd, sf
 from tools.evaluation.metrics.information import ce, en, fmi, mi, q_mi, q_ncie, q_te

@@ -1,4 +1,5 @@
-"""The one way of writing tables and figures: alignment, escapes, the same bytes each time, characters without a font."""
+"""The one way of writing tables and figures: alignment, escapes, the same bytes each
+time, characters without a font."""
 import os
 import subprocess
 import sys
@@ -208,7 +209,8 @@ def test_a_contact_sheet_is_labelled_in_a_font_that_has_the_name(fallback_font, 
         sheet, = write_contact_sheets(tmp_path / 'sheets', [Row(*paths)])
     dark = read_image(sheet)[:LABEL_HEIGHT, :, 0] < 128
     squares, letters = (dark[:, start:start + CELL_WIDTH].sum(axis=1).max() for start in (0, CELL_WIDTH))
-    assert squares > 90 > letters > 0  # in a row of pixels: full squares stand side by side, letters and outlined boxes have gaps
+    # In a row of pixels: full squares stand side by side, letters and outlined boxes have gaps
+    assert squares > 90 > letters > 0
 
 
 def test_a_contact_sheet_whose_names_no_font_has_is_one_line(tmp_path):

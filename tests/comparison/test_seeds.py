@@ -232,7 +232,8 @@ def test_jittor_sides_go_on_and_wrong_ports_compute_something_else(tmp_path):
         assert [side.step(batches, index, epoch=0)['total_loss'] for index in (1, 0)] == pytest.approx(losses[name][1:], rel=1e-5), name
         shares[name] = side.model.options['deep_shares']
     assert losses['own_adam'][0] == pytest.approx(losses['right'][0], rel=1e-5), 'the first loss is before the optimiser\'s first step'
-    assert shares == {'right': 'signed', 'own_adam': 'signed', 'absolute_shares': 'bounded'}  # which may agree on few images
+    # Which may agree on few images
+    assert shares == {'right': 'signed', 'own_adam': 'signed', 'absolute_shares': 'bounded'}
 
 
 def test_jittors_adam_is_the_wrong_one():

@@ -97,7 +97,8 @@ def test_names_fit_or_are_told():
 
 def test_boxes_are_chosen_where_details_differ():
     images = {INFRARED: np.full((100, 100), 90, np.uint8), VISIBLE: np.full((100, 100), 90, np.uint8)}
-    images.update(a=picture(1, 100, 100) // 4, b=picture(1, 100, 100) // 4 + 100)  # another brightness is no other detail
+    # Another brightness is no other detail
+    images.update(a=picture(1, 100, 100) // 4, b=picture(1, 100, 100) // 4 + 100)
     images['b'][60:70, 20:30] = 255
     images['b'][10:16, 70:76] = 255
     first, second = choose_boxes(Scene('S', images), 2)

@@ -100,7 +100,8 @@ def test_strips_give_what_the_whole_image_gives(network, height, width, monkeypa
     for one in networks:
         one.eval()
     ir, vi = pair_of(height, width)
-    expected, result = fuse_pair(networks, ir, vi), fuse_pair(networks, ir, vi, fits=64 * width)  # odd rest, rest of no deep row, …
+    # Odd rest, rest of no deep row, …
+    expected, result = fuse_pair(networks, ir, vi), fuse_pair(networks, ir, vi, fits=64 * width)
     assert expected['out'].std() > 5
     assert np.abs(result['out'] - expected['out']).max() < SAME
     for name in ('cross', 'ir_self', 'vi_self'):
@@ -260,7 +261,8 @@ def test_shares_are_those_of_the_training_or_as_asked_for(run, tmp_path):
             fuser = load_fuser(path, *encoders, deep_shares=asked)
             assert fuser.model.deep_shares == (asked or trained)
             assert f'deep shares {asked or trained}' in fuser.model.describe()
-            assert fuser.model.name.endswith(f'_{asked}') == (asked not in (None, trained))  # results in folders of their own
+            # Results in folders of their own
+            assert fuser.model.name.endswith(f'_{asked}') == (asked not in (None, trained))
             results.setdefault(asked or trained, []).append(fuser(*pair))
     for same in results.values():
         assert all(np.array_equal(one, same[0]) for one in same)

@@ -31,7 +31,8 @@ def main():
     settings = parse_settings(Args, __doc__)
     sizes = [read_size(text) for text in settings.sizes]
 
-    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
+    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with
+    # the settings is said at once.
     from network.strips import Networks
     from tools.cost.counting import median_seconds, multiply_adds, trained_parameters
     from tools.runtime import jt, use_device
@@ -39,7 +40,8 @@ def main():
 
     device = use_device(settings.cuda)
     networks = Networks(build_auto_encoder(train_flag=False), build_auto_encoder(train_flag=False), build_fusion(train_flag=False))
-    encoders = trained_parameters(networks.ir.fea_encoder1) + trained_parameters(networks.vi.fea_encoder1)  # no decoder takes part
+    # No decoder takes part
+    encoders = trained_parameters(networks.ir.fea_encoder1) + trained_parameters(networks.vi.fea_encoder1)
     fusion = trained_parameters(networks.fusion)
     for network in networks:
         network.eval()

@@ -1,4 +1,5 @@
-"""Reading what training wrote about its losses: CSV (ours and of other tools), text logs (ours and the original's), the original's .mat."""
+"""Reading what training wrote about its losses: CSV (ours and of other tools), text logs
+(ours and the original's), the original's .mat."""
 import csv
 import re
 from pathlib import Path
@@ -17,9 +18,11 @@ LABELS = {'recon loss': 'reconstruction loss', 'ssim loss': 'SSIM loss', 'pix lo
 AUTOENCODER, FUSION, UNKNOWN = 'autoencoder', 'fusion', 'unknown'  # what a run trained
 
 CSV_NAME, LOG_NAME = 'losses.csv', 'train.log'
-STEP, EPOCH, LR, VALUE = 'step', 'epoch', 'lr', 'value'  # the last is TensorBoard's, whose name of the loss is in that of the file
+# The last is TensorBoard's, whose name of the loss is in that of the file
+STEP, EPOCH, LR, VALUE = 'step', 'epoch', 'lr', 'value'
 COLUMNS = {'iteration': STEP, 'iter': STEP, 'global step': STEP, 'trainer global step': STEP, 'learning rate': LR,
-           **dict.fromkeys(('loss', 'total', 'training loss', 'loss total'), TOTAL)}  # other tools' names, as `_column` leaves them
+           # Other tools' names, as `_column` leaves them
+           **dict.fromkeys(('loss', 'total', 'training loss', 'loss total'), TOTAL)}
 NO_LOSSES = 'images per second', 'wall time', 'time', 'runtime', 'timestamp', 'batch', 'batch idx', 'created at', 'relative time', 'id'
 INDEX = '', 'unnamed: 0', 'index'  # names of the first column where pandas wrote its index
 SEPARATORS, MISSING = ',;\t|', ('', 'na', 'n/a', 'none', 'null', '-')
@@ -159,13 +162,16 @@ def _cells(lines) -> List[List[str]]:
 
 
 def _parse_csv(text: str, stem: str) -> Tuple[pd.DataFrame, List[str]]:
-    """CSV of ours (step, epoch, lr, the losses, images_per_second), or by TensorBoard, Lightning, W&B, Keras, pandas."""
+    """CSV of ours (step, epoch, lr, the losses, images_per_second), or by TensorBoard,
+    Lightning, W&B, Keras, pandas."""
     notes = []
-    whole, end, rest = text.replace('\0', '').lstrip('\r\n').rpartition('\n')  # a power failure can leave zeros in a file
+    # A power failure can leave zeros in a file
+    whole, end, rest = text.replace('\0', '').lstrip('\r\n').rpartition('\n')
     if rest.strip():
         notes.append('its last line is cut off (a run in progress?) and left out')
     header, *rows = _cells(whole.splitlines() if end else [])
-    rows = [row for row in rows if any(row) and row != header]  # the header comes again where files were joined into one
+    # The header comes again where files were joined into one
+    rows = [row for row in rows if any(row) and row != header]
     fitting = [row for row in rows if len(row) == len(header)]
     cells = pd.DataFrame(fitting, columns=range(len(header)), dtype=str)
     numbers, empty = cells.apply(lambda column: column.map(_number)), cells.apply(lambda column: column.str.lower().isin(MISSING))
@@ -185,7 +191,8 @@ def _parse_csv(text: str, stem: str) -> Tuple[pd.DataFrame, List[str]]:
 
 
 def _merged(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of one step as one, where each loss is in one of them only: Lightning writes those of training and of validation apart."""
+    """Rows of one step as one, where each loss is in one of them only: Lightning writes those of
+    training and of validation apart."""
     group = (table[STEP] != table[STEP].shift()).cumsum()
     losses = [name for name in table if name not in (STEP, EPOCH, LR)]
     apart = (table[losses].notna().groupby(group).transform('sum') <= 1).all(axis=1)

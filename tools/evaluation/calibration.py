@@ -1,4 +1,5 @@
-"""Our metrics beside the toolboxes of the field, on the same real images: `tests/reference/metrics*.json` have their values."""
+"""Our metrics beside the toolboxes of the field, on the same real images:
+`tests/reference/metrics*.json` have their values."""
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,10 +139,11 @@ def value_of(triple, source):
 
 
 def calibrate(reference, folder):
-    """Compute every metric of every protocol on the reference's images -> DataFrame, a row per metric, source and triple.
+    """Compute every metric of every protocol on the reference's images -> DataFrame, a row
+    per metric, source and triple.
 
-    folder: what the paths in the reference start from. Columns: metric, implementation, name, divisor, triple, theirs (divided),
-    ours, relative difference. Raises UserError for a missing image.
+    folder: what the paths in the reference start from. Columns: metric, implementation, name, divisor, triple, theirs
+    (divided), ours, relative difference. Raises UserError for a missing image.
     """
     rows = []
     for triple, entry in reference['triples'].items():

@@ -36,7 +36,8 @@ class Definition(NamedTuple):
 
 class Answer(NamedTuple):
     """What the definitions give for the images of the methods."""
-    table: pd.DataFrame  # columns method, definition, images (how they are handled), number (of them), value, distance; the nearest first
+    # Columns method, definition, images (how they are handled), number (of them), value, distance; the nearest first
+    table: pd.DataFrame
     problems: List[str]  # images that were left out, and why
 
 
@@ -129,9 +130,11 @@ def explain_image(paths, metric, ir_range, align=None):
 
 
 def explain(question, folders, pairing, workers=0, ir_range=None, align=None):
-    """Try every definition and handling on the images of some methods, the means over whose images are compared -> Answer.
+    """Try every definition and handling on the images of some methods, the means over whose
+    images are compared -> Answer.
 
-    The arguments are those of tools.evaluation.scoring.score_methods. Raises UserError as that does, and if there is nothing left.
+    The arguments are those of tools.evaluation.scoring.score_methods. Raises UserError as that
+    does, and if there is nothing left.
     """
     tasks, problems = match_methods(folders, pairing)
     rows = []

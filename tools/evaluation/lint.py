@@ -1,4 +1,5 @@
-"""What in a printed table of metrics (CSV, Markdown, LaTeX) cannot be, or needs another definition, each finding with its reason.
+"""What in a printed table of metrics (CSV, Markdown, LaTeX) cannot be, or needs another
+definition, each finding with its reason.
 
 No finding says "wrong" where a definition that is in use explains the number: then it names the protocol.
 """
@@ -22,12 +23,14 @@ MOST = {'SSIM': 1, 'MS-SSIM': 1, 'CC': 1, 'Qabf': 1, 'Nabf': 1, 'FMI': 1, 'FMI_p
 ABOVE = {'SSIM': 'a sum over both sources gives that: protocols cddfuse and vifb', 'EN': '256 gray levels have at most 8 bits'}
 UNKNOWN = 'no definition that we know gives that'
 SUM_OF_BOTH = 'MS-SSIM', 'CC', 'FMI', 'FMI_pixel', 'FMI_dct', 'FMI_w', 'FMI_gradient'
-GAUSS = (2 * np.pi * np.e) ** 0.5  # of all distributions with a given entropy, the Gaussian one has the smallest deviation
+# Of all distributions with a given entropy, the Gaussian one has the smallest deviation
+GAUSS = (2 * np.pi * np.e) ** 0.5
 SATURATED = 16           # what SD stays below where uint8 cuts squares at 255
 TOO_HIGH = 20 * np.log10(255)  # dB by which a peak of 255 is too high for images on 0…1
 UNIT_SF = 0.2            # spatial frequency below which the images had values on 0…1
 AG_OF_SF = 0.75          # average gradients stay below the 0.71th part of spatial frequency, but for the image's edges
-SPREAD = 6               # dB by which a mean of PSNRs may exceed the PSNR of the mean error: images that differ, and MSE as a sum
+# dB by which a mean of PSNRs may exceed the PSNR of the mean error: images that differ, and MSE as a sum
+SPREAD = 6
 
 
 class Cell(NamedTuple):
@@ -197,7 +200,8 @@ def _marked_direction(column):
 
 
 def read_tables(path) -> List[Table]:
-    """The tables of numbers in a file, by its extension: .csv, .md or .tex. UserError if there is none, or it cannot be read."""
+    """The tables of numbers in a file, by its extension: .csv, .md or .tex. UserError if there is
+    none, or it cannot be read."""
     path = Path(path)
     readers = {'.csv': _csv_grids, '.md': _markdown_grids, '.tex': _latex_grids}
     if path.suffix.lower() not in readers:
@@ -240,7 +244,8 @@ def _latex_grids(text):
 
 
 def _table(grid):
-    """A Table of lists of texts, turned if the metrics stand below each other; None if no column has the name of a metric."""
+    """A Table of lists of texts, turned if the metrics stand below each other; None if no
+    column has the name of a metric."""
     width = max(map(len, grid), default=0)
     grid = [row + [''] * (width - len(row)) for row in grid]
     if not grid:

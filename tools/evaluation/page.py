@@ -1,4 +1,5 @@
-"""One self-contained HTML page of an evaluation: its tables, sortable, and all images to flip through with a magnifier."""
+"""One self-contained HTML page of an evaluation: its tables, sortable, and all images to
+flip through with a magnifier."""
 import base64
 import html
 import json
@@ -25,7 +26,8 @@ SIGNS = {'better': ' ▲', 'worse': ' ▼', '': ''}
 
 
 def write_page(path, scores, tests, methods, pairing, tasks):
-    """Write the page, and say before how large it will be. Images that cannot be read are left out of it, as they are of the scores.
+    """Write the page, and say before how large it will be. Images that cannot be read are left out of
+    it, as they are of the scores.
 
     scores, tests: from tools.evaluation. methods: their names. tasks: from tools.evaluation.scoring.match_methods.
     """
@@ -51,7 +53,8 @@ def write_page(path, scores, tests, methods, pairing, tasks):
 
 
 def _fitting(paths, encoded):
-    """The best quality with which all images fit, or the lowest, and how many bytes they will take, estimated from some of the scenes."""
+    """The best quality with which all images fit, or the lowest, and how many bytes they will take,
+    estimated from some of the scenes."""
     some = paths[::max(1, len(paths) // SAMPLE)]
     for quality in QUALITIES:
         size = sum(len(url) for row in some for url in encoded(row, quality) if url) * len(paths) / len(some)
@@ -124,7 +127,8 @@ def _script(data):
 
 
 def _data_url(path, quality, scores=None, visible=None):
-    """An image file as a data URL, or None if there is none or it cannot be read. scores, visible: of an infrared one."""
+    """An image file as a data URL, or None if there is none or it cannot be read. scores,
+    visible: of an infrared one."""
     try:
         if path is None:
             return None

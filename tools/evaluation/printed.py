@@ -2,8 +2,8 @@
 
     python -m tools.evaluation.printed results/metrics
 
-Printed numbers stand in printed.csv of that folder: the folder of scores beside it that has the same images and protocol, the metric,
-whose fused images it is of, the number, and where it is printed.
+Printed numbers stand in printed.csv of that folder: the folder of scores beside it that has the same images and
+protocol, the metric, whose fused images it is of, the number, and where it is printed.
 """
 import sys
 from pathlib import Path

@@ -1,8 +1,8 @@
 """The metrics by name, as this project defines them and as toolboxes of the field compute them.
 
 A protocol reproduces a toolbox with its conventions and its mistakes, so that a table can be compared with published
-ones. It holds those metrics of the toolbox that were checked against it; `tests/reference/metrics*.json` have the values.
-The first line of a function's docstring says how it differs from ours; tables show it.
+ones. It holds those metrics of the toolbox that were checked against it; `tests/reference/metrics*.json` have the
+values. The first line of a function's docstring says how it differs from ours; tables show it.
 """
 import inspect
 from typing import Dict, List, NamedTuple, Tuple
@@ -145,7 +145,8 @@ TANG = (EN, SD, MI_OF_TANG, SF, AG, CC, SCD, VIF, QABF, Metric('Nabf', nabf_call
         Metric('SSIM', ssim_of_unit_scale), MS_SSIM_OF_TANG, FMI_OF_TANG, FMI_DCT, FMI_W)
 
 
-# The same toolbox as it was in January 2022: its functions see images on 0…1, or of type uint8, whose results are rounded and cut at 255
+# The same toolbox as it was in January 2022: its functions see images on 0…1, or of type uint8, whose
+# results are rounded and cut at 255
 
 def sf_of_unit_scale(fused, ir, vis):
     """Of values on 0…1: a 255th of it."""
@@ -160,13 +161,15 @@ def sd_of_bytes(fused, ir, vis):
 
 
 def vif_of_bytes(fused, ir, vis):
-    """In the first scale products of two gray levels are cut at 255, so that it falls out but where the picture is nearly black."""
+    """In the first scale products of two gray levels are cut at 255, so that it falls out but where
+    the picture is nearly black."""
     fused, ir, vis = images(smallest=41, fused=fused, ir=ir, vis=vis)
     return information_fidelity(fused, ir, ceiling=PEAK) + information_fidelity(fused, vis, ceiling=PEAK)
 
 
 def qabf_of_unit_scale(fused, ir, vis):
-    """Of values on 0…1: where two gradients are exactly equal, their strength, at most 5.7, stands for how well it is kept, and not 1."""
+    """Of values on 0…1: where two gradients are exactly equal, their strength, at most 5.7, stands for how
+    well it is kept, and not 1."""
     fused, *sources = (image.once(_gradient_as_matlab_adds) for image in images(fused=fused, ir=ir, vis=vis))
     return edges_kept(fused, sources, lambda x, y: np.where(x == y, y, ratio(x, y)))
 
@@ -182,12 +185,14 @@ def exposure_ssim(fused, ir, vis):
     return _exposure_ssim(*(image.pixels for image in images(smallest=11, fused=fused, ir=ir, vis=vis)))
 
 
-# Whether two gradients are exactly equal hangs on the order in which products are added up; these are the toolbox's, in MATLAB.
+# Whether two gradients are exactly equal hangs on the order in which products are added up; these
+# are the toolbox's, in MATLAB.
 ALONG, ACROSS = np.array([-1, 0, 1]), np.array([1, 2, 1])
 
 
 def _gradient_as_matlab_adds(pixels):
-    """(strength, orientation) by a convolution, its nine products added up column after column; of the image turned by 180°."""
+    """(strength, orientation) by a convolution, its nine products added up column after column;
+    of the image turned by 180°."""
     padded = np.pad(pixels[::-1, ::-1] / PEAK, 1)
     across, down = (sum(sum(_products(padded, kernel), [])) for kernel in (np.outer(ACROSS, ALONG), np.outer(-ALONG, ACROSS)))
     return np.sqrt(across ** 2 + down ** 2), orientation_of(-across, down)
@@ -283,7 +288,8 @@ VIFB = (EN, SD, Metric('MI', mi_in_nats), Metric('SF', sf_per_pixel), AG, QABF, 
 # Zheng Liu's imageFusionMetrics (metric*.m)
 
 def tsallis_of_swapped_marginals(fused, ir, vis):
-    """Each gray level's probability is taken from the histogram of the other image; cells for which that is 0 are left out."""
+    """Each gray level's probability is taken from the histogram of the other image; cells for
+    which that is 0 are left out."""
     return tsallis_quality(*images(fused=fused, ir=ir, vis=vis), leveled=_stretched_levels, swapped=True)
 
 
@@ -323,7 +329,8 @@ def definitions(every=True) -> Dict[Metric, List[str]]:
 def metrics_of(protocol, every=False) -> List[Metric]:
     """The metrics of a protocol, named as a table of its scores names them: `SD (hli)`, those of the default just `SD`.
 
-    Of `all`: every definition once, whoever shares it: `MI (cddfuse, vifb)`. every: with those that are computed only when named.
+    Of `all`: every definition once, whoever shares it: `MI (cddfuse, vifb)`. every: with those
+    that are computed only when named.
     """
     if protocol == ALL_PROTOCOLS:
         return [metric._replace(name=label(metric, protocols)) for metric, protocols in definitions(every).items()]

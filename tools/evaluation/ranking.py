@@ -17,7 +17,8 @@ def ranking(scores, tests):
 
     Each image ranks the methods by each metric; equal scores share the mean of their places. Only images count of which
     every method has a score. Columns:
-    mean rank: the mean of what stands in the columns named after the metrics (means over the images), metrics of one kin counting as one.
+    mean rank: the mean of what stands in the columns named after the metrics (means over the images),
+    metrics of one kin counting as one.
     best, second: how often it has the first and the second place (shared ones too), over images and metrics.
     images, missing: of how many images there are scores of all methods, and how many it lacks that another has.
     better, worse: in how many metrics it differs from the first method given, by a paired test corrected after Holm.
@@ -41,14 +42,16 @@ def ranking(scores, tests):
 
 
 def verdict(test, metric):
-    """What a PairedTest says of its method against the first: 'better', 'worse', or '' if it is not significant after Holm's correction."""
+    """What a PairedTest says of its method against the first: 'better', 'worse', or '' if it is not
+    significant after Holm's correction."""
     if not test.p_holm < SIGNIFICANT or test.median_difference == 0:
         return ''
     return 'better' if (test.median_difference < 0) == metric.lower_is_better else 'worse'
 
 
 def write_ranking(scores, tests, folder):
-    """Write ranking.csv, ranking.md and ranking.tex of several methods. tests: from tools.evaluation.report.paired_tests."""
+    """Write ranking.csv, ranking.md and ranking.tex of several methods. tests: from
+    tools.evaluation.report.paired_tests."""
     table = ranking(scores, tests)
     texts, note = ranking_texts(table, scores, tests), describe_ranking(table, scores, tests)
     write_csv(Path(folder, 'ranking.csv'), table.reset_index())

@@ -24,13 +24,16 @@ WITHIN_NOISE = '≈'  # after a mean
 
 # Characters that LaTeX takes for something else, or does not know
 LATEX_TEXT = {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}', '>': r'\textgreater{}',
-              '|': r'\textbar{}', '"': r"{''}", '[': '{[}', '*': '{*}',  # a row that began with the last two would be an option of \\
+              # A row that began with the last two would be an option of \\
+              '|': r'\textbar{}', '"': r"{''}", '[': '{[}', '*': '{*}',
               **{character: '\\' + character for character in '&%$#_{}'},
               '±': r'$\pm$', '↑': r'$\uparrow$', '↓': r'$\downarrow$', '→': r'$\to$', '†': r'\dag{}', '‡': r'\ddag{}', '≥': r'$\geq$',
               '≤': r'$\leq$', '≠': r'$\neq$', '≈': r'$\approx$', '×': r'$\times$', '·': r'$\cdot$', '−': '$-$', '∞': r'$\infty$',
               '°': r'$^\circ$', 'µ': r'$\mu$', '…': r'\ldots{}', '²': '$^2$', '³': '$^3$', '₁': '$_1$', '₂': '$_2$', '₃': '$_3$'}
-GREEK_CAPITALS = 'gamma', 'delta', 'theta', 'lambda', 'xi', 'pi', 'sigma', 'upsilon', 'phi', 'psi', 'omega'  # that LaTeX has
-LATIN_CAPITALS = {'eta': 'H', 'rho': 'P', 'chi': 'X'}  # that look as these Greek ones, where it is not the first letter of the name
+# That LaTeX has
+GREEK_CAPITALS = 'gamma', 'delta', 'theta', 'lambda', 'xi', 'pi', 'sigma', 'upsilon', 'phi', 'psi', 'omega'
+# That look as these Greek ones, where it is not the first letter of the name
+LATIN_CAPITALS = {'eta': 'H', 'rho': 'P', 'chi': 'X'}
 LAST_LATIN = 'ſ'
 
 
@@ -122,9 +125,11 @@ def paired_tests(scores) -> List[PairedTest]:
 
 
 def holm(p_values):
-    """p-values corrected for their number, so that one below 5 % is there by chance in 5 % of tables at most; NaN stays NaN.
+    """p-values corrected for their number, so that one below 5 % is there by chance in 5 % of
+    tables at most; NaN stays NaN.
 
-    The smallest is multiplied by the number of tests, the next by one less, and so on; none becomes less than one before it.
+    The smallest is multiplied by the number of tests, the next by one less, and so on; none
+    becomes less than one before it.
     Source: S. Holm, A simple sequentially rejective multiple test procedure, Scand. J. Statist. 6, 1979.
     """
     ordered = pd.Series(p_values, dtype=float).dropna().sort_values()
@@ -172,7 +177,8 @@ def latex_table(table, caption):
 
 
 def write_tables(scores, tests, folder):
-    """Write scores.csv (per image), summary.csv, .md and .tex, and tests.csv if there are tests (from `paired_tests`)."""
+    """Write scores.csv (per image), summary.csv, .md and .tex, and tests.csv if there are
+    tests (from `paired_tests`)."""
     folder = Path(folder)
     write_with_origin(folder / 'scores.csv', scores.table, scores)
     write_with_origin(folder / 'summary.csv', summary(scores), scores)
@@ -221,5 +227,6 @@ def _greek(character):
 
 
 def _needs_other_latex(text):
-    """The characters of a text in LaTeX that pdfLaTeX does not know, each once, as text: those beyond the Latin alphabets and dashes."""
+    """The characters of a text in LaTeX that pdfLaTeX does not know, each once, as text: those beyond the
+    Latin alphabets and dashes."""
     return ''.join(dict.fromkeys(character for character in text if character > LAST_LATIN and character not in '–—‘’“”'))

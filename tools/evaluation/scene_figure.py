@@ -51,7 +51,8 @@ class Scene(NamedTuple):
 
 
 def parse_boxes(text, scene):
-    """'x,y,w,h' or several with + between them -> list of Box. Raises UserError for other texts and for what is not inside the scene."""
+    """'x,y,w,h' or several with + between them -> list of Box. Raises UserError for other texts and for
+    what is not inside the scene."""
     height, width = scene.images[INFRARED].shape[:2]
     boxes = []
     for part in text.split('+'):
@@ -68,8 +69,9 @@ def parse_boxes(text, scene):
 def choose_boxes(scene, number):
     """Boxes where the methods differ most in detail, none over another -> list of Box.
 
-    The mean over the box of the standard deviation between methods is the largest there, of images without what is
-    coarser than a box: a sky that one method shows brighter says little. A single method is compared with the mean of its sources.
+    The mean over the box of the standard deviation between methods is the largest there, of images without
+    what is coarser than a box: a sky that one method shows brighter says little. A single method is
+    compared with the mean of its sources.
     """
     images = [_levels(luma(scene.images[name])) for name in scene.methods]
     if len(images) == 1:
@@ -90,7 +92,8 @@ def choose_boxes(scene, number):
 
 
 def comparison_figure(scenes: List[Scene], width, columns, enlarged='below', font_size=8, scene_names=False):
-    """All images of the scenes. width: of the figure in inches. columns: images side by side. Returns a matplotlib figure."""
+    """All images of the scenes. width: of the figure in inches. columns: images side by side.
+    Returns a matplotlib figure."""
     return _grids(scenes, width, columns, enlarged, font_size, scene_names, dict(cmap='gray', vmin=0, vmax=255))
 
 

@@ -1,4 +1,5 @@
-"""How much fused videos flicker, frame by frame with its own range and with one range for all (--sequence of the fusing scripts).
+"""How much fused videos flicker, frame by frame with its own range and with one range for all
+(--sequence of the fusing scripts).
 
 python -m tools.fusing.flicker database/set00/V000 database/set00/V001     clips, each with lwir/ and visible/ in it
 
@@ -38,7 +39,8 @@ def main(arguments=None):
     if not settings.clips:
         raise UserError('name the folders of some clips: --clips database/set00/V000')
 
-    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
+    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with
+    # the settings is said at once.
     from tools.fusing.flickering import clips_below, measure
     from tools.fusing.fuser import load_fuser
     from tools.runtime import use_device

@@ -19,8 +19,8 @@ PICTURES = 'infrared', 'visible', 'own range', 'one range'
 def measure(fuser, clips, frames):
     """Fuse the first frames of clips -> a DataFrame with a row for each clip and kind of picture.
 
-    clips: {name: (infrared folder, visible folder)}. The columns are mean changes from frame to frame, in gray levels: of the mean of a
-    picture, the largest of these, and of the pixels where nothing happens; and the number of frames.
+    clips: {name: (infrared folder, visible folder)}. The columns are mean changes from frame to frame, in gray levels:
+    of the mean of a picture, the largest of these, and of the pixels where nothing happens; and the number of frames.
     """
     rows = []
     for name, folders in clips.items():

@@ -1,4 +1,5 @@
-"""Let Jittor compile itself and what fusing needs, so that the first pictures take seconds: python -m tools.fusing.warm_up"""
+"""Let Jittor compile itself and what fusing needs, so that the first pictures take seconds:
+python -m tools.fusing.warm_up"""
 from network.strips import fuse_pair
 from tools.base.script import run_script
 from tools.data.images import luma

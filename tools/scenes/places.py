@@ -1,4 +1,5 @@
-"""Drawn scenes, a street or open country: no substitute for real images, but enough to see what fusion is for, and that training works."""
+"""Drawn scenes, a street or open country: no substitute for real images, but enough to see what fusion is
+for, and that training works."""
 import numpy as np
 
 from tools.base.errors import UserError
@@ -10,7 +11,8 @@ SUNNY = Weather(night=False, shadows=True, light=rgb(245, 242, 238), sky_top=rgb
 OVERCAST = Weather(night=False, shadows=False, light=rgb(218, 220, 225), sky_top=rgb(165, 172, 182), sky_low=rgb(205, 208, 212), sight=120)
 NIGHT = Weather(night=True, shadows=False, light=rgb(62, 66, 84), sky_top=rgb(8, 10, 20), sky_low=rgb(32, 32, 40), sight=400)
 
-CLOTHES = rgb([40, 44, 60], [120, 30, 34], [60, 70, 50], [150, 145, 140], [180, 120, 40], [40, 80, 130])  # and what cars are painted with
+# And what cars are painted with
+CLOTHES = rgb([40, 44, 60], [120, 30, 34], [60, 70, 50], [150, 145, 140], [180, 120, 40], [40, 80, 130])
 WALLS = rgb([150, 95, 75], [190, 175, 150], [160, 160, 158], [140, 150, 160])
 GREENS = rgb([84, 112, 50], [104, 116, 54], [66, 94, 52], [130, 112, 56])
 EARTH, PAVING, ASPHALT, GLASS, BLACK = rgb([150, 125, 95], [150, 145, 138], [88, 88, 92], [60, 72, 84], [28, 28, 30])
@@ -20,7 +22,8 @@ WHITE, RED, ORANGE, SKIN = rgb([232, 230, 226], [255, 40, 25], [255, 190, 110], 
 def make_scene(seed: int, height: int, width: int):
     """One scene as its two cameras see it: infrared (height×width uint8) and visible (height×width×3 uint8, RGB).
 
-    The same seed and size give the same pair, another seed another scene. Raises UserError for sides below 8 or above 4096 pixels.
+    The same seed and size give the same pair, another seed another scene. Raises UserError for
+    sides below 8 or above 4096 pixels.
     """
     if not (MIN_SIZE <= min(height, width) and max(height, width) <= MAX_SIZE):
         raise UserError(f'a scene must be {MIN_SIZE} to {MAX_SIZE} pixels high and wide, not {height}×{width}')
@@ -46,7 +49,8 @@ def make_scene(seed: int, height: int, width: int):
 
 
 def paint_land(scene, strips):
-    """Paint a hill, a meadow, and strips along the way: (metres from its middle: from, to; painted metres of every 8; colour; heat)."""
+    """Paint a hill, a meadow, and strips along the way: (metres from its middle: from, to; painted
+    metres of every 8; colour; heat)."""
     colour, heat = scene.rng.choice(GREENS), 0.2
     ridge = scene.horizon - len(scene.rows) * (0.06 + 0.024 * scene.noise(scene.columns / scene.columns.size / 2, 0))
     scene.blend(..., np.clip(scene.rows - ridge, 0, 1), 250, colour * 0.5, 0.15)
@@ -57,7 +61,8 @@ def paint_land(scene, strips):
         share = np.clip((abs(x) - low) / pixel + 0.5, 0, 1) * np.clip((high - abs(x)) / pixel + 0.5, 0, 1) * (np.mod(z, 8) < painted)
         colour, heat = mix(colour, share, above), mix(heat, share, warmth)
     noise = 1 + 0.1 * scene.noise(x / 40, z / 40) + 0.1 * scene.noise(x / 6, z / 6) * np.clip(1.2 - z / 30, 0.1, 1)
-    scene.blend(where, 1, np.minimum(z, 150), colour * noise, heat * np.sqrt(noise))  # hazed further, it would end in a white line
+    # Hazed further, it would end in a white line
+    scene.blend(where, 1, np.minimum(z, 150), colour * noise, heat * np.sqrt(noise))
 
 
 def person(scene, x, z):

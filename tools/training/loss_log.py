@@ -1,4 +1,5 @@
-"""What is written down of the losses of a training run: its log for people, its CSV for programs, TensorBoard, and the progress shown."""
+"""What is written down of the losses of a training run: its log for people, its CSV for programs,
+TensorBoard, and the progress shown."""
 import os
 import time
 
@@ -50,8 +51,8 @@ class LossLog:
     def flush(self, epoch, step, lr):
         """Write the pending losses; `step` of the epoch is the next one, both counted from 0.
 
-        Returns None, or the first step with a loss that is not finite, up to which they were written: its number within the epoch,
-        counted from 1, its losses as text, and the paths of its images.
+        Returns None, or the first step with a loss that is not finite, up to which they were written: its number within
+        the epoch, counted from 1, its losses as text, and the paths of its images.
         """
         if not self.pending:
             return None
@@ -102,7 +103,8 @@ class LossLog:
         return {'sizes': sizes, 'seconds': self.seconds, 'images': self.images, 'last': self.last}
 
     def restore(self, state):
-        """Back to a state: what was written since is cut off, since those steps are done again. UserError if something is missing."""
+        """Back to a state: what was written since is cut off, since those steps are done again.
+        UserError if something is missing."""
         self.seconds, self.images, self.last = state['seconds'], state['images'], state['last']
         for name, size in state['sizes'].items():
             path = self.csv_path.with_name(name)

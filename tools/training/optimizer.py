@@ -21,8 +21,8 @@ class Adam:
     """Adam with L2 weight decay (added to the gradient), as torch.optim.Adam computes it.
 
     Jittor's adds eps before the bias correction of the second moment, so that it acts up to 31.6 times larger in the
-    first steps. A parameter that the loss does not reach decays here, where PyTorch would leave it alone, since Jittor does not tell
-    which these are: networks mark them (network.layers.unread), so that they require no gradient.
+    first steps. A parameter that the loss does not reach decays here, where PyTorch would leave it alone, since Jittor
+    does not tell which these are: networks mark them (network.layers.unread), so that they require no gradient.
     """
 
     def __init__(self, parameters, lr, weight_decay=0.0, betas=(0.9, 0.999), eps=1e-8):
@@ -46,7 +46,8 @@ class Adam:
         self.steps = 0
 
     def step(self, loss):
-        """One step down the gradient of `loss`, a Var of one element; if several processes share a batch, of the mean of theirs."""
+        """One step down the gradient of `loss`, a Var of one element; if several processes share a
+        batch, of the mean of theirs."""
         self.steps += 1
         for i, gradient in enumerate(jt.grad(loss, self.parameters, retain_graph=False)):
             self._update(i, gradient)

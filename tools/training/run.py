@@ -56,18 +56,19 @@ class TrainingRun:
             run.finish()
 
     folder: of the run; if it holds one, model and optimizer take its newest state and the run goes on from there.
-    settings: the script's dataclass. weights_file: its name, with `{epoch}` in it. metadata: goes into the weights files.
+    settings: the script's dataclass. weights_file: its name, with `{epoch}` in it.
+    metadata: goes into the weights files.
 
-    A first Ctrl-C (or SIGTERM or SIGUSR1, as batch systems send them, or SIGHUP, of a closed terminal) ends the loop after the step in
-    progress, with the state saved; a second one ends at once. With several processes, SIGUSR1 does.
+    A first Ctrl-C (or SIGTERM or SIGUSR1, as batch systems send them, or SIGHUP, of a closed terminal) ends the loop
+    after the step in progress, with the state saved; a second one ends at once. With several processes, SIGUSR1 does.
 
     A resumed run gives bit for bit the losses and weights of an uninterrupted one, on one machine's CPU with the same
     number of threads. Nothing random happens after the initial weights but the order of the data (and what `augment`
     does), which follows from seed, epoch and place in it. So the state is the weights, the optimiser's moments and the
     place in the data; the losses so far are in the CSV file, which resuming cuts off where the state was saved.
 
-    Several processes (tools/runtime/processes.py) go through all this in step, so that any number of them can go on; the first alone
-    writes.
+    Several processes (tools/runtime/processes.py) go through all this in step, so that any number of them can
+    go on; the first alone writes.
     """
 
     def __init__(self, folder, model, optimizer, batches, settings, weights_file, metadata):
@@ -154,7 +155,8 @@ class TrainingRun:
                 bar.update()
 
     def after_step(self, losses, batch):
-        """Note the losses of a step, {name: Var of one element}; write them, save the state and stop when it is time to.
+        """Note the losses of a step, {name: Var of one element}; write them, save the
+        state and stop when it is time to.
 
         UserError if losses or weights are not finite.
         """

@@ -39,7 +39,8 @@ class RunState:
         arrays, place = load_state(self.folder)
         if 'batch' not in place:
             raise UserError(f'the state in {self.folder} is of an older version: start a new run')
-        if place['network'] != json.loads(json.dumps(self.metadata)):  # weights of the same shapes, which would compute something else
+        # Weights of the same shapes, which would compute something else
+        if place['network'] != json.loads(json.dumps(self.metadata)):
             raise UserError(f'{self.folder} cannot go on: its network was built with other options or encoders than this version builds')
         check_frames(self.batches.items, self.folder, [(item, file) for item, file, _ in place['broken']])
         self.model.load_state_dict({name[len('model/'):]: array for name, array in arrays.items()
@@ -52,14 +53,16 @@ class RunState:
         self.batches.broken.update((self.batches.items[item][file], reason) for item, file, reason in place['broken'])
 
     def _broken(self):
-        """The broken files as [number of the item, number of the file in it, reason]: wherever they lie by the time of resuming."""
+        """The broken files as [number of the item, number of the file in it, reason]: wherever they
+        lie by the time of resuming."""
         return [[number, item.index(path), self.batches.broken[path]] for number, item in enumerate(self.batches.items)
                 for path in item if path in self.batches.broken]
 
     def _step_of(self, step, batch):
         """The step of the epoch to go on with, after `step` ones of so many images; says it if batches are smaller now.
 
-        Batches do not change the epoch's order: it goes on where it was. If that is within a batch, the images at its start come again.
+        Batches do not change the epoch's order: it goes on where it was. If that is within a batch, the
+        images at its start come again.
         """
         if self.batches.batch_size > batch:
             raise UserError(f'{self.folder} cannot go on: batch was {batch}, and can only become smaller within a run')

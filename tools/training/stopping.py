@@ -6,13 +6,15 @@ import signal
 from tools.base.mpi import FIRST
 
 STDERR = 2
-# SIGUSR1: of batch systems, before the time is up; mpirun forwards it to each of several processes, and answers the others by killing them.
+# SIGUSR1: of batch systems, before the time is up; mpirun forwards it to each of several processes, and
+# answers the others by killing them.
 STOP_SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1
 STOPPING = b'\nstopping after this step (Ctrl-C again: at once, back to the last saved state)\n'
 
 
 class Stopping:
-    """Between `heed` and `release` a first Ctrl-C, or another signal of STOP_SIGNALS, only sets `asked`; a second one ends all at once."""
+    """Between `heed` and `release` a first Ctrl-C, or another signal of STOP_SIGNALS, only sets `asked`; a
+    second one ends all at once."""
 
     def __init__(self):
         self.asked = False

@@ -45,7 +45,8 @@ class Weights(NamedTuple):
 
 
 def save_weights(path, arrays: Dict[str, np.ndarray], metadata: Dict[str, Any]):
-    """Write weights and what belongs to them (anything that JSON can hold) as one safetensors file, with a checksum of its values.
+    """Write weights and what belongs to them (anything that JSON can hold) as one safetensors file,
+    with a checksum of its values.
 
     Raises UserError if the file cannot be written; whatever stood at `path` is intact then.
     """
@@ -55,7 +56,8 @@ def save_weights(path, arrays: Dict[str, np.ndarray], metadata: Dict[str, Any]):
 
 
 def load_weights(path, kind=None) -> Weights:
-    """Read a weights file: ours (safetensors), PyTorch's in zip or legacy format, or Jittor's. Its content decides, not its name.
+    """Read a weights file: ours (safetensors), PyTorch's in zip or legacy format, or Jittor's. Its
+    content decides, not its name.
 
     kind: which of KINDS is wanted from a file of others that holds several; None: any.
     Weights stored as float16 or bfloat16 come as float32, in which everything computes.
@@ -77,9 +79,11 @@ def load_weights(path, kind=None) -> Weights:
 
 
 def recognise(weights: Weights, path) -> Tuple[str, str]:
-    """Which network the weights are of: (kind, variant), one of KINDS and of network.variants.VARIANTS ('standard' for an auto-encoder).
+    """Which network the weights are of: (kind, variant), one of KINDS and of network.variants.VARIANTS
+    ('standard' for an auto-encoder).
 
-    Our files say it; of others, the names of the weights tell. Raises UserError, which names `path`, if it is none of them.
+    Our files say it; of others, the names of the weights tell. Raises UserError, which names
+    `path`, if it is none of them.
     """
     kind, variant = weights.metadata.get('kind'), weights.metadata.get('variant')
     if kind is None:
@@ -192,7 +196,8 @@ def _from_safetensors(data, path):
 
 
 def _array(tensor):
-    """A tensor of a safetensors file, a dict with its `dtype` such as F32, its `shape` and `data`, as an array; bfloat16 as float32."""
+    """A tensor of a safetensors file, a dict with its `dtype` such as F32, its `shape` and `data`, as an
+    array; bfloat16 as float32."""
     kind = tensor['dtype']
     dtype = {'BOOL': '?', 'BF16': '<u2'}.get(kind) or f'<{kind[0].lower()}{int(kind[1:]) // BITS_OF_A_BYTE}'
     array = np.frombuffer(tensor['data'], dtype).reshape(tensor['shape'])

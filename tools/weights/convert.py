@@ -4,10 +4,11 @@
     python -m tools.weights.convert fusetrans_epoch_16.model fusion_epoch_16.safetensors --deep_shares signed
     python -m tools.weights.convert fusion_epoch_16.safetensors fusetrans_epoch_16.model
 
-What PyTorch gets is a state dict, as the original's `model.load_state_dict(torch.load(FILE))` takes it. Its file has no
-place for our settings and epoch, nor for options of the network that the original does not have: those are named, and have to be
-given on the way back. The variant of the network is recognised by the names of the weights. A file that holds only
-what fusing reads, as those that come with the repository, is filled up with new values, which fusing does not read.
+What PyTorch gets is a state dict, as the original's `model.load_state_dict(torch.load(FILE))` takes it. Its file
+has no place for our settings and epoch, nor for options of the network that the original does not have: those
+are named, and have to be given on the way back. The variant of the network is recognised by the names of the
+weights. A file that holds only what fusing reads, as those that come with the repository, is filled up with new
+values, which fusing does not read.
 """
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,8 @@ def main(argv=None):
 
 
 def convert(source: Path, target: Path, deep_shares=None, overwrite=False):
-    """Read the weights in `source`, write them to `target` in the format of its extension, and print what was done, and what was lost.
+    """Read the weights in `source`, write them to `target` in the format of its extension, and print
+    what was done, and what was lost.
 
     deep_shares: one of network.variants.DEEP_SHARES, for a fusion network whose file is none of ours and cannot say it.
     Raises UserError if `source` is no weights file of CrossFuse, `target` has another extension, exists or cannot be

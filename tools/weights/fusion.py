@@ -38,14 +38,16 @@ class FusionModel(NamedTuple):
 
     @property
     def deep_shares(self):
-        """How the deep features are weighed, one of network.variants.DEEP_SHARES; None if the network does not let one choose."""
+        """How the deep features are weighed, one of network.variants.DEEP_SHARES; None if the
+        network does not let one choose."""
         return self.networks.fusion.options.get('deep_shares')
 
     @property
     def name(self):
         """For folders: VARIANT_epochK_RUN, and the deep shares if they are not those of the weights file."""
         shares = '' if self.as_stored else f'_{self.deep_shares}'
-        return re.sub(r'[^\w.-]+', '-', f'{self.variant}_epoch{self.epoch}_{self.run}') + shares  # they may come from a stranger
+        # They may come from a stranger
+        return re.sub(r'[^\w.-]+', '-', f'{self.variant}_epoch{self.epoch}_{self.run}') + shares
 
     def describe(self):
         text = f'fusion network: {self.variant}, epoch {self.epoch} of {self.run} ({self.files.fusion})'
@@ -106,7 +108,8 @@ def find_files(model, auto_ir, auto_vi, epoch, runs) -> Files:
 
 
 def fusion_file(model, epoch=None) -> Path:
-    """The weights file that `model`, a file or a run folder, means: of a folder that of an epoch, None for the last. UserError if none."""
+    """The weights file that `model`, a file or a run folder, means: of a folder that of an epoch, None for
+    the last. UserError if none."""
     model = Path(model)
     if model.is_dir():
         return _epoch_file(model, epoch)

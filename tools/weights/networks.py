@@ -11,26 +11,29 @@ from tools.weights.checkpoint import Weights, check_fits, recognise
 
 
 def build_auto_encoder(arrays=None, path='', **options):
-    """An auto-encoder with PyTorch's default initialisation, or with weights: `arrays` (name → array), read from `path`.
+    """An auto-encoder with PyTorch's default initialisation, or with weights: `arrays`
+    (name → array), read from `path`.
 
-    options: as Auto_Encoder_single takes them; `model.options` is what the weights have to be saved with. Raises UserError if the
-    weights do not fit, or large images could not be computed. Weights that fusing does not need (`network.layers.dispensable`) may
-    be missing.
+    options: as Auto_Encoder_single takes them; `model.options` is what the weights have to be saved with. Raises
+    UserError if the weights do not fit, or large images could not be computed. Weights that fusing does not need
+    (`network.layers.dispensable`) may be missing.
     """
     return _build(Auto_Encoder_single, arrays, path, options)
 
 
 def build_fusion(variant='standard', arrays=None, path='', **options):
-    """The fusion network of one of VARIANTS, with new weights or `arrays`, as build_auto_encoder. options: as Trans_FuseNet's."""
+    """The fusion network of one of VARIANTS, with new weights or `arrays`, as build_auto_encoder.
+    options: as Trans_FuseNet's."""
     return _build(locate(VARIANTS[variant].network), arrays, path, options)
 
 
 def restore(weights: Weights, path, kind, variant=None, training=False, **options):
-    """The network that weights of a file were saved from, built with the options that they were saved with; it has a `variant`.
+    """The network that weights of a file were saved from, built with the options that they were
+    saved with; it has a `variant`.
 
-    kind: which one is expected, 'auto_encoder' or 'fusion'. variant, options: in place of the saved ones. training: whether it is to be
-    trained on, so that nothing may be missing or guessed. UserError if it is of the other kind, or no such network can be built or takes
-    these weights.
+    kind: which one is expected, 'auto_encoder' or 'fusion'. variant, options: in place of the saved ones. training:
+    whether it is to be trained on, so that nothing may be missing or guessed. UserError if it is of the other kind, or
+    no such network can be built or takes these weights.
     """
     found, saved_variant = recognise(weights, path)
     variant = variant or saved_variant
@@ -57,12 +60,14 @@ def restore(weights: Weights, path, kind, variant=None, training=False, **option
 
 
 def saved_options(weights: Weights, kind, variant):
-    """{name: value} of the options that weights were saved with; those that their file does not say are the original's."""
+    """{name: value} of the options that weights were saved with; those that their file does
+    not say are the original's."""
     return {**_network(kind, variant).defaults(), **_saved_options(weights)}
 
 
 def unusual_options(weights: Weights, kind, variant):
-    """{name: value} of the options saved with weights that are not the original's, which files of other formats cannot hold."""
+    """{name: value} of the options saved with weights that are not the original's, which files
+    of other formats cannot hold."""
     defaults = _network(kind, variant).defaults()
     return {name: value for name, value in saved_options(weights, kind, variant).items() if value != defaults.get(name)}
 
@@ -83,7 +88,8 @@ def _network(kind, variant):
 
 def _build(network, arrays, path, options, training=False):
     model = network(**options)
-    reach(getattr(model, network.in_strips))  # so that a layer which does not say it is refused now, not at the first large image
+    # So that a layer which does not say it is refused now, not at the first large image
+    reach(getattr(model, network.in_strips))
     if arrays is not None:
         missing_allowed = dispensable(model, training)
         missing = sorted(dispensable(model) - missing_allowed - arrays.keys())

@@ -39,10 +39,11 @@ def main(argv=None):
 
 
 def ship(run, out: Path, deep_shares=None, level=()):
-    """Write the weights of a run folder to the folder `out`, where `deep_shares` (None: the training's) are noted for fusing.
+    """Write the weights of a run folder to the folder `out`, where `deep_shares`
+    (None: the training's) are noted for fusing.
 
-    level: folders with training pairs; if any, what CAM adds to every image alike is measured on some of them and taken off.
-    Raises UserError if weights or pairs cannot be read, or weights not be written.
+    level: folders with training pairs; if any, what CAM adds to every image alike is measured on some of them and taken
+    off. Raises UserError if weights or pairs cannot be read, or weights not be written.
     """
     from tools.weights.fusion import find_files, load_fusion_model  # here, since they load Jittor
     from tools.weights.levelling import patch_pattern
@@ -71,7 +72,8 @@ def training_pairs(folders):
 def _write_small(path, out, kind, options=None, pattern=None, **metadata):
     """Write the weights in `path` to the folder `out`, under their name, without what their network can do without.
 
-    options: of the network, in place of those in the file. pattern: what is taken from weights, as by tools.weights.levelling.
+    options: of the network, in place of those in the file. pattern: what is taken from weights,
+    as by tools.weights.levelling.
     metadata: in addition to what the file holds.
     """
     from network.layers import dispensable
