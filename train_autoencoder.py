@@ -66,8 +66,8 @@ def read_images(settings):
     from tools.data.loader import Batches
     from tools.data.names import patterns_of
     from tools.data.value_range import parse_range
-    listing = list_images_of(settings.path, settings.type_flag, settings.train_num, settings.train_num_from, settings.ir, settings.vi,
-                             patterns_of(settings.ir_name, settings.vi_name))
+    listing = list_images_of(settings.path, settings.type_flag, settings.train_num, settings.train_num_from,
+                             settings.ir, settings.vi, patterns_of(settings.ir_name, settings.vi_name))
     print(listing.report)
     ir_range = parse_range(settings.ir_range) if settings.type_flag == 'ir' else None
     files = [path for path, in listing.items]

@@ -114,7 +114,8 @@ def curves_of(of_stage, loss):
 
 def training_text(rows, runs, note):
     """The rows as Markdown, with the figures."""
-    cells = [[stage, loss, steps, f'{end:.6g}', percent(jittor, True), *('' if one is None else percent(one) for one in ratios)]
+    cells = [[stage, loss, steps, f'{end:.6g}', percent(jittor, True),
+              *('' if one is None else percent(one) for one in ratios)]
              for stage, loss, steps, end, jittor, *ratios in map(dict.values, rows)]
     table = markdown_table(
         ['stage', 'loss', 'steps', 'PyTorch, last tenth', 'Jittor there', 'floor there', 'Jittor, median step', 'floor',
@@ -142,7 +143,8 @@ def differences_figure(runs):
             rounding = spread([pytorch, *floors])
             axes.plot(steps, 100 * bound(rounding), color='0.5', linestyle='--', linewidth=1, label='bound')
             axes.plot(steps, 100 * rounding, linewidth=0.9, label='PyTorch from itself')
-            axes.plot(steps, 100 * difference(jittors[0], pytorch), color='C1', linewidth=0.9, label='Jittor from PyTorch')
+            axes.plot(steps, 100 * difference(jittors[0], pytorch), color='C1', linewidth=0.9,
+                      label='Jittor from PyTorch')
             axes.set(title=STAGES[key].title, xlabel='step', yscale='log')
             label_log_axis(axes)
         panels[0].set_ylabel('total loss: difference (%)')

@@ -51,7 +51,8 @@ def compare_sides(scores, reference, margins):
             margin = margins.get(metric, np.nan)
             welch = stats.ttest_ind(other, pytorch, equal_var=False)
             of_side.append(Measure(test, shares, metric, side, pytorch.mean(), pytorch.std(), other.mean(), other.std(),
-                                   other.mean() - pytorch.mean(), margin, tost(other, pytorch, margin), welch.pvalue, np.nan))
+                                   other.mean() - pytorch.mean(), margin, tost(other, pytorch, margin), welch.pvalue,
+                                   np.nan))
         if side != reference:
             rows += [row._replace(p_holm=p) for row, p in zip(of_side, holm([row.p_different for row in of_side]))]
     return rows

@@ -71,14 +71,17 @@ def forward_text(rows, note):
     for row in rows:
         kind = row.quantity.split()[0]
         groups.setdefault((row.stage, kind if kind in SUMMED_UP else row.quantity), []).append(row)
-    shown = [summed_up(SUMMED_UP[kind], group) if kind in SUMMED_UP else group[0] for (_, kind), group in groups.items()]
-    cells = [[stage, quantity, f'{most:.6g}', *(text for size in sizes for text in (f'{size:.2g}', f'{size / most:.1e}'))]
+    shown = [summed_up(SUMMED_UP[kind], group) if kind in SUMMED_UP else group[0]
+             for (_, kind), group in groups.items()]
+    cells = [[stage, quantity, f'{most:.6g}',
+              *(text for size in sizes for text in (f'{size:.2g}', f'{size / most:.1e}'))]
              for stage, quantity, most, *sizes in shown]
     head = ['stage', 'quantity', 'largest value', 'Jittor differs by at most', '… of the largest', 'floor',
             '… of the largest']
     return ('## Forward: features, losses, gradients and fused images with the initial weights\n\n'
-            f'{markdown_table(head, cells, texts=2)}\nThe line of the gradients is the weight where Jittor differs most, '
-            'relative to the largest value in its gradient; weights whose gradient is zero but for rounding are left out of '
+            f'{markdown_table(head, cells, texts=2)}\nThe line of the gradients is the weight where Jittor differs '
+            'most, relative to the largest value in its gradient; weights whose gradient is zero but for rounding are '
+            'left out of '
             f'it. Every array: `forward.csv`. {note}\n')
 
 

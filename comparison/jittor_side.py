@@ -113,7 +113,8 @@ class JittorSide(Trainer):
     def load_state(self, path):
         """Go on from what `save_state` wrote, in a stage that has been started -> the steps done."""
         arrays, metadata = load_weights(path)
-        self.model.load_state_dict({name[len(WEIGHTS):]: array for name, array in arrays.items() if name.startswith(WEIGHTS)})
+        self.model.load_state_dict({name[len(WEIGHTS):]: array for name, array in arrays.items()
+                                    if name.startswith(WEIGHTS)})
         self.optimizer.load_state(arrays)
         jt.sync_all()  # as after a step
         return metadata['step']
@@ -144,7 +145,8 @@ class JittorSide(Trainer):
 
     def score(self, pairs, out):
         """Score by all metrics what `fuse_files` has written to `out`, as evaluate_fusion_results.py does."""
-        score_methods({'fused': Path(out)}, Pairing('', _pairs(pairs), []), DEFAULT_PROTOCOL, metrics_of(DEFAULT_PROTOCOL))
+        score_methods({'fused': Path(out)}, Pairing('', _pairs(pairs), []), DEFAULT_PROTOCOL,
+                      metrics_of(DEFAULT_PROTOCOL))
 
     def load(self, pairs, batch, size):
         """Read pairs of image files in batches, as train_conv_trans.py does. size: (height, width)."""

@@ -42,7 +42,8 @@ def compare_results(setup, names, pairing, pairs, metrics, out, note):
     folders = {NAMES[side]: setup.work / 'fused' / side for side in names}
     left_out = _fuse(setup, names, pairs)
     metrics = select_metrics(DEFAULT_PROTOCOL, metrics)
-    means = means_of(score_methods(folders, pairing, DEFAULT_PROTOCOL, metrics).table, [NAMES[side] for side in JITTORS])
+    means = means_of(score_methods(folders, pairing, DEFAULT_PROTOCOL, metrics).table,
+                     [NAMES[side] for side in JITTORS])
     beside = folders.pop(NAMES[PYTORCH])
     fidelities = {name: compare_folders(folder, beside)[0] for name, folder in folders.items()}
     note = ' '.join([*(f'Left out: {text}.' for text in left_out), note])

@@ -99,8 +99,10 @@ def scaling_text(points, note):
         largest = [f'{part.max():.0f} MiB' for part in np.array_split(values, 4)]
         quarters.append([f'{len(values)} {what}', *largest])
     memory = markdown_table(['memory of Jittor', 'first quarter', 'second', 'third', 'last'], quarters)
-    return (f'## Scaling\n\n![Time per megapixel and per pair, memory over steps and images](scaling.png)\n\n{seconds}\n'
-            f'{memory}\nMemory: the largest in each quarter of the steps or images. Images of different sizes: {SMALLEST} to '
+    return (f'## Scaling\n\n![Time per megapixel and per pair, memory over steps and '
+            f'images](scaling.png)\n\n{seconds}\n'
+            f'{memory}\nMemory: the largest in each quarter of the steps or images. Images of different sizes: '
+            f'{SMALLEST} to '
             f'{LARGEST} pixels along either side. {note}\n')
 
 

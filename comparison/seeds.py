@@ -99,7 +99,8 @@ def compare_seeds(setup, plan, margins, items, pairings, metrics, out, note):
             for run in waiting:
                 train(setup, plan, run, given, batches.path)
     scores, left_out = score(fuse(setup, plan, runs, pairings), pairings, metrics)
-    losses = pd.concat([pd.read_csv(run.losses).assign(side=run.side, seed=run.seed) for run in runs], ignore_index=True)
+    losses = pd.concat([pd.read_csv(run.losses).assign(side=run.side, seed=run.seed) for run in runs],
+                       ignore_index=True)
     note = ' '.join([*(f'Left out: {text}.' for text in left_out), note])
     write_results(pd.concat([final_losses(losses), scores]), losses, margins, out, note)
 
@@ -182,8 +183,10 @@ def score(fused, pairings, metrics):
         columns = pd.MultiIndex.from_product([scores.table.columns, list(runs)])
         common = scores.table.unstack('method').reindex(columns=columns).dropna()  # a row per image
         if common.empty:
-            raise UserError(f'there is no image of {test} that was fused with the weights of all runs and scored: {left_out}')
-        tables += [_scores(test, shares, run.side, run.seed, common.mean().xs(name, level=1)) for name, run in runs.items()]
+            raise UserError(f'there is no image of {test} that was fused with the weights of all runs and scored: '
+                            f'{left_out}')
+        tables += [_scores(test, shares, run.side, run.seed, common.mean().xs(name, level=1))
+                   for name, run in runs.items()]
     return pd.concat(tables), left_out
 
 
@@ -226,10 +229,11 @@ def seeds_text(measures, losses, note):
         '## Seeds: whole trainings of stage 2, several a side\n\n![Losses, mean ± SD over seeds](seeds.png)\n\n'
         f'{summary}\n{seconds}\n{table}\n'
         'Mean ± sample standard deviation over the runs of a side. *p same*: two one-sided Welch t-tests, the larger '
-        f'p-value; below {LEVEL:g}, the means are less than the margin apart. *p different*: Welch\'s t-test, beside it '
-        f'corrected for all measures of the side (Holm). *{OPEN}*: neither is shown with so many runs. A wrong port that '
-        'is nowhere different was not told apart: the test is too weak for it. Margins: half the gap between CrossFuse and '
-        'LRRNet (`margins.csv`), fixed before the runs. All networks fuse by one program, so that differences are those of '
+        f'p-value; below {LEVEL:g}, the means are less than the margin apart. *p different*: Welch\'s t-test, beside '
+        f'it corrected for all measures of the side (Holm). *{OPEN}*: neither is shown with so many runs. A wrong port '
+        'that is nowhere different was not told apart: the test is too weak for it. Margins: half the gap between '
+        'CrossFuse and LRRNet (`margins.csv`), fixed before the runs. All networks fuse by one program, so that '
+        'differences are those of '
         'training. Losses: mean of the last tenth. All measures: `seeds.csv`; each run\'s: `seeds_scores.csv`; every '
         f'{KEPT_EVERY}th step: `seeds_losses.csv`. {note}\n')
 
@@ -248,7 +252,8 @@ def draw(losses):
                 band = bands.loc[side]
                 steps, middle, spread = band['step', 'mean'], band[loss, 'mean'], band[loss, 'std']
                 line, = axes.plot(steps, middle, label=NAMES[side])
-                axes.fill_between(steps, middle - spread, middle + spread, color=line.get_color(), alpha=0.25, linewidth=0)
+                axes.fill_between(steps, middle - spread, middle + spread, color=line.get_color(), alpha=0.25,
+                                  linewidth=0)
             axes.set(title=_title(loss), xlabel='step', yscale='log')
             label_log_axis(axes)
         figure.legend(*panels[0].get_legend_handles_labels(), loc='outside lower center', ncols=4, frameon=False)

@@ -86,8 +86,8 @@ class Side:
         with open(self.log, 'w') as log:
             self.process = subprocess.Popen(
                 [sys.executable, '-m', MODULES[side], json.dumps({'replies': sending, **arguments})], cwd=REPOSITORY,
-                env={**os.environ, **FLOAT32, 'OMP_NUM_THREADS': str(arguments['threads'])}, text=True, stdin=subprocess.PIPE,
-                stdout=log, stderr=subprocess.STDOUT, pass_fds=[sending],
+                env={**os.environ, **FLOAT32, 'OMP_NUM_THREADS': str(arguments['threads'])}, text=True,
+                stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, pass_fds=[sending],
                 start_new_session=True)  # Ctrl-C reaches the script alone, which ends its sides
         os.close(sending)
         self.replies = os.fdopen(receiving)

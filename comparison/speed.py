@@ -137,11 +137,12 @@ def timing_of(task, seconds, memory, operations, peak):
 
 def speed_text(timings, repeats, note):
     """The timings as Markdown."""
-    table = markdown_table(['task', 'PyTorch', 'Jittor', 'Jittor ÷ PyTorch', 'smallest … largest', 'PyTorch, peak memory',
-                            'Jittor', 'GFLOP', 'Jittor reaches'], map(cells, timings))
-    return (f'## Speed and memory\n\n{table}\nMedians of {repeats} rounds after {WARM_UP_ROUNDS} to warm up; in a round, '
-            f'either side works while the other waits; of the folder and its metrics {LONG_ROUNDS - 1} after one. Peak '
-            'memory: of the process, or on a GPU what the framework reserved there. GFLOP: of convolutions, linear layers '
+    table = markdown_table(['task', 'PyTorch', 'Jittor', 'Jittor ÷ PyTorch', 'smallest … largest',
+                            'PyTorch, peak memory', 'Jittor', 'GFLOP', 'Jittor reaches'], map(cells, timings))
+    return (f'## Speed and memory\n\n{table}\nMedians of {repeats} rounds after {WARM_UP_ROUNDS} to warm up; in a '
+            f'round, either side works while the other waits; of the folder and its metrics {LONG_ROUNDS - 1} after '
+            'one. Peak memory: of the process, or on a GPU what the framework reserved there. GFLOP: of convolutions, '
+            'linear layers '
             f'and attention. Peak: the speed of a large 3×3 convolution in the same process. {note}\n')
 
 

@@ -61,7 +61,8 @@ def time_starts(setup, out, note, most=None):
             of_jittor = compiled()
         rows.append({'task': task, 'cold': cold, 'warm': warm, 'operators': operators, 'warm_operators': warm_operators,
                      'other_size_operators': run(task, other)[1] if other else None})
-    head = ['from start to end', 'cold cache', 'operators compiled', 'warm cache', 'operators', 'for another image size']
+    head = ['from start to end', 'cold cache', 'operators compiled', 'warm cache', 'operators',
+            'for another image size']
     table = markdown_table(head, [
         [task, f'{cold:.1f} s', operators, f'{warm:.1f} s', warm_operators, '' if other is None else other]
         for task, cold, warm, operators, warm_operators, other in map(dict.values, rows)])

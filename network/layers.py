@@ -149,7 +149,9 @@ class ConvLayer(nn.Module):
 
     def __init__(self, in_channels, out_channels, kernel_size=3, batch_norm=False, scale=1.0):
         layers = [Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, padding_mode='reflect')]
-        self.conv2d = nn.Sequential(*layers, BatchNorm2d(out_channels, scale=scale)) if batch_norm else nn.Sequential(*layers)
+        if batch_norm:
+            layers.append(BatchNorm2d(out_channels, scale=scale))
+        self.conv2d = nn.Sequential(*layers)
 
     def execute(self, x):
         return self.conv2d(x)
@@ -229,6 +231,6 @@ def reach(model):
             rows += layer.reach * scale
             scale *= getattr(layer, 'shrinks', 1)
         elif len(layer.modules()) == 1:  # not made of layers, which follow
-            raise UserError(f'{type(layer).__name__} ({name}) does not say how many rows it reaches beyond its own: give it '
-                            '`reach`, as the layers of network/layers.py have it')
+            raise UserError(f'{type(layer).__name__} ({name}) does not say how many rows it reaches beyond its own: '
+                            'give it `reach`, as the layers of network/layers.py have it')
     return rows, scale

@@ -84,7 +84,8 @@ class Gradient_loss(nn.Module):
     def edges(self, x):
         """relu of [0 1 0; 1 −4 1; 0 1 0], zeros outside."""
         n, c, h, w = x.shape
-        shifted = [x.reindex([n, c, h, w], ['i0', 'i1', f'i2+{dy}', f'i3+{dx}']) for dy, dx in ((-1, 0), (0, -1), (0, 1), (1, 0))]
+        shifted = [x.reindex([n, c, h, w], ['i0', 'i1', f'i2+{dy}', f'i3+{dx}'])
+                   for dy, dx in ((-1, 0), (0, -1), (0, 1), (1, 0))]
         return nn.relu(sum(shifted) - 4 * x)
 
     def execute(self, fused, ir, vi):
@@ -133,7 +134,8 @@ def autoencoder_losses(out, x, recon_loss_weight=1.0, ssim_loss_weight=10000.0, 
 ORDER_LOSS, GRADIENT_LOSS = Order_loss(), Gradient_loss()
 
 
-def fusion_losses(out, ir, vi, pixel_loss_weight=1.0, gradient_loss_weight=10.0, pixel_loss=ORDER_LOSS, gradient_loss=GRADIENT_LOSS):
+def fusion_losses(out, ir, vi, pixel_loss_weight=1.0, gradient_loss_weight=10.0, pixel_loss=ORDER_LOSS,
+                  gradient_loss=GRADIENT_LOSS):
     """The weighted losses of stage 2, {name: Var of one element}, and their sum 'total_loss'; out, ir
     and vi are (N, 1, H, W) in 0…255.
 

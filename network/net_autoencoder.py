@@ -77,8 +77,8 @@ class Auto_Encoder_single(Network):
     """
     of_training, in_strips = ('train_flag', 'loss_weights', 'ssim_val_range'), 'fea_encoder1'
 
-    def __init__(self, in_channels=1, out_channels=1, en_out_channels1=32, en_out_channels=64, num_layers=3, dense_out=128,
-                 part_out=128, train_flag=True, loss_weights=(1.0, 10000.0), ssim_val_range=255.0):
+    def __init__(self, in_channels=1, out_channels=1, en_out_channels1=32, en_out_channels=64, num_layers=3,
+                 dense_out=128, part_out=128, train_flag=True, loss_weights=(1.0, 10000.0), ssim_val_range=255.0):
         self.loss_weights, self.ssim_val_range = loss_weights, ssim_val_range
         self.fea_encoder1 = Encoder(in_channels, en_out_channels1, en_out_channels, num_layers, dense_out)
         self.recon_decoder1 = Decoder_rec(part_out, out_channels, train_flag)

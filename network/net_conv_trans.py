@@ -134,13 +134,13 @@ class Trans_FuseNet(Network):
     """
     of_training, in_strips = ('train_flag', 'gradient_loss_weight', 'deep_start'), 'decoder_fusion'
 
-    def __init__(self, en_out_channels1=32, out_channels=1, part_out=128, train_flag=True, img_size=32, patch_size=2, depth_self=1,
-                 depth_cross=1, n_heads=16, qkv_bias=True, mlp_ratio=4, p=0., attn_p=0., gradient_loss_weight=10.0, deep_start=1.0,
-                 deep_shares='signed', **attention):
+    def __init__(self, en_out_channels1=32, out_channels=1, part_out=128, train_flag=True, img_size=32, patch_size=2,
+                 depth_self=1, depth_cross=1, n_heads=16, qkv_bias=True, mlp_ratio=4, p=0., attn_p=0.,
+                 gradient_loss_weight=10.0, deep_start=1.0, deep_shares='signed', **attention):
         self.img_size, self.gradient_loss_weight = img_size, gradient_loss_weight
-        self.cross_atten_block = cross_encoder(img_size, patch_size, part_out * patch_size ** 2, depth_self, depth_cross, n_heads,
-                                               mlp_ratio, qkv_bias, p, attn_p, self.fusion_module(part_out, img_size, patch_size),
-                                               **attention)
+        self.cross_atten_block = cross_encoder(img_size, patch_size, part_out * patch_size ** 2, depth_self,
+                                               depth_cross, n_heads, mlp_ratio, qkv_bias, p, attn_p,
+                                               self.fusion_module(part_out, img_size, patch_size), **attention)
         laplacian = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
         self.conv_gra = unread(nn.Conv2d(en_out_channels1, en_out_channels1, 3, padding=1, bias=False))
         self.conv_gra.weight.assign(np.tile(laplacian, (en_out_channels1, en_out_channels1, 1, 1)))
@@ -184,8 +184,8 @@ class Trans_FuseNet(Network):
         gra_loss, order_loss: network.loss.Gradient_loss and Order_loss. (The original's way to train;
         ours is train_conv_trans.py's.)"""
         out = self(ir_de, ir_sh, vi_de, vi_sh, shift_flag)['out']
-        return {'out': out, **fusion_losses(out, x_ir, x_vi, gradient_loss_weight=self.gradient_loss_weight, pixel_loss=order_loss,
-                                            gradient_loss=gra_loss)}
+        return {'out': out, **fusion_losses(out, x_ir, x_vi, gradient_loss_weight=self.gradient_loss_weight,
+                                            pixel_loss=order_loss, gradient_loss=gra_loss)}
 
 
 class Trans_FuseNet_CNN(Trans_FuseNet):

@@ -122,7 +122,8 @@ class _OneDNNConvolution(jt.Function):
         of_maps = self._compute(self._filled_up([x.shape for x in self.maps], (1, 1, 1, 1)), [gradient, self.weight],
                                 'convolution_backward_maps.cc')
         of_weight, of_bias = self._compute([self.weight.shape, self.weight.shape[:1]],
-                                           [gradient, *self._filled_up(self.maps, self.weight)], 'convolution_backward_weight.cc')
+                                           [gradient, *self._filled_up(self.maps, self.weight)],
+                                           'convolution_backward_weight.cc')
         return of_weight, of_bias, *of_maps[:len(self.maps)]
 
     def _compute(self, shapes, inputs, source):
@@ -150,8 +151,8 @@ class _BatchedMatmul(jt.Function):
 
     def grad(self, gradient):
         a, b = self.factors
-        return (self._product(gradient, b, b_swapped=not self.b_swapped),
-                self._product(gradient, a, a_swapped=True) if self.b_swapped else self._product(a, gradient, a_swapped=True))
+        of_b = (gradient, a) if self.b_swapped else (a, gradient)
+        return self._product(gradient, b, b_swapped=not self.b_swapped), self._product(*of_b, a_swapped=True)
 
     def _product(self, a, b, a_swapped=False, b_swapped=False):
         """Of a and b, each with its last two axes swapped if asked for."""
@@ -182,7 +183,8 @@ class _MaxPool2(jt.Function):
     def execute(self, x):
         self.x = x
         n, c, h, w = x.shape
-        return jt.code((n, c, h // 2, w // 2), 'float32', [x], cpu_header=_source('max_pool.h'), cpu_src=_source('max_pool.cc'))
+        return jt.code((n, c, h // 2, w // 2), 'float32', [x], cpu_header=_source('max_pool.h'),
+                       cpu_src=_source('max_pool.cc'))
 
     def grad(self, gradient):
         return jt.code(self.x.shape, 'float32', [self.x, gradient], cpu_header=_source('max_pool.h'),
@@ -192,7 +194,8 @@ class _MaxPool2(jt.Function):
 def _onednn(shapes, inputs, source, header='#include <dnnl.hpp>', data=None):
     """float32 Vars of those shapes, computed from the inputs by the C++ in a file of
     network/onednn, which calls oneDNN."""
-    outs = jt.code(shapes, ['float32'] * len(shapes), inputs, cpu_header=header, cpu_src=_source(source), data=data or {})
+    outs = jt.code(shapes, ['float32'] * len(shapes), inputs, cpu_header=header, cpu_src=_source(source),
+                   data=data or {})
     folder = onednn_folder()
     for out in outs:
         out.compile_options = {f'FLAGS: -I"{folder}/include" -L"{folder}/lib" -lmkldnn ': 1}

@@ -19,7 +19,8 @@ def reflection_indices(length, before, after):
 def take(x, rows, columns):
     """The given rows and columns (index arrays) of (N, C, H, W): (N, C, len(rows), len(columns))."""
     n, c = x.shape[:2]
-    return x.reindex([n, c, len(rows), len(columns)], ['i0', 'i1', '@e0(i2)', '@e1(i3)'], extras=[jt.array(rows), jt.array(columns)])
+    return x.reindex([n, c, len(rows), len(columns)], ['i0', 'i1', '@e0(i2)', '@e1(i3)'],
+                     extras=[jt.array(rows), jt.array(columns)])
 
 
 def reflection_pad(x, left=0, right=0, top=0, bottom=0):

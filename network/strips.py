@@ -85,8 +85,8 @@ class _InChunks:
 
     def __call__(self, ir, vi, shift_flag):
         ir, vi = ir.numpy(), vi.numpy()
-        chunks = [jt.fetch_sync(list(self.cam(jt.array(ir[first:first + WINDOWS]), jt.array(vi[first:first + WINDOWS]), shift_flag)))
-                  for first in range(0, len(ir), WINDOWS)]
+        parts = [slice(first, first + WINDOWS) for first in range(0, len(ir), WINDOWS)]
+        chunks = [jt.fetch_sync(list(self.cam(jt.array(ir[part]), jt.array(vi[part]), shift_flag))) for part in parts]
         return [jt.array(np.concatenate(maps)) for maps in zip(*chunks)]
 
 
@@ -108,8 +108,8 @@ class _InStrips:
             first, last = max(top - scale * halo, 0), min(bottom + scale * halo, height)
             rows = up_rows[first:last]
             deep_first, deep_last = rows.min() // scale, rows.max() // scale + 1
-            strip = self.decoder(jt.array(deep[:, :, deep_first:deep_last]), ir_sh.rows(first, last), vi_sh.rows(first, last),
-                                 rows - scale * deep_first)
+            strip = self.decoder(jt.array(deep[:, :, deep_first:deep_last]), ir_sh.rows(first, last),
+                                 vi_sh.rows(first, last), rows - scale * deep_first)
             strips.append(strip.numpy()[:, :, top - first:bottom - first])
         return jt.array(np.concatenate(strips, axis=2))
 
@@ -122,7 +122,8 @@ def _deep_features(encoder, image, fits):
     beginning, blocks = copy.copy(encoder), list(encoder.fea_encoder1.dense_blocks)
     beginning.fea_encoder1 = copy.copy(encoder.fea_encoder1)
     beginning.fea_encoder1.dense_blocks = nn.Sequential(*blocks[:2])
-    deep = _shrunk(lambda strip: beginning(strip)[1], reach(beginning.fea_encoder1), image[np.newaxis, np.newaxis], fits)
+    image = image[np.newaxis, np.newaxis]
+    deep = _shrunk(lambda strip: beginning(strip)[1], reach(beginning.fea_encoder1), image, fits)
     for first in range(2, len(blocks), 2):
         block = nn.Sequential(*blocks[first:first + 2])
         deep = _shrunk(block, reach(block), deep, fits // PIXELS_PER_DEEP)

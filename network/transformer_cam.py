@@ -69,7 +69,8 @@ class Attention(nn.Module):
 
     def weights(self, q, k):
         """How much each token of q takes from each of k, (N, T, D) both → (N, heads, T, T), whose rows sum to 1."""
-        return softmax(batched_matmul(self.heads(q), self.heads(k), -self.scale if self.cross else self.scale, b_swapped=True))
+        return softmax(batched_matmul(self.heads(q), self.heads(k), -self.scale if self.cross else self.scale,
+                                      b_swapped=True))
 
 
 class Block(nn.Module):
@@ -200,4 +201,5 @@ class cross_encoder(nn.Module):
         else:
             ir2, vi2 = self.self_atten_block2(ir1, vi1)
         fused, cross1, cross2 = self.cross_atten_block(ir2, vi2)
-        return tuple(to_map(tokens, self.img_size, self.patch_size) for tokens in (fused, ir1, vi1, ir2, vi2, cross1, cross2))
+        return tuple(to_map(tokens, self.img_size, self.patch_size)
+                     for tokens in (fused, ir1, vi1, ir2, vi2, cross1, cross2))

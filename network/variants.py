@@ -19,7 +19,8 @@ class Variant(NamedTuple):
 
 
 VARIANTS = {
-    'standard': Variant('network.net_conv_trans.Trans_FuseNet', weight='cross_atten_block.cross_atten_block.cross_atten1.'),
+    'standard': Variant('network.net_conv_trans.Trans_FuseNet',
+                        weight='cross_atten_block.cross_atten_block.cross_atten1.'),
     'cnn': Variant('network.net_conv_trans.Trans_FuseNet_CNN', weight='cross_atten_block.cross_atten_block.conv1.'),
     'no_gradient_loss': Variant('network.net_conv_trans.Trans_FuseNet', loss_weights={'gradient_loss_weight': 0.0}),
 }

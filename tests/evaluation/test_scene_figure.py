@@ -171,7 +171,7 @@ def test_scenes_that_all_methods_have_are_drawn(data, capsys):
     (['--fused', 'a', 'b', '--scenes', 'IR3', 'IR1'], 'b has no fused image of IR3.png$'),
     (['--fused', 'a', '--box', '1,2,3'], 'a box is x,y,w,h in whole pixels, such as 120,40,64,48, not .1,2,3.'),
     (['--fused', 'a', '--box', '1,2,3,4+x'], "not 'x'"),
-    (['--fused', 'a', '--box', '40,2,30,10'], 'the box 40,2,30,10 is not inside IR1, which is 56×48'),
+    (['--fused', 'a', '--box', '40,2,30,10'], 'the box 40,2,30,10 is not inside IR1 .56×48'),
     (['--fused', 'a', '--box', '0,0,9,9', '1,1,9,9'], '2 boxes for 4 scenes'),
     (['--fused', 'a', '--scenes', 'IR5'], 'a/results_transfuse_IR5.png is 56×47, but images/.*IR5.png is 56×48'),
     (['--fused', 'a', 'b', '--names', 'x'], '1 names for 2 fused folders'),

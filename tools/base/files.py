@@ -70,8 +70,8 @@ def lock(file, wait=True):
 def warn_of_no_locks():
     """The warning of `lock`, once."""
     if FIRST:
-        warnings.warn('the file system has no locks: see to it that no other process uses the same run, kept features or cache of Jittor '
-                      'while this one starts or trains', stacklevel=3)
+        warnings.warn('the file system has no locks: see to it that no other process uses the same run, kept features '
+                      'or cache of Jittor while this one starts or trains', stacklevel=3)
 
 
 def printable(name):

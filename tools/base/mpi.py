@@ -41,7 +41,8 @@ def together(shared):
             raise UserError('this script is for one process: start it without mpirun')
         compiler = os.environ.get('mpicc_path', 'mpicc')
         if not shutil.which(compiler):
-            raise UserError(f'Jittor compiles what connects processes with OpenMPI\'s compiler, and "{compiler}" was not found: install it '
+            raise UserError(f'Jittor compiles what connects processes with OpenMPI\'s compiler, and "{compiler}" was '
+                            f'not found: install it '
                             '(Debian, Ubuntu: apt install libopenmpi-dev), or set the environment variable mpicc_path')
         yield
     except (Exception, KeyboardInterrupt) as error:

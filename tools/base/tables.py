@@ -36,7 +36,8 @@ def terminal_table(table):
     if len(table) == 1:
         return _aligned(table.T.rename_axis(table.index.name), width)
     names = [wrapped(str(name), width // NAMES_SHARE) for name in table.index]
-    blocks = _aligned(table.set_axis([first for first, *_ in names], axis=0).rename_axis(table.index.name), width).split('\n\n')
+    blocks = _aligned(table.set_axis([first for first, *_ in names], axis=0).rename_axis(table.index.name),
+                      width).split('\n\n')
     return '\n\n'.join('\n'.join(_with_rest(block.splitlines(), names)) for block in blocks)
 
 
@@ -74,4 +75,5 @@ def write_csv(path, table):
     """Write a DataFrame, without its index, as a CSV file that Excel opens as UTF-8;
     floats with 8 digits, NaN empty."""
     with whole_file(path) as temporary:
-        table.to_csv(temporary, index=False, float_format='%.8g', encoding='utf-8-sig', errors=ESCAPED, lineterminator='\r\n')
+        table.to_csv(temporary, index=False, float_format='%.8g', encoding='utf-8-sig', errors=ESCAPED,
+                     lineterminator='\r\n')

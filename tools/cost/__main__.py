@@ -39,7 +39,8 @@ def main():
     from tools.weights.networks import build_auto_encoder, build_fusion
 
     device = use_device(settings.cuda)
-    networks = Networks(build_auto_encoder(train_flag=False), build_auto_encoder(train_flag=False), build_fusion(train_flag=False))
+    networks = Networks(build_auto_encoder(train_flag=False), build_auto_encoder(train_flag=False),
+                        build_fusion(train_flag=False))
     # No decoder takes part
     encoders = trained_parameters(networks.ir.fea_encoder1) + trained_parameters(networks.vi.fea_encoder1)
     fusion = trained_parameters(networks.fusion)
@@ -56,7 +57,8 @@ def main():
              for name, count, *of_sizes in costs.itertuples()]
     machine = 'GPU' if device == 'cuda' else f'CPU: {processor()}, {os.cpu_count()} cores'
     note = ('Parameters: those that training adjusts; the fixed filters of the fusion network are not counted. '
-            f'Multiply–adds of convolutions, linear layers and attention. Time: median of {settings.repeats}, {machine}, '
+            f'Multiply–adds of convolutions, linear layers and attention. Time: median of {settings.repeats}, '
+            f'{machine}, '
             f'Jittor {jt.__version__}, without reading and writing files.\n')
     text = '# What fusing costs\n\n' + markdown_table(head, [*shown, seconds]) + '\n' + note
     write_csv(Path(settings.out, 'cost.csv'), pd.DataFrame([*costs.itertuples(), seconds], columns=head))

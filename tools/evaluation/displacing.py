@@ -56,7 +56,8 @@ def displace(name, pairs, rng):
         origin = Align() if name == DRAWN else before.align
         rows.append({'images': name, 'pair': number, 'width': ir.shape[1], 'height': ir.shape[0],
                      **{f'known {key}': value for key, value in zip(Align._fields[:4], known)},
-                     'error, pixels': mean_distance(both, ir.shape, origin), 'agreeing': after.agreeing, 'sure': is_sure(after),
+                     'error, pixels': mean_distance(both, ir.shape, origin), 'agreeing': after.agreeing,
+                     'sure': is_sure(after),
                      'sure as it is': is_sure(before), 'off as it is, %': 100 * before.distance,
                      'alarm as it is': is_sure(before) and before.distance >= DISPLACED})
     return rows
@@ -69,11 +70,13 @@ def accuracy_table(rows):
         sure = found[found['sure'] & (found['sure as it is'] | (found['images'] == DRAWN))]
         quartiles = sure['error, pixels'].quantile([0.25, 0.5, 0.75, 0.95])
         off = found.loc[found['sure as it is'], 'off as it is, %']
-        return pd.Series([len(found), f'{len(sure)}', *(f'{value:.2f}' for value in quartiles), f'{off.median():.2f}', f'{off.max():.2f}',
-                          found['alarm as it is'].sum()],
-                         ['pairs', 'sure', 'error, 25 %', 'median', '75 %', '95 %', 'off as it is, median', 'largest', 'alarms'])
+        return pd.Series([len(found), f'{len(sure)}', *(f'{value:.2f}' for value in quartiles), f'{off.median():.2f}',
+                          f'{off.max():.2f}', found['alarm as it is'].sum()],
+                         ['pairs', 'sure', 'error, 25 %', 'median', '75 %', '95 %', 'off as it is, median', 'largest',
+                          'alarms'])
     table = pd.DataFrame(rows)
-    return pd.concat([table.groupby('images', sort=False)[list(table)].apply(summed_up), summed_up(table).to_frame('all').T])
+    return pd.concat([table.groupby('images', sort=False)[list(table)].apply(summed_up),
+                      summed_up(table).to_frame('all').T])
 
 
 def score_displaced(methods, pairs, shifts, metrics, fuser=None, workers=0):
@@ -101,7 +104,8 @@ def score_displaced(methods, pairs, shifts, metrics, fuser=None, workers=0):
                 tasks += [(as_it_is, moved, visible), (fused, moved, visible)]
                 names += [(OURS, shift), (OURS_DISPLACED, shift)]
     score = partial(_scores, names=[metric.name for metric in metrics])
-    table = pd.DataFrame([(*name, metric.name, value) for name, values in zip(names, run_in_parallel(score, tasks, workers))
+    table = pd.DataFrame([(*name, metric.name, value)
+                          for name, values in zip(names, run_in_parallel(score, tasks, workers))
                           for metric, value in zip(metrics, values)],
                          columns=['method', 'shift', 'metric', 'value'])
     return table.groupby(['method', 'metric', 'shift'], sort=False)['value'].mean().reset_index()
@@ -126,7 +130,8 @@ def reaction_rows(table):
     """For each method and metric: its value without a shift, and by how many per cent it is better,
     or worse (−), at each shift."""
     arrows = {metric.name: '↓' if metric.lower_is_better else '↑' for metric in METRICS}
-    return [[method, f'{metric} {arrows[metric]}', f'{rows["before"].iloc[0]:.4g}', *(f'{one:+.1f}' for one in rows['change'].iloc[1:])]
+    return [[method, f'{metric} {arrows[metric]}', f'{rows["before"].iloc[0]:.4g}',
+             *(f'{one:+.1f}' for one in rows['change'].iloc[1:])]
             for (method, metric), rows in reactions(table).groupby(['method', 'metric'], sort=False)]
 
 
@@ -137,10 +142,12 @@ def verdict(table):
     rows = rows[rows['shift'] == rows['shift'].max()]
     scored, fused = rows[rows['method'] != OURS_DISPLACED], rows[rows['method'] == OURS_DISPLACED]
     worst, best = (getattr(scored.groupby('metric', sort=False)['change'], kind)() for kind in ('max', 'min'))
-    lines = {f'At {rows["shift"].iloc[0]:g} pixels, images as they are score worse for all methods by': worst.index[worst < -NOTICED],
-             'Some methods score better, or no worse, by': worst.index[(worst >= -NOTICED) & (best.abs() + worst.abs() > 0)],
+    shift, moved = rows['shift'].iloc[0], best.abs() + worst.abs() > 0
+    lines = {f'At {shift:g} pixels, images as they are score worse for all methods by': worst.index[worst < -NOTICED],
+             'Some methods score better, or no worse, by': worst.index[(worst >= -NOTICED) & moved],
              'Not of the sources, and so blind to this, are': worst.index[(best == 0) & (worst == 0)]}
     if len(fused):
-        lines['Images fused displaced score better, though they show ghosts, by'] = fused.loc[fused['change'] > NOTICED, 'metric']
+        better = fused.loc[fused['change'] > NOTICED, 'metric']
+        lines['Images fused displaced score better, though they show ghosts, by'] = better
         lines['and worse by'] = fused.loc[fused['change'] < -NOTICED, 'metric']
     return ''.join(f'- {what}: {", ".join(metrics) or "none"}.\n' for what, metrics in lines.items())

@@ -24,7 +24,8 @@ def read_noise(path):
 def within_noise(means, spread):
     """Of the means of a metric, the first method's on top: whether each but the first differs from it by
     less than the spread (or None)."""
-    return [bool(number > 0 and spread is not None and abs(mean - means.iloc[0]) < spread) for number, mean in enumerate(means)]
+    return [bool(number > 0 and spread is not None and abs(mean - means.iloc[0]) < spread)
+            for number, mean in enumerate(means)]
 
 
 def noise_note(noise, table, before=' '):

@@ -176,7 +176,8 @@ def qabf_of_unit_scale(fused, ir, vis):
 
 def nabf_of_unit_scale(fused, ir, vis):
     """Of values on 0…1: no gradient reaches the threshold of 2, so that all pixels weigh the same."""
-    fused, *sources = (image.once(_gradient_per_pixel_by_columns) for image in images(smallest=2, fused=fused, ir=ir, vis=vis))
+    fused, *sources = (image.once(_gradient_per_pixel_by_columns)
+                       for image in images(smallest=2, fused=fused, ir=ir, vis=vis))
     return artefacts(fused, sources)
 
 
@@ -194,7 +195,8 @@ def _gradient_as_matlab_adds(pixels):
     """(strength, orientation) by a convolution, its nine products added up column after column;
     of the image turned by 180°."""
     padded = np.pad(pixels[::-1, ::-1] / PEAK, 1)
-    across, down = (sum(sum(_products(padded, kernel), [])) for kernel in (np.outer(ACROSS, ALONG), np.outer(-ALONG, ACROSS)))
+    across, down = (sum(sum(_products(padded, kernel), []))
+                    for kernel in (np.outer(ACROSS, ALONG), np.outer(-ALONG, ACROSS)))
     return np.sqrt(across ** 2 + down ** 2), orientation_of(-across, down)
 
 
@@ -212,9 +214,10 @@ def _products(padded, kernel):
     return [[kernel[i, j] * padded[i:i + rows, j:j + columns] for i in range(3)] for j in range(3)]
 
 
-TANG_2022_01 = (EN, Metric('SD', sd_of_bytes), MI_OF_TANG, Metric('SF', sf_of_unit_scale), AG, CC, SCD, Metric('VIF', vif_of_bytes),
-                Metric('Qabf', qabf_of_unit_scale), Metric('Nabf', nabf_of_unit_scale, LOWER), MSE, PSNR_OF_TANG,
-                Metric('SSIM', exposure_ssim), MS_SSIM_OF_TANG, FMI_OF_TANG, FMI_DCT, FMI_W)
+TANG_2022_01 = (EN, Metric('SD', sd_of_bytes), MI_OF_TANG, Metric('SF', sf_of_unit_scale), AG, CC, SCD,
+                Metric('VIF', vif_of_bytes), Metric('Qabf', qabf_of_unit_scale),
+                Metric('Nabf', nabf_of_unit_scale, LOWER), MSE, PSNR_OF_TANG, Metric('SSIM', exposure_ssim),
+                MS_SSIM_OF_TANG, FMI_OF_TANG, FMI_DCT, FMI_W)
 
 
 # CDDFuse's utils/Evaluator.py
@@ -281,8 +284,9 @@ def ssim_sum(fused, ir, vis):
     return 2 * ssim(fused, ir, vis)
 
 
-VIFB = (EN, SD, Metric('MI', mi_in_nats), Metric('SF', sf_per_pixel), AG, QABF, Metric('PSNR', psnr_of_rmse, kin='error'),
-        Metric('SSIM', ssim_sum), CE, EI, Metric('RMSE', rmse_of_sums, LOWER, kin='error'), OURS['Q_CV'], OURS['Q_CB'])
+VIFB = (EN, SD, Metric('MI', mi_in_nats), Metric('SF', sf_per_pixel), AG, QABF,
+        Metric('PSNR', psnr_of_rmse, kin='error'), Metric('SSIM', ssim_sum), CE, EI,
+        Metric('RMSE', rmse_of_sums, LOWER, kin='error'), OURS['Q_CV'], OURS['Q_CB'])
 
 
 # Zheng Liu's imageFusionMetrics (metric*.m)
@@ -308,7 +312,8 @@ class Protocol(NamedTuple):
 
 
 PROTOCOLS = {DEFAULT_PROTOCOL: Protocol(METRICS, MORE_METRICS), 'hli': Protocol(HLI), 'tang': Protocol(TANG),
-             'tang_2022_01': Protocol(TANG_2022_01), 'cddfuse': Protocol(CDDFUSE), 'vifb': Protocol(VIFB), 'liu': Protocol(LIU)}
+             'tang_2022_01': Protocol(TANG_2022_01), 'cddfuse': Protocol(CDDFUSE), 'vifb': Protocol(VIFB),
+             'liu': Protocol(LIU)}
 
 
 def definitions(every=True) -> Dict[Metric, List[str]]:
@@ -335,7 +340,8 @@ def metrics_of(protocol, every=False) -> List[Metric]:
     if protocol == ALL_PROTOCOLS:
         return [metric._replace(name=label(metric, protocols)) for metric, protocols in definitions(every).items()]
     metrics, more = PROTOCOLS[protocol]
-    return [metric._replace(name=label(metric, [protocol])) for metric in dict.fromkeys(metrics + more if every else metrics)]
+    return [metric._replace(name=label(metric, [protocol]))
+            for metric in dict.fromkeys(metrics + more if every else metrics)]
 
 
 def label(metric, protocols):

@@ -60,8 +60,9 @@ def parse_boxes(text, scene):
             box = Box(*map(int, part.split(',')))
         except (TypeError, ValueError):
             raise UserError(f'a box is x,y,w,h in whole pixels, such as 120,40,64,48, not {part!r}') from None
-        if box.x < 0 or box.y < 0 or min(box.width, box.height) < 2 or box.x + box.width > width or box.y + box.height > height:
-            raise UserError(f'the box {part} is not inside {scene.name}, which is {width}×{height}, or smaller than 2×2')
+        x, y, wide, high = box
+        if x < 0 or y < 0 or min(wide, high) < 2 or x + wide > width or y + high > height:
+            raise UserError(f'the box {part} is not inside {scene.name} ({width}×{height}), or smaller than 2×2')
         boxes.append(box)
     return boxes
 

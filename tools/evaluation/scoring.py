@@ -66,8 +66,8 @@ def select_metrics(protocol, names):
     wanted = {plain(name) for name in names}
     unknown = [name for name in names if plain(name) not in map(plain, [*available, ALL, EVERY])]
     if unknown or not wanted:
-        raise UserError(f'metrics: {", ".join(unknown) or "none"} chosen; protocol {protocol} has: {" ".join(available)} '
-                        f'(or {ALL}, or {EVERY})')
+        raise UserError(f'metrics: {", ".join(unknown) or "none"} chosen; protocol {protocol} has: '
+                        f'{" ".join(available)} (or {ALL}, or {EVERY})')
     if ALL in wanted:
         wanted |= {plain(base_name(metric)) for metric in metrics_of(protocol)}
     return [metric for metric in metrics if EVERY in wanted or plain(base_name(metric)) in wanted]
@@ -84,8 +84,8 @@ def name_methods(folders: List[Path], names: List[str]) -> Dict[str, Path]:
     return dict(zip(names, folders))
 
 
-def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels=False, workers=0, resize=False, ir_range=None,
-                  align=None):
+def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels=False, workers=0, resize=False,
+                  ir_range=None, align=None):
     """Score the fused images in some folders, one per method, against their sources -> Scores.
 
     folders: a method's name -> its folder. pairing: from
@@ -105,8 +105,8 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
     scenes = [(pair, [method for method in methods if (method, pair.name) in tasks]) for pair in pairing.pairs]
     scenes = [(pair, found) for pair, found in scenes if found]
     # By name: the metrics themselves cannot be sent to another process.
-    score = partial(score_scene, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels, resize=resize,
-                    ir_range=ir_range, align=align)
+    score = partial(score_scene, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels,
+                    resize=resize, ir_range=ir_range, align=align)
     paths = [([tasks[method, pair.name][0] for method in found], pair.ir, pair.vis) for pair, found in scenes]
     complaints = {}
     for (pair, found), results in zip(scenes, run_in_parallel(score, paths, workers, unit='scene')):
@@ -209,7 +209,8 @@ def compare_images(paths):
     ours, theirs = (np.hstack(channels) for channels in zip(*planes))
     differences = np.max([np.abs(np.subtract(*plane, dtype=float)) for plane in planes], axis=0)
     noise = psnr(ours, theirs, theirs)
-    return Fidelity(printable(paths[0].name), noise, similarity, float(differences.max()), float(np.mean(differences == 0))), None
+    return Fidelity(printable(paths[0].name), noise, similarity, float(differences.max()),
+                    float(np.mean(differences == 0))), None
 
 
 def _by_plain_name(folder):
@@ -231,7 +232,8 @@ def read_planes(paths, channels, resize=False, ir_range=None, align=None):
     """
     fused, *sources = paths
     read = [_read(fused, channels)]
-    read += _read_sources(*sources, channels, resize, ir_range, align) if len(sources) == 2 else [_read(path, channels) for path in sources]
+    read += _read_sources(*sources, channels, resize, ir_range,
+                          align) if len(sources) == 2 else [_read(path, channels) for path in sources]
     _check_sizes(paths, read)
     return _together([_planes(image) for image in read])
 

@@ -85,8 +85,8 @@ def find_test_sets(names, images, ir=None, vis=None, patterns=None) -> List[Test
                             f'into {folder / "ir"} and {folder / "vi"}, or give ir and vi{_where_to_get(name)}')
         folders = source_folders(folder, patterns)
         if not folders:
-            raise UserError(f'test set {name}: names do not tell which images in {folder} are infrared and which visible, as ir/ and vi/ '
-                            f'would; there: {what_is_below(folder)}. Give ir and vi')
+            raise UserError(f'test set {name}: names do not tell which images in {folder} are infrared and which '
+                            f'visible, as ir/ and vi/ would; there: {what_is_below(folder)}. Give ir and vi')
         sets.append(TestSet(name.replace('/', '_'), *folders))
     return sets
 
@@ -124,7 +124,8 @@ def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options:
             problems.append(str(error))
             continue
         print(f'{test_set.name}: {pairing.describe()}')
-        for doubt in value_doubts([pair.ir for pair in pairing.pairs], [pair.vis for pair in pairing.pairs], options.ir_range):
+        for doubt in value_doubts([pair.ir for pair in pairing.pairs], [pair.vis for pair in pairing.pairs],
+                                  options.ir_range):
             print(doubt)
         try:
             align, pairs = aligned_pairs(pairing.pairs, folder, options, problems)
@@ -132,7 +133,8 @@ def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options:
             problems.append(f'{test_set.name}: {error}')
             continue
         by_first(note_sources, folder, test_set.ir, test_set.vis, options.patterns, options.resize, options.ir_range,
-                 {'model': fuser.model.name, 'color': options.color, **({'sequence': True} if options.sequence else {})}, align)
+                 {'model': fuser.model.name, 'color': options.color,
+                  **({'sequence': True} if options.sequence else {})}, align)
         problems += fuse_pairs(fuser, pairs, folder, options, align)
     if problems and FIRST:
         print('\n  '.join([f'\nproblems ({len(problems)}):'] + problems), file=sys.stderr)
@@ -207,7 +209,8 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options, 
     if seconds:
         print(_summary(seconds, time.perf_counter() - started, folder))
     if options.sequence:
-        make_pictures(folder, {pair: files[pair]['out'] for pair in pairs}, lambda pair: _read(pair.vis, options.color), options.overwrite)
+        make_pictures(folder, {pair: files[pair]['out'] for pair in pairs},
+                      lambda pair: _read(pair.vis, options.color), options.overwrite)
     if options.contact_sheet and FIRST:
         rows = [Row(pair.ir, pair.vis, files[pair]['out'], options.ir_range, align_for(align, pair.ir))
                 for pair in pairs if files[pair]['out'].exists()]
@@ -284,5 +287,5 @@ def _read(path, color, value_range=None):
 def _summary(seconds, elapsed, folder):
     mean = np.mean(seconds[1:] or seconds)
     note = ' (without the first image, for which Jittor may compile)' if len(seconds) > 1 else ''
-    return (f'{counted(len(seconds), "image")} fused into {folder}: {elapsed / len(seconds):.2f} s per image, including '
-            f'reading and writing, {mean:.2f} s in the network{note}')
+    return (f'{counted(len(seconds), "image")} fused into {folder}: {elapsed / len(seconds):.2f} s per image, '
+            f'including reading and writing, {mean:.2f} s in the network{note}')

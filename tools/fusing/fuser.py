@@ -78,7 +78,8 @@ class Fuser:
         """
         _, *values = self._prepared(ir, vis)
         if all(map(is_constant, values)):
-            raise UserError('each image has a single value throughout, so this frame cannot share the range of the others')
+            raise UserError('each image has a single value throughout, so this frame cannot share the range of the '
+                            'others')
         fused, maps = self._through_network(*values, normalize=False)
         return Fused(fused, maps, self._doubt(_stretched(fused, fused.min(), fused.max())))
 
@@ -93,7 +94,8 @@ class Fuser:
         networks, (_, *values) = self.model.networks, self._prepared(ir, vis)
         cam = networks.fusion.cross_atten_block
         if not isinstance(cam.cross_atten_block, cross_atten):
-            raise UserError(f'{self.model.files.fusion} is of variant {self.model.variant}, which has no cross-attention')
+            raise UserError(f'{self.model.files.fusion} is of variant {self.model.variant}, which has no '
+                            'cross-attention')
         with usual_jittor(), jt.no_grad():
             deep = [encoder(jt.array(image[None, None]))[1] for encoder, image in zip(networks, values)]
             weights = cam.attention(*(to_windows(features, cam.img_size) for features in deep))
@@ -118,7 +120,8 @@ class Fuser:
         except (RuntimeError, MemoryError) as error:
             if not ran_out_of_memory(error):
                 raise
-            raise UserError(f'there is not enough memory for {size_text(vis)} pixels (--cuda false uses the memory of the CPU)') from error
+            raise UserError(f'there is not enough memory for {size_text(vis)} pixels (--cuda false uses the memory of '
+                            'the CPU)') from error
         finally:
             return_memory()
         fused = maps.pop('out')
@@ -134,8 +137,8 @@ class Fuser:
         taken = 1 - (high - low) / LARGEST_VALUE
         if self.model.deep_shares != 'signed' or taken <= MOST:
             return ''
-        return (f'{1000 * FEW:g} ‰ of the pixels take up {taken:.0%} of the range and leave little to the others: signed deep shares may '
-                'have exploded there; bounded ones cannot (--deep_shares bounded)')
+        return (f'{1000 * FEW:g} ‰ of the pixels take up {taken:.0%} of the range and leave little to the others: '
+                'signed deep shares may have exploded there; bounded ones cannot (--deep_shares bounded)')
 
 
 def scaled(unscaled, vis, low, high):

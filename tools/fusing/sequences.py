@@ -71,9 +71,11 @@ def _range_of(folder, files, anew):
             content = json.loads(path.read_text(encoding='utf-8'))
             return [float(content['low']), float(content['high'])]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f'{path} should hold the range of the frames in {folder}: {error}; delete it, or give --overwrite') from error
+            raise UserError(f'{path} should hold the range of the frames in {folder}: {error}; delete it, or give '
+                            '--overwrite') from error
     low, high = common_range(map(_load, files))
-    write_text(path, json.dumps({'low': low, 'high': high, 'frames': len(files), 'outliers_percent': OUTLIERS}, indent=2) + '\n')
+    write_text(path, json.dumps({'low': low, 'high': high, 'frames': len(files), 'outliers_percent': OUTLIERS},
+                                indent=2) + '\n')
     return [low, high]
 
 

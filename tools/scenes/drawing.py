@@ -49,7 +49,8 @@ class Scene:
         self.tile = tile / tile.std()
         self.grain = self.noise(self.columns / height * 4, self.rows / height * 4)
         rise = np.clip(1 - self.rows / self.horizon, 0, 1)
-        clouds = np.clip(0.4 * self.noise(self.columns / width, 3 * self.rows / height) + rng.uniform(-0.3, 0.5), 0, 0.8) * np.sqrt(rise)
+        clouds = np.clip(0.4 * self.noise(self.columns / width, 3 * self.rows / height) + rng.uniform(-0.3, 0.5), 0,
+                         0.8) * np.sqrt(rise)
         self.visible = mix(mix(weather.sky_low, rise, weather.sky_top), clouds, weather.sky_low)
         self.heat = 0.04 + 0.1 * (1 - rise) ** 3 + 0.03 * clouds
 
@@ -90,7 +91,8 @@ class Scene:
         """Paint a thing that stands at x, z, and its shadow. `parts`, back to front: (polygons in
         its own metres, colour, heat)."""
         foot, scale = self.project(x, 0, z), self.focal / z
-        where, mask = self.cover([foot + scale * polygon @ self.shadow for polygons, *_ in parts for polygon in polygons], ragged * scale)
+        where, mask = self.cover([foot + scale * polygon @ self.shadow for polygons, *_ in parts
+                                  for polygon in polygons], ragged * scale)
         self.visible[where] *= 1 - 0.6 * mask
         for polygons, *surface in parts:
             where, mask = self.cover([foot + polygon * (scale, -scale) for polygon in polygons], ragged * scale)
@@ -105,5 +107,6 @@ class Scene:
         infrared = (infrared - 0.02 + 0.012 * rng.standard_normal((height, width))) / 0.8
         glare = 0.3 * night * cv2.GaussianBlur(self.visible, (0, 0), 0.5 + 0.015 * height)
         visible = np.clip(cv2.GaussianBlur(self.visible, (0, 0), 0.5) + glare, 0, 1) ** (1 / GAMMA)
-        visible += (0.02 if night else 0.006) * (0.5 * rng.standard_normal(visible.shape) + rng.standard_normal(self.heat.shape))
+        visible += (0.02 if night else 0.006) * (0.5 * rng.standard_normal(visible.shape)
+                                                 + rng.standard_normal(self.heat.shape))
         return tuple(np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8) for picture in (infrared, visible))

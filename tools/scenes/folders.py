@@ -34,15 +34,18 @@ def write_test_folders(folder, pairs: int, seed: int) -> Tuple[Path, Path]:
     """
     gray, colour, first = Path(folder) / 'scenes_gray', Path(folder) / 'scenes_color', SEEDS_PER_RUN * seed
     numbers = range(1, pairs + 1)
-    _write(gray, {(f'ir/IR{n}.png', f'vi/VIS{n}.png'): (first + GRAY_TEST_SEEDS + n, *TEST_SIZES[n % 3]) for n in numbers}, gray=True)
-    _write(colour, {(f'ir/{n:05d}.png', f'vi/{n:05d}.png'): (first + COLOUR_TEST_SEEDS + n, *TEST_SIZES[n % 3]) for n in numbers})
+    _write(gray, {(f'ir/IR{n}.png', f'vi/VIS{n}.png'): (first + GRAY_TEST_SEEDS + n, *TEST_SIZES[n % 3])
+                  for n in numbers}, gray=True)
+    _write(colour, {(f'ir/{n:05d}.png', f'vi/{n:05d}.png'): (first + COLOUR_TEST_SEEDS + n, *TEST_SIZES[n % 3])
+                    for n in numbers})
     return gray, colour
 
 
 def _write(folder, files, gray=False):
     """Make and write scenes: `files` maps (infrared, visible) paths in `folder` to (seed, height, width)."""
     ours = {folder / name for pair in files for name in pair}
-    others = [path for path in folder.rglob('*') if path.is_file() and not path.name.startswith('.') and path not in ours]
+    others = [path for path in folder.rglob('*') if path.is_file() and not path.name.startswith('.')
+              and path not in ours]
     if others:
         raise UserError(f'{folder} holds other files, such as {min(others)}: choose another folder, or delete them')
     # No bar before a UserError

@@ -84,7 +84,8 @@ class TrainingRun:
         if resume:
             self.state.restore(self.log)
         if COUNT > 1:
-            check_same({'settings': vars(self.settings), 'run folders': str(self.folder), 'images': [self.batches.items, self.batches.seed],
+            check_same({'settings': vars(self.settings), 'run folders': str(self.folder),
+                        'images': [self.batches.items, self.batches.seed],
                         'states': [self.epoch, self.step], 'weights': fingerprint(weights_of(self.model))})
         by_first(self.log.start, self.epoch, self.step, settings.tensorboard)
         by_first(save_settings, settings, self.folder)  # of a resumed run with what was given beside --resume
@@ -119,12 +120,12 @@ class TrainingRun:
 
     def __enter__(self):
         if self.epoch < self.settings.epochs:
-            print(f'training on the {"GPU" if jt.flags.use_cuda else "CPU"}: {len(self.batches)} steps per epoch, beginning with '
-                  f'epoch {self.epoch + 1}, step {self.step + 1}; results go to {self.folder}; the very first step takes '
-                  'minutes, while Jittor compiles', flush=True)
+            print(f'training on the {"GPU" if jt.flags.use_cuda else "CPU"}: {len(self.batches)} steps per epoch, '
+                  f'beginning with epoch {self.epoch + 1}, step {self.step + 1}; results go to {self.folder}; the very '
+                  'first step takes minutes, while Jittor compiles', flush=True)
             if COUNT > 1:
-                print(f'{COUNT} processes share each batch; to stop them after a step: pkill -USR1 mpirun (Ctrl-C lets mpirun kill '
-                      'them within seconds, back to the last saved state)', flush=True)
+                print(f'{COUNT} processes share each batch; to stop them after a step: pkill -USR1 mpirun (Ctrl-C lets '
+                      'mpirun kill them within seconds, back to the last saved state)', flush=True)
         else:
             print(f'{self.folder} has finished its {self.epoch} epochs; to continue training, give a larger number: '
                   f'--epochs {self.epoch + 1}')
@@ -140,8 +141,9 @@ class TrainingRun:
                 open_one.close()
         if ran_out_of_memory(error):
             smaller = max(1, self.batches.batch_size // 2)
-            raise UserError(f'there was not enough memory in epoch {self.epoch + 1}, step {self.step + 1}: resume from the last saved '
-                            f'state, with a smaller batch if this happens again: {self._resuming()} --batch {smaller}') from error
+            raise UserError(f'there was not enough memory in epoch {self.epoch + 1}, step {self.step + 1}: resume from '
+                            f'the last saved state, with a smaller batch if this happens again: {self._resuming()} '
+                            f'--batch {smaller}') from error
         if self.stopping.asked and isinstance(error, RuntimeError):
             # In a terminal, Ctrl-C ends the compiler too that Jittor may be waiting for, which it takes for an error.
             raise KeyboardInterrupt from error
@@ -209,7 +211,8 @@ class TrainingRun:
 
     def _summarise(self):
         lines = [f'{self.folder}: {self.epoch} epochs of {len(self.batches)} steps',
-                 f'time: {self.log.seconds / 60:.1f} minutes, {self.log.images / max(self.log.seconds, 1e-9):.2f} images/s',
+                 f'time: {self.log.seconds / 60:.1f} minutes, {self.log.images / max(self.log.seconds, 1e-9):.2f} '
+                 'images/s',
                  f'losses of the last step: {self.log.last}',
                  f'weights: {self.state.last_weights}',
                  f'images left out because they could not be read: {len(self.batches.broken)}',

@@ -93,7 +93,8 @@ def saved_settings(cls, folder):
     if not isinstance(saved, dict):
         raise UserError(f'{path} is damaged: it does not hold settings')
     started_in = saved.pop(WORKING_FOLDER, os.getcwd())
-    return {name: _each(partial(found_from, started_in), value) if name in paths_in(cls) else value for name, value in saved.items()}
+    return {name: _each(partial(found_from, started_in), value) if name in paths_in(cls) else value
+            for name, value in saved.items()}
 
 
 def changed_settings(settings, saved):

@@ -14,7 +14,8 @@ class RunState:
     """Weights, the optimiser's moments, and the place in the data. Nothing else of a run is random: see TrainingRun."""
 
     def __init__(self, folder, model, optimizer, batches, metadata):
-        self.folder, self.model, self.optimizer, self.batches, self.metadata = folder, model, optimizer, batches, metadata
+        self.folder, self.model, self.optimizer = folder, model, optimizer
+        self.batches, self.metadata = batches, metadata
         self.epoch, self.step = 0, 0  # the next step to do: its epoch, and its number within it
         self.last_weights = None  # the newest weights file
 
@@ -31,7 +32,8 @@ class RunState:
 
     def _write(self, arrays, log):
         save_state(self.folder, arrays, {
-            'epoch': self.epoch, 'step': self.step, 'batch': self.batches.batch_size, 'log': log.state(), 'network': self.metadata,
+            'epoch': self.epoch, 'step': self.step, 'batch': self.batches.batch_size, 'log': log.state(),
+            'network': self.metadata,
             'last_weights': self.last_weights and self.last_weights.name, 'broken': self._broken()})
 
     def restore(self, log):
@@ -41,7 +43,8 @@ class RunState:
             raise UserError(f'the state in {self.folder} is of an older version: start a new run')
         # Weights of the same shapes, which would compute something else
         if place['network'] != json.loads(json.dumps(self.metadata)):
-            raise UserError(f'{self.folder} cannot go on: its network was built with other options or encoders than this version builds')
+            raise UserError(f'{self.folder} cannot go on: its network was built with other options or encoders than '
+                            'this version builds')
         check_frames(self.batches.items, self.folder, [(item, file) for item, file, _ in place['broken']])
         self.model.load_state_dict({name[len('model/'):]: array for name, array in arrays.items()
                                     if name.startswith('model/')})

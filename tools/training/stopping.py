@@ -20,7 +20,8 @@ class Stopping:
         self.asked = False
 
     def heed(self):
-        heeded = [number for number in STOP_SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]  # nohup
+        heeded = [number for number in STOP_SIGNALS if number != signal.SIGHUP
+                  or signal.getsignal(number) != signal.SIG_IGN]  # nohup
         self.previous_handlers = {number: signal.signal(number, self._interrupt) for number in heeded}
 
     def release(self):

@@ -19,7 +19,8 @@ from tools.weights.choosing import choose
 from tools.weights.names import STATE, numbered
 from tools.weights.torch_file import from_bfloat16, is_torch_file, read_torch
 
-EXPECTED = 'expected weights of CrossFuse (.safetensors) or of the PyTorch original (.model, .pth), or what jt.save writes'
+EXPECTED = ('expected weights of CrossFuse (.safetensors) or of the PyTorch original (.model, .pth), or what jt.save '
+            'writes')
 CHECKSUM = 'checksum'  # in the metadata of our files: the fingerprint of their arrays
 METADATA_KEY = 'crossfuse'  # in a safetensors header, whose metadata may only be text: ours is JSON under this key
 NAMES_SHOWN = 5  # in an error about many weights
@@ -137,7 +138,8 @@ def save_state(folder, arrays: Dict[str, np.ndarray], metadata: Dict[str, Any]):
         leftover.unlink()
     content = _to_safetensors(arrays, metadata)
     states = numbered(folder, STATE)
-    with whole_file(folder / STATE.format(number=max(states, default=0) + 1)) as temporary, open(temporary, 'wb') as file:
+    path = folder / STATE.format(number=max(states, default=0) + 1)
+    with whole_file(path) as temporary, open(temporary, 'wb') as file:
         file.write(hashlib.sha256(content).digest())
         file.write(content)
     for path in list(states.values())[:-(STATES_KEPT - 1)]:
@@ -185,7 +187,8 @@ def _from_safetensors(data, path):
         mistaken = mistaken_for(data)
         raise UserError(f'{path} is not a weights file{f", but {mistaken}" if mistaken else ""}: {EXPECTED}')
     try:
-        arrays = {name: _array(tensor) for name, tensor in sorted(safetensors.deserialize(data), key=lambda item: item[0])}
+        tensors = sorted(safetensors.deserialize(data), key=lambda item: item[0])
+        arrays = {name: _array(tensor) for name, tensor in tensors}
         header = json.loads(data[8:8 + int.from_bytes(data[:8], 'little')])
         metadata = json.loads(header.get('__metadata__', {}).get(METADATA_KEY, '{}'))
         if not isinstance(metadata, dict):

@@ -26,9 +26,11 @@ def choose(content, is_tensor: Callable[[Any], bool], beginnings: Iterable[str],
     if len(candidates) > 1:
         found = '; '.join(f'{_short(place) or "at the top"}: {_named(table)}' for place, table in candidates[:SHOWN])
         raise UserError(f'{path} holds {len(candidates)} tables, of which any may be the weights ({found}'
-                        f'{"; …" if len(candidates) > SHOWN else ""}): save the one that is meant as a file of its own; {expected}')
+                        f'{"; …" if len(candidates) > SHOWN else ""}): save the one that is meant as a file of its '
+                        f'own; {expected}')
     if not candidates:
-        found = type(content).__name__ if not _is_container(content) else _named(dict(_items(content))) if content else 'nothing'
+        inside = _named(dict(_items(content))) if _is_container(content) and content else 'nothing'
+        found = inside if _is_container(content) else type(content).__name__
         raise UserError(f'{path} holds no weights, no tensors with names (found: {found}): {expected}')
     (_, table), = candidates
     prefix = PREFIX.match(next(iter(table))).group()  # type: ignore  # it matches any text
@@ -47,10 +49,12 @@ def _tables(content, is_tensor) -> List[Tuple[str, Table]]:
                 continue
             seen.add(id(container))
             items = _items(container)
-            table = {name: value for name, value in items if isinstance(name, str) and name.isprintable() and is_tensor(value)}
+            table = {name: value for name, value in items if isinstance(name, str) and name.isprintable()
+                     and is_tensor(value)}
             if table:
                 found.append((place, table))
-            below += [(f'{place}/{str(name)[:CHARACTERS_SHOWN]}'.lstrip('/'), value) for name, value in items if _is_container(value)]
+            below += [(f'{place}/{str(name)[:CHARACTERS_SHOWN]}'.lstrip('/'), value)
+                      for name, value in items if _is_container(value)]
         level = below
     return found
 
@@ -68,7 +72,8 @@ def _prefixes(table, beginnings):
     """What stands before the beginnings in the names of a table, each once, in order: ''
     or text that ends with a dot."""
     places = ((name, name.find(beginning)) for name in table for beginning in beginnings)
-    return list(dict.fromkeys(name[:place] for name, place in places if place == 0 or place > 0 and name[place - 1] == '.'))
+    return list(dict.fromkeys(name[:place] for name, place in places if place == 0 or place > 0
+                              and name[place - 1] == '.'))
 
 
 def _below(table, prefix):

@@ -30,8 +30,10 @@ PYTORCH = ('.model', '.pth')
 @dataclass
 class Args:
     source: str = setting('', 'the weights file to read, in any of the formats', positional=True)
-    target: str = setting('', 'the file to write; its extension tells its format: .safetensors, .model, .pth', positional=True)
-    deep_shares: Optional[str] = setting(None, 'how the network weighs deep features, for files of other formats, which cannot say it: '
+    target: str = setting('', 'the file to write; its extension tells its format: .safetensors, .model, .pth',
+                          positional=True)
+    deep_shares: Optional[str] = setting(None, 'how the network weighs deep features, for files of other formats, '
+                                               'which cannot say it: '
                                                'signed if it is the original\'s', choices=DEEP_SHARES)
     overwrite: bool = setting(False, 'replace the target if it exists')
 
@@ -67,7 +69,8 @@ def convert(source: Path, target: Path, deep_shares=None, overwrite=False):
         origin = weights.metadata or {'converted_from': source.name}
         if kind == 'fusion' and not weights.is_ours:
             if not deep_shares:
-                raise UserError(f'{source} cannot say how its network weighs deep features: give --deep_shares signed if it is the '
+                raise UserError(f'{source} cannot say how its network weighs deep features: give --deep_shares signed '
+                                'if it is the '
                                 'original\'s, else what was said when it was converted')
             origin['options'] = {'deep_shares': deep_shares}
         save_weights(target, arrays, {**origin, 'kind': kind, 'variant': variant})
@@ -83,7 +86,8 @@ def what_is_lost(weights, kind, variant):
     options = unusual_options(weights, kind, variant)
     named = ', '.join(f'{name} = {value}' for name, value in options.items())
     again = ' '.join(f'--{name} {value}' for name, value in options.items())
-    return f'\nits format cannot hold {named}, which the original does not compute: give {again} wherever it is used here' * bool(options)
+    lost = f'its format cannot hold {named}, which the original does not compute: give {again} wherever it is used here'
+    return f'\n{lost}' if options else ''
 
 
 def filled_up(weights, kind, source):

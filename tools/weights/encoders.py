@@ -63,7 +63,8 @@ def save_encoders(encoders, run_folder):
     for encoder, modality in zip(encoders, MODALITIES):
         if encoder.path != _copy(run_folder, modality):
             arrays, metadata = encoder.weights
-            save_weights(_copy(run_folder, modality), arrays, {'kind': 'auto_encoder', 'modality': modality, **metadata})
+            save_weights(_copy(run_folder, modality), arrays,
+                         {'kind': 'auto_encoder', 'modality': modality, **metadata})
 
 
 def find_encoder(given, modality, runs_folder):

@@ -54,7 +54,8 @@ class FusionModel(NamedTuple):
         if self.deep_shares:
             text += f', deep shares {self.deep_shares}'
         if not self.says_shares:
-            text += (', the original\'s, since its file does not say; if it was converted from a network with other ones, '
+            text += (', the original\'s, since its file does not say; if it was converted from a network with other '
+                     'ones, '
                      'give --deep_shares')
         if not self.checked:
             text += ('\nits file does not say which encoders it was trained with; make sure that they are '
@@ -76,7 +77,8 @@ def load_fusion_model(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=R
     encoders = {modality: load_encoder(path, modality, train_flag=False)
                 for path, modality in ((files.ir, 'ir'), (files.vi, 'vi'))}
     _check_encoders(weights, files, encoders)
-    fusion = restore(weights, files.fusion, 'fusion', train_flag=False, **({'deep_shares': deep_shares} if deep_shares else {}))
+    fusion = restore(weights, files.fusion, 'fusion', train_flag=False,
+                     **({'deep_shares': deep_shares} if deep_shares else {}))
     stored_shares = saved_options(weights, 'fusion', fusion.variant).get('deep_shares')
     networks = Networks(encoders['ir'].model, encoders['vi'].model, fusion)
     for network in networks:

@@ -21,12 +21,15 @@ def patch_pattern(networks: Networks, pairs) -> Dict[str, np.ndarray]:
     will do. Raises UserError for a variant without cross-attention, whose CAM ends otherwise.
     """
     fusion = networks.fusion
-    ends = {f'{name}.norm.bias': module.norm for name, module in fusion.named_modules() if isinstance(module, cross_atten_module)}
+    ends = {f'{name}.norm.bias': module.norm for name, module in fusion.named_modules()
+            if isinstance(module, cross_atten_module)}
     if not ends:
         raise UserError(f'the variant {fusion.variant} has no cross-attention, whose pattern could be taken off')
     means = {name: [] for name in ends}
     for name, norm in ends.items():
-        norm.register_forward_hook(lambda norm, given, tokens, name=name: means[name].append(tokens.mean(1).mean(0).numpy()))
+        def keep_mean(norm, given, tokens, name=name):
+            means[name].append(tokens.mean(1).mean(0).numpy())
+        norm.register_forward_hook(keep_mean)
     for ir, vi in pairs:
         fuse_pair(networks, ir, vi)
     for norm in ends.values():

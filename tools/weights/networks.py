@@ -43,7 +43,8 @@ def restore(weights: Weights, path, kind, variant=None, training=False, **option
     if training and 'deep_start' in options:
         raise UserError(f'deep_start is where new weights start, and those of {path} are given: leave it out')
     if training and kind == 'fusion' and not weights.is_ours and 'deep_shares' not in options:
-        raise UserError(f'{path} does not say how its network weighs deep features, since it is no file of ours: give --deep_shares '
+        raise UserError(f'{path} does not say how its network weighs deep features, since it is no file of ours: give '
+                        '--deep_shares '
                         "signed if it is the original's, else what it was trained with")
     saved = _saved_options(weights)
     network = _network(kind, variant)
@@ -53,8 +54,9 @@ def restore(weights: Weights, path, kind, variant=None, training=False, **option
         raise UserError(f'{path} is damaged: the options of its network have other types than they should')
     try:
         model = _build(network, weights.arrays, path, {**saved, **options}, training)
-    except (TypeError, ValueError, ZeroDivisionError) as error:  # an option that this version does not have, or a value out of range
-        raise UserError(f'{path}: a network cannot be built with the options that it was saved with or given: {error}') from error
+    except (TypeError, ValueError, ZeroDivisionError) as error:  # an option unknown to this version, or out of range
+        raise UserError(f'{path}: a network cannot be built with the options that it was saved with or given: '
+                        f'{error}') from error
     model.variant = variant
     return model
 
@@ -79,7 +81,8 @@ def weights_of(model):
 
 def _saved_options(weights):
     # Files of others have no options, and fit the defaults; the first of ours had none but this.
-    return weights.metadata.get('options', {name: value for name, value in weights.metadata.items() if name == 'deep_shares'})
+    return weights.metadata.get('options',
+                                {name: value for name, value in weights.metadata.items() if name == 'deep_shares'})
 
 
 def _network(kind, variant):
@@ -94,8 +97,8 @@ def _build(network, arrays, path, options, training=False):
         missing_allowed = dispensable(model, training)
         missing = sorted(dispensable(model) - missing_allowed - arrays.keys())
         if missing:
-            raise UserError(f'{path} has what fusing needs, but to train on it lacks {", ".join(missing)}: take a file that training '
-                            'wrote, or give --new_decoder to begin with new ones')
+            raise UserError(f'{path} has what fusing needs, but to train on it lacks {", ".join(missing)}: take a file '
+                            'that training wrote, or give --new_decoder to begin with new ones')
         expected = {name: tuple(value.shape) for name, value in model.state_dict().items()
                     if name in arrays or name not in missing_allowed}
         check_fits(arrays, expected, path)

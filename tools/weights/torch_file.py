@@ -51,16 +51,19 @@ def read_torch(data: bytes, path, beginnings=()) -> Dict[str, np.ndarray]:
     """
     try:
         open_file = _open_zip if data.startswith(ZIP_START) else _open_pickle
-        tensors, read_storage = open_file(data, path, lambda content: choose(content, _is_tensor, beginnings, path, EXPECTED))
-        contents = {key: read_storage(key) for key in {tensor.storage.key for tensor in tensors.values() if isinstance(tensor, Tensor)}}
-        views = {name: _view(tensor, contents[tensor.storage.key]) if isinstance(tensor, Tensor) else _numpy_view(tensor)
+        tensors, read_storage = open_file(data, path,
+                                          lambda content: choose(content, _is_tensor, beginnings, path, EXPECTED))
+        contents = {key: read_storage(key)
+                    for key in {tensor.storage.key for tensor in tensors.values() if isinstance(tensor, Tensor)}}
+        views = {name: _view(tensor, contents[tensor.storage.key]) if isinstance(tensor, Tensor)
+                 else _numpy_view(tensor)
                  for name, tensor in tensors.items()}
         if sum(view.nbytes for view in views.values()) > LARGEST_GROWTH * len(data):
             raise ValueError('tensors that together are much larger than the file')
         return {name: _own_array(view) for name, view in views.items()}
     except MALFORMED as error:
-        raise UserError(f'{path} is damaged or not a weights file of PyTorch or Jittor ({str(error) or type(error).__name__}): '
-                        f'{EXPECTED}') from error
+        raise UserError(f'{path} is damaged or not a weights file of PyTorch or Jittor '
+                        f'({str(error) or type(error).__name__}): {EXPECTED}') from error
 
 
 def _is_tensor(value):
@@ -139,7 +142,8 @@ def _view(tensor, content):
     last = start + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides))
     if 0 not in tensor.shape and last >= storage.count:
         raise ValueError('a tensor reaches behind its storage')
-    return np.ndarray(tensor.shape, dtype, content, start * dtype.itemsize, [stride * dtype.itemsize for stride in tensor.strides])
+    return np.ndarray(tensor.shape, dtype, content, start * dtype.itemsize,
+                      [stride * dtype.itemsize for stride in tensor.strides])
 
 
 def _numpy_view(array):

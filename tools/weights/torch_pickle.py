@@ -15,7 +15,8 @@ import numpy as np
 from tools.base.errors import UserError
 
 STORAGES = {'torch.DoubleStorage': 'float64', 'torch.FloatStorage': 'float32', 'torch.HalfStorage': 'float16',
-            'torch.BFloat16Storage': 'bfloat16', 'torch.LongStorage': 'int64', 'torch.IntStorage': 'int32', 'torch.BoolStorage': 'bool',
+            'torch.BFloat16Storage': 'bfloat16', 'torch.LongStorage': 'int64', 'torch.IntStorage': 'int32',
+            'torch.BoolStorage': 'bool',
             'torch.ShortStorage': 'int16', 'torch.CharStorage': 'int8', 'torch.ByteStorage': 'uint8'}
 EXPECTED = 'expected what torch.save or jt.save(model.state_dict(), …) writes'
 TENSOR, NEW_DICT = 'torch._utils._rebuild_tensor_v2', b'ccollections\nOrderedDict\n)R'  # the latter as instructions
@@ -47,13 +48,17 @@ class Dict(dict):
 NUMPY_CODES = [np.dtype(name).str[1:] for name in STORAGES.values() if name != 'bfloat16']
 # None of them keeps a copy of what it is given: repeated calls, of a few bytes each, would fill the
 # memory. None: of no use here.
-NAMES = {**STORAGES, **{f'torch.{dtype}': None for dtype in STORAGES.values()}, 'collections.OrderedDict': lambda: Dict(),
+NAMES = {**STORAGES, **{f'torch.{dtype}': None for dtype in STORAGES.values()},
+         'collections.OrderedDict': lambda: Dict(),
          **dict.fromkeys((TENSOR, 'torch._utils._rebuild_tensor'), lambda *arguments: Tensor(*arguments[:4])),
-         **dict.fromkeys(('torch._utils._rebuild_parameter', 'torch.Size', 'jittor.jittor_core.Var'), lambda value, *_: value),
+         **dict.fromkeys(('torch._utils._rebuild_parameter', 'torch.Size', 'jittor.jittor_core.Var'),
+                         lambda value, *_: value),
          'numpy.dtype': lambda code, *_: np.dtype(code) if code in NUMPY_CODES else None,
-         **dict.fromkeys(('numpy.core.multiarray._reconstruct', 'numpy._core.multiarray._reconstruct'), lambda *_: NumpyArray()),
-         **dict.fromkeys(('argparse.Namespace', 'pathlib.PosixPath', 'collections.Counter', 'torch.device', '_codecs.encode',
-                          'numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar', 'numpy.ndarray'), lambda *_: None)}
+         **dict.fromkeys(('numpy.core.multiarray._reconstruct', 'numpy._core.multiarray._reconstruct'),
+                         lambda *_: NumpyArray()),
+         **dict.fromkeys(('argparse.Namespace', 'pathlib.PosixPath', 'collections.Counter', 'torch.device',
+                          '_codecs.encode', 'numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar',
+                          'numpy.ndarray'), lambda *_: None)}
 
 
 class TorchUnpickler(pickle.Unpickler):
@@ -70,15 +75,16 @@ class TorchUnpickler(pickle.Unpickler):
         content, safe = memoryview(file.getvalue()), io.BytesIO()
         # Which fails if the file ends before a length is over
         for count, (code, number, start) in enumerate(pickletools.genops(file)):
-            if code.name in REFUSED or code.proto > 5 or count > MAX_INSTRUCTIONS or 'PUT' in code.name and number > count:
+            too_large = count > MAX_INSTRUCTIONS or 'PUT' in code.name and number > count
+            if code.name in REFUSED or code.proto > 5 or too_large:
                 raise ValueError(f'instructions that weights do not need: {code.name} as number {count:,}')
             safe.write(REPLACED.get(code.name, content[start:file.tell()]))
         super().__init__(io.BytesIO(safe.getvalue()), encoding='utf-8')
 
     def find_class(self, module, name):
         if f'{module}.{name}' not in NAMES:
-            raise UserError(f'{self.path} is refused, because loading it would run code ({module}.{name}; weights are only tensors and '
-                            f'containers): {EXPECTED}')
+            raise UserError(f'{self.path} is refused, because loading it would run code ({module}.{name}; weights are '
+                            f'only tensors and containers): {EXPECTED}')
         return NAMES[f'{module}.{name}']
 
     def persistent_load(self, identifier):

@@ -103,7 +103,8 @@ def q_g(fused, ir, vis):
     Source: Xydeas & Petrović, Objective pixel-level image fusion performance measure, Proc.
     SPIE 4051, 2000, as Z. Liu has it.
     """
-    (strength_fused, angle_fused), *sources = (image.once(_gradient_never_zero) for image in images(fused=fused, ir=ir, vis=vis))
+    (strength_fused, angle_fused), *sources = (image.once(_gradient_never_zero)
+                                               for image in images(fused=fused, ir=ir, vis=vis))
     total = weights = 0.0
     for strength, angle in sources:
         orientation = np.abs(np.abs(angle - angle_fused) - np.pi / 2) * 2 / np.pi
@@ -144,7 +145,8 @@ def q_sf(fused, ir, vis):
     """
     fused, ir, vis = images(smallest=2, fused=fused, ir=ir, vis=vis)
     of_fused = of_sources = 0.0
-    for weight, f, a, b in zip((1, 1, 0.5 ** 0.5, 0.5 ** 0.5), *(image.once(_differences) for image in (fused, ir, vis))):
+    for weight, f, a, b in zip((1, 1, 0.5 ** 0.5, 0.5 ** 0.5),
+                               *(image.once(_differences) for image in (fused, ir, vis))):
         of_fused += weight * np.sum(f ** 2)
         of_sources += weight * np.sum(np.maximum(np.abs(a), np.abs(b)) ** 2)
     if of_sources == 0:

@@ -29,10 +29,12 @@ def q_p(fused, ir, vis):
     stronger = np.where(ir[0] > vis[0], ir, vis)
     masks = [maps[0] > FEATURE for maps in (ir, vis, stronger)]
     if not masks[2].any():
-        raise ValueError('the sources have no features (their phase congruency is below 0.1): this metric is not defined')
+        raise ValueError('the sources have no features (their phase congruency is below 0.1): this metric is not '
+                         'defined')
     product = 1.0
     for index in range(3):
-        best = np.max([_correlation(maps[index] * mask, fused[index]) * mask for maps, mask in zip((ir, vis, stronger), masks)], axis=0)
+        best = np.max([_correlation(maps[index] * mask, fused[index]) * mask
+                       for maps, mask in zip((ir, vis, stronger), masks)], axis=0)
         product *= best.sum() / masks[2].sum()
     return float(product)
 

@@ -69,7 +69,8 @@ def ms_ssim(fused, ir, vis, value_range=1.0):
         product = 1.0
         for scale, (x, y, weight) in enumerate(zip(fused, source, MS_SSIM_WEIGHTS), 1):
             last = scale == len(MS_SSIM_WEIGHTS)
-            value = gaussian_ssim(x, y, value_range) if last else contrast_map(x, y, 11, (0.03 * value_range) ** 2).mean()
+            contrast = (0.03 * value_range) ** 2
+            value = gaussian_ssim(x, y, value_range) if last else contrast_map(x, y, 11, contrast).mean()
             product *= max(float(value), 0.0) ** weight
         total += product
     return total / 2
@@ -87,7 +88,8 @@ def q_s(fused, ir, vis):
     (_, of_ir), (_, of_vis) = ir.once(moments, 11), vis.once(moments, 11)
     both = of_ir + of_vis
     share = np.divide(of_ir, both, out=np.full_like(both, 0.5), where=both > 0)
-    return float(np.mean(share * ssim_map(fused, ir, 11, *_constants(PEAK)) + (1 - share) * ssim_map(fused, vis, 11, *_constants(PEAK))))
+    return float(np.mean(share * ssim_map(fused, ir, 11, *_constants(PEAK))
+                         + (1 - share) * ssim_map(fused, vis, 11, *_constants(PEAK))))
 
 
 def q_c(fused, ir, vis):
@@ -142,7 +144,8 @@ def gaussian_ssim(x, y, value_range=PEAK):
 def ssim_map(x, y, window, luminance, contrast):
     """SSIM of two Images for each whole window. luminance, contrast: its constants C1 and C2."""
     (mean_x, _), (mean_y, _) = x.once(moments, window), y.once(moments, window)
-    return (2 * mean_x * mean_y + luminance) / (mean_x ** 2 + mean_y ** 2 + luminance) * contrast_map(x, y, window, contrast)
+    brightness = (2 * mean_x * mean_y + luminance) / (mean_x ** 2 + mean_y ** 2 + luminance)
+    return brightness * contrast_map(x, y, window, contrast)
 
 
 def contrast_map(x, y, window, contrast):
