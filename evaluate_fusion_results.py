@@ -4,8 +4,8 @@ python evaluate_fusion_results.py                                               
 python evaluate_fusion_results.py --test_set 21_pairs_tno --metrics all            all folders fused from a test set
 python evaluate_fusion_results.py --ir DIR --vi DIR --fused DIR DIR --names A B   any folders, one for each method
 python evaluate_fusion_results.py --protocol all …                                 every toolbox's numbers beside ours
-python evaluate_fusion_results.py --explain SD=73.47 …                             what gives this number on these images
-python evaluate_fusion_results.py --lint table.md --ir DIR --vi DIR                what in a printed table cannot be, and why
+python evaluate_fusion_results.py --explain SD=73.47 …                      what gives this number on these images
+python evaluate_fusion_results.py --lint table.md --ir DIR --vi DIR         what in a printed table cannot be, and why
 python evaluate_fusion_results.py --fused DIR --check_against DIR                  how far two results are apart
 """
 import sys
@@ -20,7 +20,14 @@ from tools.base.script import run_script
 from tools.base.settings import parse_settings, setting
 from tools.base.tables import write_csv
 from tools.data.doubts import value_doubts
-from tools.data.fused_folders import METRICS_FOLDER, Sources, find_fused_folders, noted_sources, set_of_folder, sources_of
+from tools.data.fused_folders import (
+    METRICS_FOLDER,
+    Sources,
+    find_fused_folders,
+    noted_sources,
+    set_of_folder,
+    sources_of,
+)
 from tools.data.layouts import set_name
 from tools.data.names import patterns_of
 from tools.data.value_range import parse_range
@@ -39,27 +46,33 @@ from tools.runtime.processes import by_first
 class Args:
     ir: Optional[str] = setting(None, 'folder of infrared images', aliases=('ir_dir',))
     vi: Optional[str] = setting(None, 'folder of visible images', aliases=('vis', 'vi_dir'))
-    ir_name: Optional[str] = setting(None, 'how infrared files are named if words do not tell, as {}_nir; pairs have {} in common')
+    ir_name: Optional[str] = setting(None, 'how infrared files are named if words do not tell, as {}_nir; pairs have '
+                                           '{} in common')
     vi_name: Optional[str] = setting(None, 'the same for visible files, as {}_rgb', aliases=('vis_name',))
     fused: List[str] = setting([], 'folders of fused images, one for each method; without any, those under `output`',
                                aliases=('fused_dir',))
     names: List[str] = setting([], 'names of the methods, if not those of their folders')
     test_set: Optional[str] = setting(None, 'a folder in `images`: score all under `output` that was fused from it')
     check_against: Optional[str] = setting(None, 'only compare the fused folder with this one, image by image')
-    explain: List[str] = setting([], "only tell which definition or known mistake gives a printed number, such as SD=73.47")
-    lint: List[str] = setting([], 'only check printed tables (.csv, .md, .tex) for numbers that cannot be, or need another definition')
+    explain: List[str] = setting([],
+                                 "only tell which definition or known mistake gives a printed number, such as SD=73.47")
+    lint: List[str] = setting([], 'only check printed tables (.csv, .md, .tex) for numbers that cannot be, or need '
+                                  'another definition')
 
-    metrics: List[str] = setting(list(FIRST_METRICS), 'metrics to compute; all: the common ones; every: all that there are')
-    protocol: str = setting(DEFAULT_PROTOCOL, "whose definitions: ours, a toolbox's with its mistakes, or all side by side",
+    metrics: List[str] = setting(list(FIRST_METRICS), 'metrics to compute; all: the common ones; every: all there are')
+    protocol: str = setting(DEFAULT_PROTOCOL,
+                            "whose definitions: ours, a toolbox's with its mistakes, or all side by side",
                             choices=[*PROTOCOLS, ALL_PROTOCOLS])
     channels: bool = setting(False, 'score each colour channel and average, instead of the luma')
 
-    noise: Optional[str] = setting(None, 'a CSV file of how far two runs of the same training are apart in each metric; means that are as '
-                                         'close to the first method\'s get a mark')
+    noise: Optional[str] = setting(None, 'a CSV file of how far two runs of the same training are apart in each '
+                                         'metric; means that are as close to the first method\'s get a mark')
 
-    resize: bool = setting(False, 'make infrared images of another size fit the visible ones, as in fusing; --resize there is noted')
-    ir_range: Optional[List[str]] = setting(None, 'values of infrared files to be made black and white: auto, each image\'s own '
-                                                  '(but for 0.1 % of its pixels at each end), or LOW HIGH; none: as noted in fusing')
+    resize: bool = setting(False, 'make infrared images of another size fit the visible ones, as in fusing; --resize '
+                                  'there is noted')
+    ir_range: Optional[List[str]] = setting(None, 'values of infrared files to be made black and white: auto, each '
+                                                  'image\'s own (but for 0.1 % of its pixels at each end), or LOW '
+                                                  'HIGH; none: as noted in fusing')
     images: str = setting('images', 'folder of the test sets, each with folders such as ir/ and vi/')
     output: str = setting('output', 'folder below which fused folders are looked for')
     out: Optional[str] = setting(None, 'folder for the results; by default a new one in `output`/metrics')
@@ -105,7 +118,8 @@ def evaluate(settings, folders):
     sources = find_sources(settings, folders)
     pairing = sources.pairing()
     print(f'{pairing.describe()}\nscoring {", ".join(methods)} by {" ".join(metric.name for metric in metrics)}')
-    for doubt in value_doubts([pair.ir for pair in pairing.pairs], [pair.vis for pair in pairing.pairs], sources.ir_range):
+    for doubt in value_doubts([pair.ir for pair in pairing.pairs], [pair.vis for pair in pairing.pairs],
+                              sources.ir_range):
         print(doubt)
     scores = score_methods(methods, pairing, settings.protocol, metrics, settings.channels, settings.workers,
                            sources.resize, sources.ir_range, sources.align)
@@ -155,7 +169,8 @@ def explain_numbers(settings, folders):
 
 
 def lint(settings):
-    """Say what in some printed tables cannot be, or needs another definition. Returns the exit code: 1 if there is anything."""
+    """Say what in some printed tables cannot be, or needs another definition. Returns the exit
+    code: 1 if there is anything."""
     shared = None
     if settings.ir or settings.vi:
         sources = find_sources(settings, [])
@@ -177,8 +192,9 @@ def find_sources(settings, folders):
     asked = patterns_of(settings.ir_name, settings.vi_name)
     if settings.ir and settings.vi:
         noted = list(filter(None, map(noted_sources, folders)))
-        return Sources(((Path(settings.ir), Path(settings.vi)),), asked, settings.resize or any(source.resize for source in noted),
-                       find_range(settings, noted), noted_align(noted))
+        resize = settings.resize or any(source.resize for source in noted)
+        return Sources(((Path(settings.ir), Path(settings.vi)),), asked, resize, find_range(settings, noted),
+                       noted_align(noted))
     if settings.ir or settings.vi:
         raise UserError('give both --ir and --vi, or neither')
     sources = [sources_of(folder, settings.images) for folder in folders]
@@ -187,7 +203,8 @@ def find_sources(settings, folders):
     if any(source.same() != sources[0].same() for source in sources):
         raise UserError('the folders were fused from different images, evaluate them separately: ' + '; '.join(
             f'{folder} from {source.describe()}' for folder, source in zip(folders, sources)))
-    return sources[0]._replace(patterns=asked or sources[0].patterns, resize=settings.resize or any(source.resize for source in sources),
+    resize = settings.resize or any(source.resize for source in sources)
+    return sources[0]._replace(patterns=asked or sources[0].patterns, resize=resize,
                                ir_range=find_range(settings, sources), align=noted_align(sources))
 
 
@@ -200,10 +217,12 @@ def find_range(settings, sources):
 
 
 def noted_align(sources):
-    """How infrared images were moved when they were fused, None if they were not. UserError if not in all folders alike."""
+    """How infrared images were moved when they were fused, None if they were not. UserError
+    if not in all folders alike."""
     noted = [source.align for source in sources]
     if any(align != noted[0] for align in noted):
-        raise UserError('infrared images were moved differently for these folders (align in sources.json): evaluate them separately')
+        raise UserError('infrared images were moved differently for these folders (align in sources.json): evaluate '
+                        'them separately')
     return noted[0] if noted else None
 
 

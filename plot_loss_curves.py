@@ -17,7 +17,8 @@ from tools.curves.figures import Panel, Style, loss_figure, loss_panels
 from tools.curves.reading import AUTOENCODER, FUSION, TOTAL, UNKNOWN, Run, epoch_means, newest_runs, read_runs
 
 STAGES = {'ir': AUTOENCODER, 'vi': AUTOENCODER, 'fusion': FUSION}
-TITLES = {'ir': 'Infrared autoencoder', 'vi': 'Visible autoencoder', 'fusion': 'Fusion network', 'runs': 'Training losses'}
+TITLES = {'ir': 'Infrared autoencoder', 'vi': 'Visible autoencoder', 'fusion': 'Fusion network',
+          'runs': 'Training losses'}
 FIGURES = {'ir': 'ir_autoencoder_comparison', 'vi': 'vi_autoencoder_comparison', 'fusion': 'fusion_network_comparison'}
 BOTH_AUTOENCODERS = 'autoencoder_total_loss_comparison'
 
@@ -70,7 +71,8 @@ def read_named(settings: Args) -> Dict[str, List[Run]]:
 
 
 def read_list(paths: List[str], stage: Optional[str], names: List[str]) -> List[Run]:
-    """The runs at `paths`, of one stage unless that is None, called by `names` as far as there are any, no two alike."""
+    """The runs at `paths`, of one stage unless that is None, called by `names` as far as
+    there are any, no two alike."""
     runs = []
     for path in paths:
         found = read_runs(path)

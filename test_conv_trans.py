@@ -2,7 +2,7 @@
 
     python test_conv_trans.py --test_set 21_pairs_tno                  a folder in images/, with ir/ and vi/
     python test_conv_trans.py --ir DIR --vi DIR --out DIR              any two folders, or two files
-    python test_conv_trans.py --ir DIR --vi DIR --align --sequence     frames of a video, from cameras that do not quite agree
+    python test_conv_trans.py --ir DIR --vi DIR --align --sequence     frames of a video, from two displaced cameras
     python test_conv_trans.py --model FUSION --auto_ir FILE --auto_vi FILE
 
 Settings: args_test.py. Without any, the newest trained network fuses 21_pairs_tno.
@@ -17,8 +17,10 @@ def main():
 
 
 def fuse(settings, prefix, **options):
-    """Fuse what the settings name with the network that they name. Returns the exit code. options: of tools.fusing.folders.Options."""
-    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
+    """Fuse what the settings name with the network that they name. Returns the exit code. options: of
+    tools.fusing.folders.Options."""
+    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with
+    # the settings is said at once.
     from tools.data.names import patterns_of
     from tools.data.value_range import parse_range
     from tools.fusing.folders import Options, find_test_sets, fuse_test_sets
@@ -26,8 +28,9 @@ def fuse(settings, prefix, **options):
     from tools.runtime import use_device
 
     patterns, ir_range = patterns_of(settings.ir_name, settings.vi_name), parse_range(settings.ir_range)
-    options = Options(prefix, resize=settings.resize, overwrite=settings.overwrite, contact_sheet=settings.contact_sheet,
-                      patterns=patterns, ir_range=ir_range, align=settings.align, sequence=settings.sequence, **options)
+    options = Options(prefix, resize=settings.resize, overwrite=settings.overwrite,
+                      contact_sheet=settings.contact_sheet, patterns=patterns, ir_range=ir_range, align=settings.align,
+                      sequence=settings.sequence, **options)
     test_sets = find_test_sets(settings.test_set, settings.images, settings.ir, settings.vi, patterns)
     print(f'computing on the {use_device(settings.cuda)}')
     fuser = load_fuser(settings.model, settings.auto_ir, settings.auto_vi, settings.epoch, settings.models,

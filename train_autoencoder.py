@@ -17,7 +17,8 @@ from tools.weights.names import AUTO_ENCODER
 def main():
     settings, resumed = read_settings(Args, __doc__, runs='save_auto_model')
 
-    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
+    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with
+    # the settings is said at once.
     from network.loss import autoencoder_losses
     from network.operators import use_mixed_precision
     from tools.runtime import jt, set_seed, use_device
@@ -65,8 +66,8 @@ def read_images(settings):
     from tools.data.loader import Batches
     from tools.data.names import patterns_of
     from tools.data.value_range import parse_range
-    listing = list_images_of(settings.path, settings.type_flag, settings.train_num, settings.train_num_from, settings.ir, settings.vi,
-                             patterns_of(settings.ir_name, settings.vi_name))
+    listing = list_images_of(settings.path, settings.type_flag, settings.train_num, settings.train_num_from,
+                             settings.ir, settings.vi, patterns_of(settings.ir_name, settings.vi_name))
     print(listing.report)
     ir_range = parse_range(settings.ir_range) if settings.type_flag == 'ir' else None
     files = [path for path, in listing.items]

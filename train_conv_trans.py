@@ -22,7 +22,8 @@ SIZE = 256, 256  # that images are resized to: their deep features fill one wind
 def main():
     settings, resumed = read_settings(Args, __doc__, runs='save_fusion_model')
 
-    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
+    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with
+    # the settings is said at once.
     from network.loss import fusion_losses
     from network.operators import use_mixed_precision
     from tools.data.feature_cache import Features, open_caches

@@ -90,11 +90,12 @@ def write_curves(out, folder, note):
         save_figure(loss_figure(title, loss_panels(list(of_stage.values())), Style()), out / f'curves_{key}')
     if rows:
         save_figure(differences_figure(runs), out / 'differences')
-        write_part(out, 'training', rows, describe(rows, runs, note))
+        write_part(out, 'training', rows, training_text(rows, runs, note))
 
 
 def read_stage(folder, key):
-    """{side: tools.curves.reading.Run} of a stage, cut to the steps that all sides have done; empty if there are none."""
+    """{side: tools.curves.reading.Run} of a stage, cut to the steps that all sides have
+    done; empty if there are none."""
     paths = {side: csv_path(folder, key, side) for side in sides_with(len(FLOORS), len(JITTORS))}
     paths = {side: path for side, path in paths.items() if path.is_file()}
     steps = min(len(path.read_text(encoding='utf-8').splitlines()) - 1 for path in paths.values())
@@ -111,13 +112,11 @@ def curves_of(of_stage, loss):
     return losses[PYTORCH], jittors, floors
 
 
-def describe(rows, runs, note):
+def training_text(rows, runs, note):
     """The rows as Markdown, with the figures."""
-    cells = []
-    for row in rows:
-        stage, loss, steps, end, end_jittor, *ratios = row.values()
-        cells.append([stage, loss, steps, f'{end:.6g}', percent(end_jittor, True),
-                      *('' if ratio is None else percent(ratio) for ratio in ratios)])
+    cells = [[stage, loss, steps, f'{end:.6g}', percent(jittor, True),
+              *('' if one is None else percent(one) for one in ratios)]
+             for stage, loss, steps, end, jittor, *ratios in map(dict.values, rows)]
     table = markdown_table(
         ['stage', 'loss', 'steps', 'PyTorch, last tenth', 'Jittor there', 'floor there', 'Jittor, median step', 'floor',
          'Jittor, largest', 'floor', 'steps within the bound', '… with the floor of that step alone',
@@ -135,8 +134,6 @@ def describe(rows, runs, note):
 
 def differences_figure(runs):
     """The difference in total loss at each step, with the floor and the bound, of what `write_curves` has read."""
-    import seaborn  # here, since it takes a second to load, which --help need not wait for
-    colours = seaborn.color_palette('colorblind')
     with figure_style('paper'):
         figure = Figure(figsize=(8.5, 2.8), layout='constrained')
         panels = figure.subplots(1, len(runs), squeeze=False)[0]
@@ -145,8 +142,8 @@ def differences_figure(runs):
             pytorch, jittors, floors = curves_of(of_stage, TOTAL)
             rounding = spread([pytorch, *floors])
             axes.plot(steps, 100 * bound(rounding), color='0.5', linestyle='--', linewidth=1, label='bound')
-            axes.plot(steps, 100 * rounding, color=colours[0], linewidth=0.9, label='PyTorch from itself')
-            axes.plot(steps, 100 * difference(jittors[0], pytorch), color=colours[1], linewidth=0.9,
+            axes.plot(steps, 100 * rounding, linewidth=0.9, label='PyTorch from itself')
+            axes.plot(steps, 100 * difference(jittors[0], pytorch), color='C1', linewidth=0.9,
                       label='Jittor from PyTorch')
             axes.set(title=STAGES[key].title, xlabel='step', yscale='log')
             label_log_axis(axes)

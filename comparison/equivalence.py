@@ -1,4 +1,4 @@
-"""Whether two sides' runs give the same but for chance: two one-sided tests with a margin, and Welch's test for a difference."""
+"""Whether runs of two sides give the same but for chance: two one-sided tests with a margin, and Welch's test."""
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ LEVEL = 0.05
 SAME, DIFFERENT, BOTH, OPEN = 'same within the margin', 'different', 'different, within the margin', 'open'
 
 
-class Row(NamedTuple):
+class Measure(NamedTuple):
     """A measure of the runs of a side beside those of the original: means and sample standard deviations over runs."""
     test: str            # the test set, or 'training' for a loss
     shares: str          # how deep features were weighed in fusing
@@ -29,7 +29,8 @@ class Row(NamedTuple):
 
 
 def tost(values, reference, margin):
-    """The p-value of two one-sided Welch t-tests of the hypothesis that means are at least `margin` apart; NaN without a margin."""
+    """The p-value of two one-sided Welch t-tests of the hypothesis that means are at least
+    `margin` apart; NaN without."""
     if np.isnan(margin):
         return np.nan
     above = stats.ttest_ind(np.add(values, margin), reference, equal_var=False, alternative='greater')
@@ -37,8 +38,8 @@ def tost(values, reference, margin):
     return max(above.pvalue, below.pvalue)
 
 
-def rows_of(scores, reference, margins):
-    """A Row for each measure of each side but the reference.
+def compare_sides(scores, reference, margins):
+    """A Measure for each side but the reference.
 
     scores: columns test, shares, metric, side, seed and value, a row for each run's. margins: {metric: margin}.
     """
@@ -48,16 +49,17 @@ def rows_of(scores, reference, margins):
         for (test, shares, metric), part in scores.groupby(['test', 'shares', 'metric'], sort=False):
             other, pytorch = (part.loc[part['side'] == name, 'value'] for name in (side, reference))
             margin = margins.get(metric, np.nan)
-            of_side.append(Row(test, shares, metric, side, pytorch.mean(), pytorch.std(), other.mean(), other.std(),
-                               other.mean() - pytorch.mean(), margin, tost(other, pytorch, margin),
-                               stats.ttest_ind(other, pytorch, equal_var=False).pvalue, np.nan))
+            welch = stats.ttest_ind(other, pytorch, equal_var=False)
+            of_side.append(Measure(test, shares, metric, side, pytorch.mean(), pytorch.std(), other.mean(), other.std(),
+                                   other.mean() - pytorch.mean(), margin, tost(other, pytorch, margin), welch.pvalue,
+                                   np.nan))
         if side != reference:
             rows += [row._replace(p_holm=p) for row, p in zip(of_side, holm([row.p_different for row in of_side]))]
     return rows
 
 
 def verdict(row):
-    """What the tests of a Row say, at LEVEL."""
+    """What the tests of a Measure say, at LEVEL."""
     same, different = row.p_same < LEVEL, row.p_holm < LEVEL
     return BOTH if same and different else SAME if same else DIFFERENT if different else OPEN
 
@@ -65,16 +67,16 @@ def verdict(row):
 def spreads(scores):
     """How far two runs of the same training are apart in each metric, 19 times out of 20: {shares: {metric: spread}}.
 
-    From the standard deviation within the sides (pooled), and of several test sets the largest. scores: as of `rows_of`, of sides that
-    train alike.
+    From the standard deviation within the sides (pooled), and of several test sets the largest. scores: as of
+    `compare_sides`, of sides that train alike.
     """
-    groups = scores.dropna(subset='value').groupby(['shares', 'metric', 'test', 'side'], sort=False)['value'].agg(['var', 'count'])
-    groups['freedom'] = groups['count'] - 1
-    groups['squares'] = groups['var'] * groups['freedom']
-    pooled = groups.groupby(['shares', 'metric', 'test'], sort=False)[['squares', 'freedom']].sum()
-    quantile = stats.t.ppf(1 - LEVEL / 2, pooled['freedom'])
-    spread = (quantile * np.sqrt(2 * pooled['squares'] / pooled['freedom'])).groupby(['shares', 'metric'], sort=False).max()
-    return {shares: part.droplevel('shares').to_dict() for shares, part in spread.groupby('shares', sort=False)}
+    measure = ['shares', 'metric', 'test']
+    of_sides = scores.dropna(subset='value').groupby([*measure, 'side'], sort=False)['value'].agg(['var', 'count'])
+    freedom = of_sides['count'] - 1
+    squares, freedom = (part.groupby(measure, sort=False).sum() for part in (of_sides['var'] * freedom, freedom))
+    spread = stats.t.ppf(1 - LEVEL / 2, freedom) * np.sqrt(2 * squares / freedom)
+    largest = spread.groupby(measure[:2], sort=False).max()
+    return {shares: part.droplevel('shares').to_dict() for shares, part in largest.groupby('shares', sort=False)}
 
 
 def spread_table(spread):

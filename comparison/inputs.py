@@ -31,7 +31,8 @@ class PairFile(NamedTuple):
 def write_batches(path, items, batch, steps, seed):
     """Write the first `steps` batches that training with this seed would be fed -> BatchFile.
 
-    items: pairs of paths, from tools.data.kaist. Once all were used they come again in another order, as the next epoch.
+    items: pairs of paths, from tools.data.kaist. Once all were used they come again in
+    another order, as the next epoch.
     """
     batches = Batches(items, batch, SIZE, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +53,8 @@ def write_rounded_otherwise(path, source, seed):
     """
     random = np.random.RandomState(seed)
     arrays = load_weights(source).arrays
-    for _, array in sorted(arrays.items()):  # a file's arrays come in any order, and a seed stands for one choice of bits
+    # A file's arrays come in any order, and a seed stands for one choice of bits
+    for _, array in sorted(arrays.items()):
         if array.dtype == np.float32 and np.unique(array).size > max(1, array.size / 2):
             array.view(np.int32)[...] ^= random.randint(0, 2, array.shape, np.int32)
     save_weights(path, arrays, {})

@@ -1,6 +1,6 @@
 """The Jittor side: this repository's networks, with the same methods as comparison.pytorch_side."""
 import platform
-import time
+import timeit
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from tools.weights.checkpoint import load_weights, save_weights
 from tools.weights.networks import build_auto_encoder, build_fusion, weights_of
 
 WEIGHTS = 'model/'  # how their names begin in a state
-PEAK = dict(batch=8, channels=128, side=128, repeats=5)  # of the convolution that shows what the machine can do
+PEAK_IMAGES, PEAK_REPEATS = (8, 128, 128, 128), 5  # of the convolution that shows what the machine can do
 
 
 class JittorSide(Trainer):
@@ -66,7 +66,8 @@ class JittorSide(Trainer):
         return {'lr': self.optimizer.lr, **losses}
 
     def step_operations(self, batches, index, epoch):
-        """Floating-point operations of a step: of what is trained, the backward pass takes twice those of the forward pass."""
+        """Floating-point operations of a step: of what is trained, the backward pass takes
+        twice those of the forward pass."""
         def forward():
             self.forward(self._vars(read_batch(batches, index)))
         forward_pass, trained = (multiply_adds_while(forward, models)
@@ -81,14 +82,10 @@ class JittorSide(Trainer):
 
     def peak(self):
         """Floating-point operations per second of a large convolution, the best of several."""
-        images = jt.randn(PEAK['batch'], PEAK['channels'], PEAK['side'], PEAK['side'])
-        convolution, seconds = Conv2d(PEAK['channels'], PEAK['channels'], 3, padding=1), []
+        images, convolution = jt.randn(PEAK_IMAGES), Conv2d(PEAK_IMAGES[1], PEAK_IMAGES[1], 3, padding=1)
         operations = 2 * multiply_adds_while(lambda: convolution(images), [convolution])
-        for _ in range(PEAK['repeats']):
-            jt.sync_all(True)
-            started = time.perf_counter()
-            convolution(images).sync(True)
-            seconds.append(time.perf_counter() - started)
+        jt.sync_all(True)
+        seconds = timeit.repeat(lambda: convolution(images).sync(True), number=1, repeat=PEAK_REPEATS)
         return operations / min(seconds)
 
     def compute(self, batches, index, out):
@@ -116,13 +113,15 @@ class JittorSide(Trainer):
     def load_state(self, path):
         """Go on from what `save_state` wrote, in a stage that has been started -> the steps done."""
         arrays, metadata = load_weights(path)
-        self.model.load_state_dict({name[len(WEIGHTS):]: array for name, array in arrays.items() if name.startswith(WEIGHTS)})
+        self.model.load_state_dict({name[len(WEIGHTS):]: array for name, array in arrays.items()
+                                    if name.startswith(WEIGHTS)})
         self.optimizer.load_state(arrays)
         jt.sync_all()  # as after a step
         return metadata['step']
 
     def start_fusing(self, ir, vi, fusion, deep_shares=None):
-        """Load three files of weights to fuse images of any size. deep_shares: one of DEEP_SHARES, for weights that do not say it."""
+        """Load three files of weights to fuse images of any size. deep_shares: one of DEEP_SHARES, for
+        weights that do not say it."""
         self.fuser = load_fuser(fusion, ir, vi, deep_shares=deep_shares)
         self.networks = self.fuser.model.networks
 
@@ -145,7 +144,10 @@ class JittorSide(Trainer):
         return 2 * sum(sum(multiply_adds(self.networks, *image_size(ir))) for ir, _ in pairs)
 
     def score(self, pairs, out, methods=1):
-        """Score by all metrics what `fuse_files` has written to `out`, as evaluate_fusion_results.py does, as that of so many methods."""
+        """Score by all metrics what `fuse_files` has written to `out`, as evaluate_fusion_results.py does.
+
+        methods: as that of so many methods.
+        """
         folders = {f'fused {number}': Path(out) for number in range(methods)}
         score_methods(folders, Pairing('', _pairs(pairs), []), DEFAULT_PROTOCOL, metrics_of(DEFAULT_PROTOCOL))
 

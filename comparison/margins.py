@@ -32,7 +32,8 @@ def write_margins(summary=SUMMARY, path=MARGINS):
 def read_margins(path=MARGINS):
     """{metric: margin} of a file that `write_margins` wrote. UserError if there is none."""
     if not Path(path).is_file():
-        raise UserError(f'there are no margins in {path}: they are fixed before the runs, by python -m comparison.margins')
+        raise UserError(f'there are no margins in {path}: they are fixed before the runs, by python -m '
+                        'comparison.margins')
     return pd.read_csv(path).set_index('metric')['margin'].to_dict()
 
 

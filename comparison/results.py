@@ -17,7 +17,7 @@ from tools.evaluation.scoring import compare_folders, score_methods, select_metr
 PREFIX = 'results_crossfuse_'  # by which tools.data.pairing knows fused images
 
 
-class Row(NamedTuple):
+class MetricMeans(NamedTuple):
     """A metric's means over the images, for the weights of each run. Differences are relative."""
     metric: str
     pytorch: float
@@ -30,7 +30,7 @@ class Row(NamedTuple):
     jittor_highest: float
 
 
-def compare(setup, names, pairing, pairs, metrics, out, note):
+def compare_results(setup, names, pairing, pairs, metrics, out, note):
     """Fuse test pairs with each side's trained weights and write the tables.
 
     names: of the sides, PyTorch's first. pairing: of the source images. pairs: their PairFiles.
@@ -39,33 +39,35 @@ def compare(setup, names, pairing, pairs, metrics, out, note):
     missing = [path for side in names for path in weights_folder(setup, side).values() if not path.is_file()]
     if missing:
         raise UserError(f'there are no trained weights yet ({missing[0]}): run the part training first')
-    folders = {side: setup.work / 'fused' / side for side in names}
-    left_out = _fuse(setup, pairs, folders)
-    scores = score_methods({NAMES[side]: folders[side] for side in names}, pairing, DEFAULT_PROTOCOL,
-                           select_metrics(DEFAULT_PROTOCOL, metrics))
-    rows = rows_of(scores.table, [NAMES[side] for side in JITTORS])
-    fidelities = {NAMES[side]: compare_folders(folders[side], folders[PYTORCH])[0] for side in names if side != PYTORCH}
+    folders = {NAMES[side]: setup.work / 'fused' / side for side in names}
+    left_out = _fuse(setup, names, pairs)
+    metrics = select_metrics(DEFAULT_PROTOCOL, metrics)
+    means = means_of(score_methods(folders, pairing, DEFAULT_PROTOCOL, metrics).table,
+                     [NAMES[side] for side in JITTORS])
+    beside = folders.pop(NAMES[PYTORCH])
+    fidelities = {name: compare_folders(folder, beside)[0] for name, folder in folders.items()}
     note = ' '.join([*(f'Left out: {text}.' for text in left_out), note])
-    write_part(out, 'results', rows, describe(rows, fidelities, note))
+    write_part(out, 'results', means, results_text(means, fidelities, note))
 
 
-def rows_of(table, jittors):
-    """A Row for each metric of a table as in tools.evaluation.scoring.Scores, PyTorch's first run on top. jittors: names."""
+def means_of(table, jittors):
+    """The MetricMeans of a table as in tools.evaluation.scoring.Scores, PyTorch's first run on top. jittors: names."""
     means = table.groupby('method', sort=False).mean()
     is_jittor = means.index.isin(jittors)
     pytorch, jittor = means[~is_jittor].to_numpy(), means[is_jittor].to_numpy()  # runs × metrics
-    return [Row(*row) for row in zip(means, pytorch[0], jittor[0] / pytorch[0] - 1, spread(pytorch),
-                                     jittor.mean(axis=0) / pytorch.mean(axis=0) - 1, pytorch.min(axis=0),
-                                     pytorch.max(axis=0), jittor.min(axis=0), jittor.max(axis=0))]
+    return [MetricMeans(*row) for row in zip(
+        means, pytorch[0], jittor[0] / pytorch[0] - 1, spread(pytorch), jittor.mean(axis=0) / pytorch.mean(axis=0) - 1,
+        pytorch.min(axis=0), pytorch.max(axis=0), jittor.min(axis=0), jittor.max(axis=0))]
 
 
-def describe(rows, fidelities, note):
-    """The rows as Markdown. fidelities: {name of a side: what tools.evaluation.scoring.compare_folders found for it}."""
+def results_text(means, fidelities, note):
+    """The means as Markdown. fidelities: {name of a side: what
+    tools.evaluation.scoring.compare_folders found for it}."""
     metrics = markdown_table(
         ['metric', 'PyTorch', 'Jittor differs by', 'floor', 'mean of the Jittor runs', 'PyTorch runs', 'Jittor runs'],
-        [[row.metric, f'{row.pytorch:.5g}', percent(row.jittor, True), percent(row.floor), percent(row.all_jittor, True),
-          f'{row.pytorch_lowest:.5g} … {row.pytorch_highest:.5g}', f'{row.jittor_lowest:.5g} … {row.jittor_highest:.5g}']
-         for row in rows])
+        [[metric, f'{pytorch:.5g}', percent(jittor, True), percent(floor), percent(all_jittor, True),
+          *(f'{low:.5g} … {high:.5g}' for low, high in zip(ends[::2], ends[1::2]))]
+         for metric, pytorch, jittor, floor, all_jittor, *ends in means])
     images = markdown_table(
         ['beside PyTorch\'s fused images', 'images', 'mean PSNR', 'worst PSNR', 'largest difference', 'same pixels'],
         [[side, len(images), f'{images["psnr"].mean():.2f} dB', f'{images["psnr"].min():.2f} dB',
@@ -76,28 +78,24 @@ def describe(rows, fidelities, note):
             f'PyTorch runs.\n\n{images}\n{note}\n')
 
 
-def _fuse(setup, pairs, folders):
-    """Fuse all pairs on all sides into `folders` -> what was left out and why."""
-    left_out = []
-    for folder in folders.values():
-        for old in folder.glob(f'{PREFIX}*'):
+def _fuse(setup, names, pairs):
+    """Fuse all pairs by all sides into their folders of `work` -> what was left out and why."""
+    left_out, fused = [], setup.work / 'fused.npy'
+    for name in names:
+        for old in (setup.work / 'fused' / name).glob(f'{PREFIX}*'):
             old.unlink()
-    with open_sides(folders, setup) as sides:
+    with open_sides(names, setup) as sides:
         for name, side in sides.items():
             side.ask('start_fusing', **weights_folder(setup, name))
         for pair in tqdm(pairs, 'fusing', unit='pair'):
+            images = {}
             try:
-                fused = {name: _fused(setup, side, pair) for name, side in sides.items()}
+                for name, side in sides.items():
+                    side.ask('fuse', pair=pair.path, out=fused)
+                    images[name] = np.load(fused).astype(np.uint8)  # truncated, as by the original
             except SideError as error:
                 left_out.append(f'{pair.name}: {error}')
                 continue
-            for name, image in fused.items():
-                # Truncated, as by the original.
-                write_image(folders[name] / f'{PREFIX}{pair.name}', image.astype(np.uint8))
+            for name, image in images.items():
+                write_image(setup.work / 'fused' / name / f'{PREFIX}{pair.name}', image)
     return left_out
-
-
-def _fused(setup, side, pair):
-    path = setup.work / 'fused.npy'
-    side.ask('fuse', pair=pair.path, out=path)
-    return np.load(path)

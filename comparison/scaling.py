@@ -8,8 +8,9 @@ from tqdm import tqdm
 
 from comparison.inputs import MODALITIES, write_batches, write_resized
 from comparison.report import write_part
-from comparison.sides import JITTOR, NAMES, PYTORCH, open_sides
-from comparison.training import STAGES, start_stage
+from comparison.sides import JITTOR, NAMES, open_sides
+from comparison.speed import as_texts, fusing_task, seconds_of, training_task
+from comparison.training import STAGES
 from tools.base.figures import figure_style, save_figure
 from tools.base.tables import markdown_table
 from tools.data.images import write_image
@@ -27,99 +28,94 @@ PANELS = {IMAGE: ('megapixels', 'seconds per megapixel'), BATCH: ('pairs in a ba
           STEP: ('training steps', 'MiB'), ONE_MORE: ('images of different sizes', 'MiB')}
 
 
-class Row(NamedTuple):
-    """A point: of `what` there are `number`, and it took `value`: seconds per megapixel or pair, or the memory in MiB."""
+class Point(NamedTuple):
+    """Of `what` there are `number`, and it took `value`: seconds per megapixel or pair, or the memory in MiB."""
     what: str
     side: str
     number: float
     value: float
 
 
-def compare(setup, initial, items, pair, seed, out, note, megapixels=MEGAPIXELS, batches=BATCHES, steps=STEPS, images=IMAGES):
+def measure_scaling(setup, initial, items, pair, seed, out, note, megapixels=MEGAPIXELS, batches=BATCHES, steps=STEPS,
+                    images=IMAGES):
     """Measure and write table and figure.
 
     initial: {network: file}. items: training pairs, of which batches are filled. pair: PairFile, resized to all sizes.
     """
-    files = [write_batches(setup.work / f'batches_of_{batch}.npy', items, batch, 1, seed) for batch in batches if batch <= len(items)]
-    rows = [*_fusing_time(setup, initial, pair, megapixels), *_training_time(setup, initial, files),
-            *_memory(setup, initial, files[0], pair, steps, images, seed)]
-    save_figure(draw(rows), out / 'scaling')
-    write_part(out, 'scaling', rows, describe(rows, note))
+    points = []
+    for size in megapixels:
+        height = round((1e6 * size / ASPECT) ** 0.5)
+        fused = fusing_task(setup, initial, pair, (height, round(ASPECT * height)))
+        points += _times(setup, IMAGE, fused, size, int(np.clip(MEASURED_PIXELS / size, 1, REPEATS)))
+    files = [write_batches(setup.work / f'batches_of_{batch}.npy', items, batch, 1, seed)
+             for batch in batches if batch <= len(items)]
+    trained = [training_task('training step', STAGES['stage_2'], file, initial) for file in files]
+    for file, task in zip(files, trained):
+        points += _times(setup, BATCH, task, file.batch, REPEATS)
+    points += [*_memory(setup, STEP, trained[0].start, [(trained[0].method, trained[0].arguments)] * steps),
+               *_memory(setup, ONE_MORE, fused.start, _of_all_sizes(setup, pair, images, seed))]
+    save_figure(draw(points), out / 'scaling')
+    write_part(out, 'scaling', points, scaling_text(points, note))
 
 
-def _fusing_time(setup, initial, pair, megapixels):
-    with open_sides((PYTORCH, JITTOR), setup) as sides:
-        for side in sides.values():
-            side.ask('start_fusing', **initial)
-        for size in tqdm(megapixels, IMAGE, unit='size'):
-            height = round((1e6 * size / ASPECT) ** 0.5)
-            resized = write_resized(setup.work / 'scaling.npy', pair, (height, round(ASPECT * height)))
-            rounds = int(np.clip(MEASURED_PIXELS / size, 1, REPEATS))
-            for name, side in sides.items():
-                yield Row(IMAGE, NAMES[name], size, _seconds(side, rounds, 'fuse', pair=resized.path) / size)
+def _times(setup, what, task, number, rounds):
+    """Points of both sides: median seconds of so many rounds, after one to warm up, over the number."""
+    with open_sides(task.sides, setup) as sides:
+        return [Point(what, NAMES[name], number, np.median(seconds[1:]) / number)
+                for name, seconds in seconds_of(sides, task, 1 + rounds).items()]
 
 
-def _training_time(setup, initial, files):
-    with open_sides((PYTORCH, JITTOR), setup) as sides:
-        for side in sides.values():
-            start_stage(side, STAGES['stage_2'], initial)
-        for file in tqdm(files, BATCH, unit='size'):
-            for name, side in sides.items():
-                yield Row(BATCH, NAMES[name], file.batch, _seconds(side, REPEATS, 'step', batches=file.path, index=0, epoch=0) / file.batch)
-
-
-def _seconds(side, rounds, method, **arguments):
-    """The median time of a method, after one to warm up."""
-    return np.median([side.ask(method, **arguments).seconds for _ in range(1 + rounds)][1:])
-
-
-def _memory(setup, initial, batches, pair, steps, images, seed):
-    """Of Jittor after each step, and after each image."""
+def _memory(setup, what, start, tasks):
+    """Points of Jittor, after each task (method, its arguments)."""
     with open_sides((JITTOR,), setup) as sides:
         side = sides[JITTOR]
-        start_stage(side, STAGES['stage_2'], initial)
-        for step in tqdm(range(steps), STEP, unit='step'):
-            side.ask('step', batches=batches.path, index=0, epoch=0)
-            yield Row(STEP, NAMES[JITTOR], step + 1, side.ask('memory').result)
+        start(side)
+        for number, (method, arguments) in enumerate(tqdm(tasks, what), 1):
+            side.ask(method, **arguments)
+            yield Point(what, NAMES[JITTOR], number, side.ask('memory').result)
+
+
+def _of_all_sizes(setup, pair, images, seed):
+    """Tasks: to fuse files of the pair, resized at random."""
     random = np.random.RandomState(seed)
-    with open_sides((JITTOR,), setup) as sides:
-        side = sides[JITTOR]
-        side.ask('start_fusing', **initial)
-        for image in tqdm(range(images), ONE_MORE, unit='image'):
-            resized = write_resized(setup.work / 'scaling.npy', pair, tuple(map(int, random.randint(SMALLEST, LARGEST, 2))))
-            files = [setup.work / f'scaling_{modality}.png' for modality in MODALITIES]
-            for path, picture in zip(files, np.load(resized.path)):
-                write_image(path, picture)
-            side.ask('fuse_files', pairs=[list(map(str, files))], out=setup.work / 'scaling')
-            yield Row(ONE_MORE, NAMES[JITTOR], image + 1, side.ask('memory').result)
+    files = [setup.work / f'scaling_{modality}.png' for modality in MODALITIES]
+    for _ in range(images):
+        size = tuple(map(int, random.randint(SMALLEST, LARGEST, 2)))
+        for path, picture in zip(files, np.load(write_resized(setup.work / 'scaling.npy', pair, size).path)):
+            write_image(path, picture)
+        yield 'fuse_files', dict(pairs=as_texts([files]), out=setup.work / 'scaling')
 
 
-def describe(rows, note):
-    """The rows as Markdown, of memory only the largest in each quarter."""
-    table = pd.DataFrame(rows, columns=Row._fields)
-    times = table[table['what'].isin((IMAGE, BATCH))]
-    shown = times.pivot_table('value', ['what', 'number'], 'side', sort=False).reset_index()
-    seconds = markdown_table(['seconds per megapixel or pair', '', *shown.columns[2:]],
-                             [[what, f'{number:g}', *(f'{value:.3f} s' for value in values)] for what, number, *values in shown.to_numpy()])
+def scaling_text(points, note):
+    """The points as Markdown, of memory only the largest in each quarter."""
+    table = pd.DataFrame(points)
+    shown = table[table['what'].isin((IMAGE, BATCH))].pivot_table('value', ['what', 'number'], 'side', sort=False)
+    seconds = markdown_table(
+        ['seconds per megapixel or pair', '', *shown],
+        [[what, f'{number:g}', *(f'{value:.3f} s' for value in row)] for (what, number), row in shown.iterrows()])
     quarters = []
     for what in (STEP, ONE_MORE):
         values = table.loc[table['what'] == what, 'value'].to_numpy()
-        quarters.append([f'{len(values)} {what}', *(f'{part.max():.0f} MiB' for part in np.array_split(values, 4))])
+        largest = [f'{part.max():.0f} MiB' for part in np.array_split(values, 4)]
+        quarters.append([f'{len(values)} {what}', *largest])
     memory = markdown_table(['memory of Jittor', 'first quarter', 'second', 'third', 'last'], quarters)
-    return (f'## Scaling\n\n![Time per megapixel and per pair, memory over steps and images](scaling.png)\n\n{seconds}\n{memory}\n'
-            f'Memory: the largest in each quarter of the steps or images. Images of different sizes: {SMALLEST} to {LARGEST} pixels along '
-            f'either side. {note}\n')
+    return (f'## Scaling\n\n![Time per megapixel and per pair, memory over steps and '
+            f'images](scaling.png)\n\n{seconds}\n'
+            f'{memory}\nMemory: the largest in each quarter of the steps or images. Images of different sizes: '
+            f'{SMALLEST} to '
+            f'{LARGEST} pixels along either side. {note}\n')
 
 
-def draw(rows):
+def draw(points):
     """A figure with a panel for each of PANELS."""
-    table = pd.DataFrame(rows, columns=Row._fields)
+    table = pd.DataFrame(points)
     with figure_style('paper'):
         figure = Figure(figsize=(8.5, 5), layout='constrained')
         for axes, (what, (across, up)) in zip(figure.subplots(2, 2).flat, PANELS.items()):
-            for side, points in table[table['what'] == what].groupby('side', sort=False):
-                axes.plot(points['number'], points['value'], marker='o' if what in (IMAGE, BATCH) else '', label=side)
-            if what in (IMAGE, BATCH):
+            of_both = what in (IMAGE, BATCH)
+            for side, of_side in table[table['what'] == what].groupby('side', sort=False):
+                axes.plot(of_side['number'], of_side['value'], marker='o' if of_both else '', label=side)
+            if of_both:
                 axes.set_xscale('log', base=2 if what == BATCH else 10)
                 axes.legend(frameon=False)
             axes.set(xlabel=across, ylabel=up)

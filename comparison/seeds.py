@@ -1,7 +1,7 @@
-"""Part 7: stage 2 trained from several seeds on both sides and by wrong ports, and whether the results are the same but for chance.
+"""Part 7: stage 2 from several seeds on both sides and by wrong ports; whether results are the same but for chance.
 
-A run is a training by a side from a seed: weights and order of the images are those of its seed on all sides. One runs at a time, so that
-their times can be compared; what interrupts it costs the steps since SAVE_EVERY, on both sides.
+A run is a training by a side from a seed: weights and order of the images are those of its seed on all sides. One runs
+at a time, so that their times can be compared; what interrupts it costs the steps since SAVE_EVERY, on both sides.
 """
 from itertools import groupby
 from pathlib import Path
@@ -12,10 +12,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from comparison.equivalence import LEVEL, OPEN, Row, rows_of, spread_table, spreads, verdict
-from comparison.inputs import MODALITIES, write_batches
+from comparison.equivalence import LEVEL, OPEN, compare_sides, spread_table, spreads, verdict
+from comparison.inputs import MODALITIES, NETWORKS, write_batches
 from comparison.report import write_part
 from comparison.sides import JITTOR, NAMES, PYTORCH, WRONG, open_sides
+from comparison.speed import as_texts
 from comparison.training import Stage, start_stage
 from network.variants import DEEP_SHARES
 from tools.base.errors import UserError
@@ -37,7 +38,10 @@ SHIPPED = 'auto_encoder_{modality}.safetensors'
 
 
 class Plan(NamedTuple):
-    """first_seed … + seeds: of both sides; the first `wrong_seeds` of them of the wrong ports, too. encoders: folder with trained ones."""
+    """What is trained: `seeds` seeds by both sides, the first `wrong_seeds` of them by the wrong ports, too.
+
+    encoders: folder with trained ones.
+    """
     first_seed: int
     seeds: int
     wrong_seeds: int
@@ -79,10 +83,11 @@ def runs_of(setup, plan):
             for side in (PYTORCH, JITTOR, *(WRONG if seed < plan.first_seed + plan.wrong_seeds else ()))]
 
 
-def compare(setup, plan, margins, items, pairings, metrics, out, note):
+def compare_seeds(setup, plan, margins, items, pairings, metrics, out, note):
     """Train what is not trained yet, fuse, score, and write tables and figure.
 
-    margins: {metric: margin}. items: pairs to train on. pairings: {test set: pairing}. metrics: names as the evaluation takes them.
+    margins: {metric: margin}. items: pairs to train on. pairings: {test set: pairing}. metrics: names as the evaluation
+    takes them.
     """
     metrics = select_metrics(DEFAULT_PROTOCOL, metrics)
     runs = runs_of(setup, plan)
@@ -93,8 +98,9 @@ def compare(setup, plan, margins, items, pairings, metrics, out, note):
             batches = write_batches(folder_of(setup) / 'batches.npy', items, plan.batch, plan.steps, seed)
             for run in waiting:
                 train(setup, plan, run, given, batches.path)
-    fused = fuse(setup, plan, runs, pairings)
-    losses, (scores, left_out) = read_losses(runs), score(fused, pairings, metrics)
+    scores, left_out = score(fuse(setup, plan, runs, pairings), pairings, metrics)
+    losses = pd.concat([pd.read_csv(run.losses).assign(side=run.side, seed=run.seed) for run in runs],
+                       ignore_index=True)
     note = ' '.join([*(f'Left out: {text}.' for text in left_out), note])
     write_results(pd.concat([final_losses(losses), scores]), losses, margins, out, note)
 
@@ -103,7 +109,7 @@ def write_start(setup, plan, seed):
     """{network: file} of what all sides begin with: the trained encoders, and a fusion network's new weights."""
     folder = folder_of(setup) / f'start_{seed}'
     folder.mkdir(parents=True, exist_ok=True)
-    given = {network: folder / f'{network}.safetensors' for network in (*MODALITIES, 'fusion')}
+    given = {network: folder / f'{network}.safetensors' for network in NETWORKS}
     with open_sides([JITTOR], setup) as sides:
         sides[JITTOR].ask('write_initial_weights', seed=seed, deep_start=plan.deep_start, **given)
     for modality, trained in trained_encoders(plan).items():  # which may lack their decoder, that PyTorch wants to have
@@ -121,7 +127,7 @@ def trained_encoders(plan):
 
 
 def train(setup, plan, run, given, batches):
-    """Train a run from its start, or from where it was saved: the first half of the steps at the full rate, the others at a tenth.
+    """Train a run from where it was saved, or its start: half of the steps at the full rate, the others at a tenth.
 
     given: {network: file} that it starts with. batches: file of its images, from comparison.inputs.
     """
@@ -130,24 +136,19 @@ def train(setup, plan, run, given, batches):
         start_stage(side, plan.stage, given)
         done = side.ask('load_state', path=run.state).result if run.state.is_file() else 0
         rows = pd.read_csv(run.losses)[:done].to_dict('records') if done else []
-        steps = range(done, plan.steps)
-        for step in tqdm(steps, f'{NAMES[run.side]}, seed {run.seed}', plan.steps, initial=done, unit='step'):
+        title = f'{NAMES[run.side]}, seed {run.seed}'
+        for step in tqdm(range(done, plan.steps), title, plan.steps, initial=done, unit='step'):
             epoch = FULL_RATE if step < plan.steps // 2 else TENTH_OF_IT
             answer = side.ask('step', batches=batches, index=step, epoch=epoch)
             rows.append({'step': step + 1, **answer.result, 'seconds': answer.seconds})
             if (step + 1) % SAVE_EVERY == 0:
-                save(side, run, rows)
+                write_csv(run.losses, pd.DataFrame(rows))  # then the state of as many steps, whole or not at all
+                with whole_file(run.state) as temporary:
+                    side.ask('save_state', path=temporary, step=len(rows))
         write_csv(run.losses, pd.DataFrame(rows))
         with whole_file(run.weights) as temporary:
             side.ask('save', path=temporary)
     run.state.unlink(missing_ok=True)
-
-
-def save(side, run, rows):
-    """Save the losses so far, then the state of as many steps, each whole or not at all."""
-    write_csv(run.losses, pd.DataFrame(rows))
-    with whole_file(run.state) as temporary:
-        side.ask('save_state', path=temporary, step=len(rows))
 
 
 def fuse(setup, plan, runs, pairings):
@@ -156,10 +157,11 @@ def fuse(setup, plan, runs, pairings):
     Returns {(test set, shares): {run: folder of the fused images}}. What has been fused already stays.
     """
     encoders = trained_encoders(plan)
-    fused = {(test, shares): {run: run.folder / f'fused_{test}_{shares}' for run in runs} for test in pairings for shares in DEEP_SHARES}
+    fused = {(test, shares): {run: run.folder / f'fused_{test}_{shares}' for run in runs}
+             for test in pairings for shares in DEEP_SHARES}
     with open_sides([JITTOR], setup) as sides:
         for (test, shares), folders in fused.items():
-            files = [[str(pair.ir), str(pair.vis)] for pair in pairings[test].pairs]
+            files = as_texts((pair.ir, pair.vis) for pair in pairings[test].pairs)
             for run, folder in tqdm(folders.items(), f'fusing {test}, {shares} shares', unit='run'):
                 if len(list(folder.glob('[!.]*'))) < len(files):
                     sides[JITTOR].ask('start_fusing', **encoders, fusion=run.weights, deep_shares=shares)
@@ -168,25 +170,24 @@ def fuse(setup, plan, runs, pairings):
 
 
 def score(fused, pairings, metrics):
-    """The means over the images of each test set that all runs have -> (scores as of comparison.equivalence, what was left out and why).
+    """The means over the images of each test set that all runs have -> (scores as of comparison.equivalence, problems).
 
     fused: as from `fuse`. UserError if there are no such images.
     """
     tables, left_out = [], []
     for (test, shares), folders in fused.items():
-        scores = score_methods({run.folder.name: folder for run, folder in folders.items()}, pairings[test], DEFAULT_PROTOCOL, metrics)
+        runs = {run.folder.name: run for run in folders}
+        files = dict(zip(runs, folders.values()))
+        scores = score_methods(files, pairings[test], DEFAULT_PROTOCOL, metrics)
         left_out += scores.problems
-        columns = pd.MultiIndex.from_product([scores.table.columns, [run.folder.name for run in folders]])
+        columns = pd.MultiIndex.from_product([scores.table.columns, list(runs)])
         common = scores.table.unstack('method').reindex(columns=columns).dropna()  # a row per image
         if common.empty:
-            raise UserError(f'there is no image of {test} that was fused with the weights of all runs and scored: {left_out}')
-        tables += [_scores(test, shares, run.side, run.seed, common.mean().xs(run.folder.name, level=1)) for run in folders]
+            raise UserError(f'there is no image of {test} that was fused with the weights of all runs and scored: '
+                            f'{left_out}')
+        tables += [_scores(test, shares, run.side, run.seed, common.mean().xs(name, level=1))
+                   for name, run in runs.items()]
     return pd.concat(tables), left_out
-
-
-def read_losses(runs):
-    """The losses of all runs' steps, as one table with their side and seed."""
-    return pd.concat([pd.read_csv(run.losses).assign(side=run.side, seed=run.seed) for run in runs], ignore_index=True)
 
 
 def final_losses(losses):
@@ -197,60 +198,62 @@ def final_losses(losses):
 
 
 def write_results(scores, losses, margins, out, note):
-    """Write the tables and the figure: seeds.csv and .md, the scores of each run, a tenth of the losses, and noise_SHARES.csv."""
-    rows = rows_of(scores, PYTORCH, margins)
+    """Write seeds.csv and .md, the figure, the scores of each run, a tenth of the losses, and noise_SHARES.csv."""
+    measures = compare_sides(scores, PYTORCH, margins)
     write_csv(out / 'seeds_scores.csv', scores)
-    write_csv(out / 'seeds_losses.csv', losses.loc[losses['step'] % KEPT_EVERY == 0, ['side', 'seed', 'step', 'lr', *_names(losses)]])
+    kept = losses['step'] % KEPT_EVERY == 0
+    write_csv(out / 'seeds_losses.csv', losses.loc[kept, ['side', 'seed', 'step', 'lr', *_names(losses)]])
     fused = scores[scores['side'].isin([PYTORCH, JITTOR]) & (scores['test'] != TRAINING)]
     for shares, spread in spreads(fused).items():
         write_csv(out / f'noise_{shares}.csv', spread_table(spread))
     save_figure(draw(losses), out / 'seeds')
-    write_part(out, 'seeds', rows, describe(rows, times_of(losses), note))
+    write_part(out, 'seeds', measures, seeds_text(measures, losses, note))
 
 
-def times_of(losses):
-    """A row per side: runs, the median of a step's seconds, and the mean hours of a run."""
-    times = losses.groupby(['side', 'seed'], sort=False)['seconds'].agg(['median', 'sum']).groupby('side', sort=False)
-    return pd.DataFrame({'runs': times.size(), 'seconds': times['median'].median(), 'hours': times['sum'].mean() / 3600})
-
-
-def describe(rows, times, note):
-    """The rows as Markdown: how many measures of each side are told apart, times, and each measure of Jittor's."""
-    counts = pd.DataFrame([{'side': NAMES[row.side], 'verdict': verdict(row)} for row in rows])
+def seeds_text(measures, losses, note):
+    """As Markdown: how many measures of each side are told apart, times, and each measure of Jittor's."""
+    counts = pd.DataFrame([{'side': NAMES[one.side], 'verdict': verdict(one)} for one in measures])
     counts = pd.crosstab(counts['side'], counts['verdict'])
-    summary = markdown_table(['beside the original', *counts], [[side, *values] for side, *values in counts.itertuples()])
+    summary = markdown_table(['beside the original', *counts], [[side, *row] for side, *row in counts.itertuples()])
+    times = losses.groupby(['side', 'seed'], sort=False)['seconds'].agg(['median', 'sum']).groupby('side', sort=False)
     seconds = markdown_table(['side', 'runs', 'median step', 'a run'], [
-        [NAMES[side], f'{row.runs:.0f}', f'{row.seconds:.3f} s', f'{row.hours:.2f} h'] for side, row in times.iterrows()])
-    measures = markdown_table(
-        ['test', 'shares', 'measure', 'PyTorch', 'Jittor', 'difference', 'margin', 'p same', 'p different', 'p, Holm', ''],
-        [_cells(row) for row in rows if row.side == JITTOR], texts=3)
+        [NAMES[side], len(runs), f'{runs["median"].median():.3f} s', f'{runs["sum"].mean() / 3600:.2f} h']
+        for side, runs in times])
+    cells = [[one.test, one.shares, one.metric, f'{one.pytorch:.5g} ± {one.pytorch_sd:.2g}',
+              f'{one.other:.5g} ± {one.other_sd:.2g}', f'{one.difference:+.2g}',
+              *('' if np.isnan(value) else f'{value:.2g}' for value in one[-4:]), verdict(one)]
+             for one in measures if one.side == JITTOR]
+    table = markdown_table(['test', 'shares', 'measure', 'PyTorch', 'Jittor', 'difference', 'margin', 'p same',
+                            'p different', 'p, Holm', ''], cells, texts=3)
     return (
-        f'## Seeds: whole trainings of stage 2, several a side\n\n![Losses, mean ± SD over seeds](seeds.png)\n\n{summary}\n{seconds}\n'
-        f'{measures}\n'
-        'Mean ± sample standard deviation over the runs of a side. *p same*: two one-sided Welch t-tests, the larger p-value; below '
-        f'{LEVEL:g}, the means are less than the margin apart. *p different*: Welch\'s t-test, beside it corrected for all measures of the '
-        f'side (Holm). *{OPEN}*: neither is shown with so many runs. A wrong port that is nowhere different was not told apart: the test '
-        'is too weak for it. Margins: half the gap between CrossFuse and LRRNet (`margins.csv`), fixed before the runs. All networks fuse '
-        'by one program, so that differences are those of training. Losses: mean of the last tenth. All measures: `seeds.csv`; '
-        f'each run\'s: `seeds_scores.csv`; every {KEPT_EVERY}th step: `seeds_losses.csv`. {note}\n')
+        '## Seeds: whole trainings of stage 2, several a side\n\n![Losses, mean ± SD over seeds](seeds.png)\n\n'
+        f'{summary}\n{seconds}\n{table}\n'
+        'Mean ± sample standard deviation over the runs of a side. *p same*: two one-sided Welch t-tests, the larger '
+        f'p-value; below {LEVEL:g}, the means are less than the margin apart. *p different*: Welch\'s t-test, beside '
+        f'it corrected for all measures of the side (Holm). *{OPEN}*: neither is shown with so many runs. A wrong port '
+        'that is nowhere different was not told apart: the test is too weak for it. Margins: half the gap between '
+        'CrossFuse and LRRNet (`margins.csv`), fixed before the runs. All networks fuse by one program, so that '
+        'differences are those of '
+        'training. Losses: mean of the last tenth. All measures: `seeds.csv`; each run\'s: `seeds_scores.csv`; every '
+        f'{KEPT_EVERY}th step: `seeds_losses.csv`. {note}\n')
 
 
 def draw(losses):
     """A panel for each loss, a band for each side: mean ± standard deviation over seeds."""
-    import seaborn  # here, since it takes a second to load, which --help need not wait for
-    window = -(-losses['step'].max() // POINTS)
-    point = (losses['step'] - 1) // window
-    means = losses.assign(point=point).groupby(['side', 'seed', 'point'], sort=False)[['step', *_names(losses)]].mean()
+    names = _names(losses)
+    point = (losses['step'] - 1) // -(-losses['step'].max() // POINTS)
+    means = losses.assign(point=point).groupby(['side', 'seed', 'point'], sort=False)[['step', *names]].mean()
     bands = means.groupby(['side', 'point'], sort=False).agg(['mean', 'std'])
     with figure_style('paper'):
         figure = Figure(figsize=(8.5, 3), layout='constrained')
-        panels = figure.subplots(1, len(_names(losses)))
-        for axes, loss in zip(panels, _names(losses)):
-            for side, colour in zip(losses['side'].unique(), seaborn.color_palette('colorblind')):
+        panels = figure.subplots(1, len(names))
+        for axes, loss in zip(panels, names):
+            for side in losses['side'].unique():
                 band = bands.loc[side]
                 steps, middle, spread = band['step', 'mean'], band[loss, 'mean'], band[loss, 'std']
-                axes.plot(steps, middle, color=colour, label=NAMES[side])
-                axes.fill_between(steps, middle - spread, middle + spread, color=colour, alpha=0.25, linewidth=0)
+                line, = axes.plot(steps, middle, label=NAMES[side])
+                axes.fill_between(steps, middle - spread, middle + spread, color=line.get_color(), alpha=0.25,
+                                  linewidth=0)
             axes.set(title=_title(loss), xlabel='step', yscale='log')
             label_log_axis(axes)
         figure.legend(*panels[0].get_legend_handles_labels(), loc='outside lower center', ncols=4, frameon=False)
@@ -269,10 +272,5 @@ def _title(loss):
 
 def _scores(test, shares, side, seed, values):
     """Scores of a run from a Series {metric: value}."""
-    return pd.DataFrame({'test': test, 'shares': shares, 'side': side, 'seed': seed, 'metric': values.index, 'value': values.to_numpy()})
-
-
-def _cells(row: Row):
-    p_values = ('' if np.isnan(p) else f'{p:.2g}' for p in (row.p_same, row.p_different, row.p_holm))
-    return [row.test, row.shares, row.metric, f'{row.pytorch:.5g} ± {row.pytorch_sd:.2g}', f'{row.other:.5g} ± {row.other_sd:.2g}',
-            f'{row.difference:+.2g}', '' if np.isnan(row.margin) else f'{row.margin:.2g}', *p_values, verdict(row)]
+    return pd.DataFrame({'test': test, 'shares': shares, 'side': side, 'seed': seed, 'metric': values.index,
+                         'value': values.to_numpy()})

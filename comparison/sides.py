@@ -16,7 +16,8 @@ FLOORS = ('floor', 'floor_2', 'floor_3')  # further runs of PyTorch, which round
 JITTORS = ('jittor', 'jittor_2', 'jittor_3', 'jittor_4')  # as many runs as of PyTorch
 FLOOR, JITTOR = FLOORS[0], JITTORS[0]
 SIDES = (PYTORCH, JITTOR, FLOOR)  # what parts without training compare
-WRONG = ('own_adam', 'absolute_shares')  # ports with a mistake on purpose, which the part seeds has to tell from the right one
+# Ports with a mistake on purpose, which the part seeds has to tell from the right one
+WRONG = ('own_adam', 'absolute_shares')
 NAMES = {PYTORCH: 'PyTorch', JITTOR: 'Jittor', FLOOR: 'PyTorch, other rounding',
          **{name: f'PyTorch, other rounding {number}' for number, name in enumerate(FLOORS[1:], 2)},
          **{name: f'Jittor, other rounding {number}' for number, name in enumerate(JITTORS[1:], 2)},
@@ -26,7 +27,8 @@ MODULES = {**dict.fromkeys((PYTORCH, *FLOORS), 'comparison.pytorch_side'),
 NEEDED_FILES = ('network/net_autoencoder.py', 'network/net_conv_trans.py', 'network/transformer_cam.py',
                 'network/loss.py', 'pytorch_msssim/__init__.py', 'tools/utils.py', 'args_auto.py', 'args_trans.py')
 SECONDS_TO_END = 5
-FLOAT32 = {'NVIDIA_TF32_OVERRIDE': '0'}  # environment: left to itself, cuDNN rounds what a convolution multiplies to 11 bits
+# Environment: left to itself, cuDNN rounds what a convolution multiplies to 11 bits
+FLOAT32 = {'NVIDIA_TF32_OVERRIDE': '0'}
 
 
 class Setup(NamedTuple):
@@ -84,8 +86,8 @@ class Side:
         with open(self.log, 'w') as log:
             self.process = subprocess.Popen(
                 [sys.executable, '-m', MODULES[side], json.dumps({'replies': sending, **arguments})], cwd=REPOSITORY,
-                env={**os.environ, **FLOAT32, 'OMP_NUM_THREADS': str(arguments['threads'])}, text=True, stdin=subprocess.PIPE,
-                stdout=log, stderr=subprocess.STDOUT, pass_fds=[sending],
+                env={**os.environ, **FLOAT32, 'OMP_NUM_THREADS': str(arguments['threads'])}, text=True,
+                stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, pass_fds=[sending],
                 start_new_session=True)  # Ctrl-C reaches the script alone, which ends its sides
         os.close(sending)
         self.replies = os.fdopen(receiving)

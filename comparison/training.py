@@ -100,7 +100,8 @@ def _initial(setup, side, weights):
 
 def _train_stage(sides, key, stage, batches, folder):
     with contextlib.ExitStack() as stack:
-        files = {name: stack.enter_context(open(csv_path(folder, key, name), 'w', buffering=1)) for name in sides}  # by the line
+        # By the line
+        files = {name: stack.enter_context(open(csv_path(folder, key, name), 'w', buffering=1)) for name in sides}
         for file in files.values():
             file.write(','.join(['step', 'epoch', 'lr', *stage.losses]) + '\n')
         progress = tqdm(batches.epochs, stage.title, unit='step')

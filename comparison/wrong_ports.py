@@ -1,4 +1,5 @@
-"""Deliberately wrong ports: the Jittor side with one mistake each. A comparison that cannot tell them from the original is too weak."""
+"""Deliberately wrong ports: the Jittor side with one mistake each. A comparison that cannot tell them
+from the original is too weak."""
 from comparison.jittor_side import JittorSide
 from comparison.worker import serve
 from network.variants import DEEP_SHARES

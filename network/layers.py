@@ -1,11 +1,14 @@
 """The operations that both networks are built from.
 
-Where Jittor's own operator differs from PyTorch's in its result (batch norm, layer norm, sums over large tensors), it is written here
-with Jittor's basic ones; each docstring says which.
+Where Jittor's own operator differs from PyTorch's in its result (batch norm, layer norm, sums over large tensors), it
+is written here with Jittor's basic ones; each docstring says which.
 """
+import inspect
 from fractions import Fraction
+from typing import Tuple
 
-from network.operators import blocks2, box_of_channels, convolve, linear, max_pool2
+from network.operators import blocks2, box_by_convolution, box_sum, convolve, linear, max_pool2
+from tools.base.errors import UserError
 from tools.base.mpi import COUNT
 from tools.runtime import jt, nn
 from tools.runtime.processes import mean_over_processes
@@ -23,9 +26,11 @@ def mean_pool2(x):
 
 
 def channel_mean(x):
-    """Mean over batch, rows and columns, (N, C, H, W) → (1, C, 1, 1); over the whole batch, if several processes share it.
+    """Mean over batch, rows and columns, (N, C, H, W) → (1, C, 1, 1); over the whole batch,
+    if several processes share it.
 
-    In stages, one axis after the other: Jittor adds up in plain float32, which over a whole axis product loses 3 to 4 digits.
+    In stages, one axis after the other: Jittor adds up in plain float32, which over a whole
+    axis product loses 3 to 4 digits.
     """
     return mean_over_processes(x.mean(3, keepdims=True).mean(2, keepdims=True).mean(0, keepdims=True))
 
@@ -41,7 +46,8 @@ def mse(x, y):
 
 
 class Conv2d(nn.Conv2d):
-    """nn.Conv2d, by `network.operators.convolve`, which says what it takes; with stride 1 and bias, without groups or dilation."""
+    """nn.Conv2d, by `network.operators.convolve`, which says what it takes; with stride 1 and bias,
+    without groups or dilation."""
 
     def __init__(self, in_channels, out_channels, kernel_size, padding=0, padding_mode='zeros'):
         super().__init__(in_channels, out_channels, kernel_size, padding=padding)
@@ -65,7 +71,8 @@ class Linear(nn.Linear):
 class UniformFilter(nn.Module):
     """A fixed size×size convolution all of whose weights are equal, with zero padding: (N, C, H, W) → (N, 1, H, W).
 
-    The original computes C equal output channels by a C×C convolution. The weight is kept since it is in the checkpoints.
+    The original computes C equal output channels by a C×C convolution. The weight is kept
+    since it is in the checkpoints.
     """
     dispensable = ('weight',)
 
@@ -78,20 +85,18 @@ class UniformFilter(nn.Module):
         return self.size // 2
 
     def execute(self, x):
-        n, c, h, w = x.shape
-        total = x.sum(1, keepdims=True)
-        neighbours = total.reindex([n, 1, h, w, self.size, self.size], ['i0', '0', f'i2+i4-{self.reach}', f'i3+i5-{self.reach}'])
-        return neighbours.sum([4, 5]) * self.weight[0, 0, 0, 0]
+        return box_sum(x.sum(1, keepdims=True), self.size) * self.weight[0, 0, 0, 0]
 
     def as_convolution(self, x):
         """The same, rounded as the original's convolution is."""
-        return box_of_channels(x, self.weight[:1])
+        return box_by_convolution(x, self.weight[:1])
 
 
 class BatchNorm2d(nn.Module):
     """Batch norm with PyTorch's numbers and names.
 
-    Jittor's computes the variance as E[x²] − E[x]², which cancels where the mean is large, and keeps the biased running variance.
+    Jittor's computes the variance as E[x²] − E[x]², which cancels where the mean is large, and
+    keeps the biased running variance.
     """
     dispensable = ('num_batches_tracked',)  # in PyTorch's checkpoints; nothing reads it
     reach = 0
@@ -122,7 +127,8 @@ class BatchNorm2d(nn.Module):
 
 
 class LayerNorm(nn.Module):
-    """Layer norm over the last axis, the variance from the centred values (Jittor's cancels where the mean is large)."""
+    """Layer norm over the last axis, the variance from the centred values (Jittor's
+    cancels where the mean is large)."""
 
     def __init__(self, features, eps=1e-6):
         self.eps = eps
@@ -135,14 +141,17 @@ class LayerNorm(nn.Module):
 
 
 class ConvLayer(nn.Module):
-    """Reflection pad, convolution with stride 1, and batch norm if asked, whose weights start at `scale`. Keeps height and width.
+    """Reflection pad, convolution with stride 1, and batch norm if asked, whose weights start at
+    `scale`. Keeps height and width.
 
     Takes (N, C, H, W), or several such whose channels follow one another.
     """
 
     def __init__(self, in_channels, out_channels, kernel_size=3, batch_norm=False, scale=1.0):
         layers = [Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, padding_mode='reflect')]
-        self.conv2d = nn.Sequential(*layers, BatchNorm2d(out_channels, scale=scale)) if batch_norm else nn.Sequential(*layers)
+        if batch_norm:
+            layers.append(BatchNorm2d(out_channels, scale=scale))
+        self.conv2d = nn.Sequential(*layers)
 
     def execute(self, x):
         return self.conv2d(x)
@@ -164,6 +173,34 @@ class Upsample2(nn.Module):
         return upsample2(x)
 
 
+class Network(nn.Module):
+    """A network that knows the `options` it was built with, {name: value}: with its weights they give it back.
+
+    of_training: options that do not change what given weights compute, and are not kept.
+    in_strips: the part of it through which a large image goes piece by piece.
+    """
+    of_training: Tuple[str, ...] = ()
+    in_strips = ''
+
+    def __new__(cls, *values, **options):
+        names = [one.name for one in cls._parameters() if one.kind == one.POSITIONAL_OR_KEYWORD]
+        if len(values) > len(names):
+            raise TypeError(f'{cls.__name__} takes {len(names)} options by position: give the others by name')
+        network = super().__new__(cls)
+        given = {**cls.defaults(), **dict(zip(names, values)), **options}
+        network.options = {name: value for name, value in given.items() if name not in cls.of_training}
+        return network
+
+    @classmethod
+    def defaults(cls):
+        """The options that have one, and their defaults."""
+        return {one.name: one.default for one in cls._parameters() if one.default is not one.empty}
+
+    @classmethod
+    def _parameters(cls):
+        return list(inspect.signature(cls.__init__).parameters.values())[1:]  # without self
+
+
 def unread(layer):
     """Mark a layer of the original's checkpoints that nothing reads: it is kept, but not trained. Returns the layer."""
     for weight in layer.parameters():
@@ -173,19 +210,20 @@ def unread(layer):
 
 
 def dispensable(model, training=False):
-    """The names of the weights that fusing, or training too, can do without, a set: nothing reads them, or the constructor makes them as
-    they are."""
+    """The names of the weights that fusing, or training too, can do without, a set: nothing reads them, or the
+    constructor makes them as they are."""
     marks = ('dispensable',) if training else ('dispensable', 'for_training')
     return {f'{prefix}.{name}' if prefix else name
             for prefix, module in model.named_modules() for mark in marks for name in getattr(module, mark, ())}
 
 
 def reach(model):
-    """(rows, scale): how many rows beyond its own a row of the model's output can depend on, and how many rows it stands for, both in
-    rows of the model's input.
+    """(rows, scale): how many rows beyond its own a row of the model's output can depend on, and how many rows it
+    stands for, both in rows of the model's input.
 
-    An upper bound: of all layers, one after the other in the order in which they are written. Each says its `reach`, and by how much it
-    `shrinks` a map, if it does; TypeError for one that does not, since parts of an image would be computed wrongly at their edges.
+    An upper bound: of all layers, one after the other in the order in which they are written. Each says its `reach`,
+    and by how much it `shrinks` a map, if it does; UserError for one that does not, since parts of an image would be
+    computed wrongly at their edges.
     """
     rows, scale = 0, Fraction(1)
     for name, layer in model.named_modules():
@@ -193,5 +231,6 @@ def reach(model):
             rows += layer.reach * scale
             scale *= getattr(layer, 'shrinks', 1)
         elif len(layer.modules()) == 1:  # not made of layers, which follow
-            raise TypeError(f'{type(layer).__name__} ({name}) does not say how many rows it reaches beyond its own: give it `reach`')
+            raise UserError(f'{type(layer).__name__} ({name}) does not say how many rows it reaches beyond its own: '
+                            'give it `reach`, as the layers of network/layers.py have it')
     return rows, scale

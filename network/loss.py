@@ -1,7 +1,7 @@
 """The losses of both stages (original: network/loss.py, pytorch_msssim/__init__.py).
 
-A new term: an entry in `autoencoder_losses` or `fusion_losses`, its weight among their arguments, and a setting of the same name in
-args_auto.py or args_trans.py. Log, CSV and curves take the names that are there.
+A new term: an entry in `autoencoder_losses` or `fusion_losses`, its weight among their arguments, and a setting of the
+same name in args_auto.py or args_trans.py. Log, CSV and curves take the names that are there.
 """
 import numpy as np
 
@@ -17,8 +17,8 @@ TARGET_WINDOW = 11  # box in which Order_loss compares the brightness of the two
 
 
 def infer_value_range(x):
-    """The original's guess of the value range of x, a Var of shape (1,): 255 if max > 128 else 1, plus 1 if min < −0.5, of the whole
-    batch.
+    """The original's guess of the value range of x, a Var of shape (1,): 255 if max > 128 else 1, plus 1 if
+    min < −0.5, of the whole batch.
 
     It jumps as x crosses these bounds, and training with it can give NaN on flat images.
     """
@@ -29,7 +29,8 @@ def infer_value_range(x):
 
 
 def gaussian_blur(x, size):
-    """Gaussian of size×size taps, σ 1.5, without padding: (N, C, H, W) → (N, C, H−size+1, W−size+1); rows, then columns."""
+    """Gaussian of size×size taps, σ 1.5, without padding:
+    (N, C, H, W) → (N, C, H−size+1, W−size+1); rows, then columns."""
     taps = np.exp(-(np.arange(size) - size // 2) ** 2 / (2 * SSIM_SIGMA ** 2))
     taps = jt.array((taps / taps.sum()).astype(np.float32))
     n, c, h, w = x.shape
@@ -54,7 +55,8 @@ def msssim(x, y, val_range=None, normalize=False):
 
     val_range: the range L of the values; None infers it at every scale from x, as the original does.
     normalize: maps both terms of each scale from −1…1 to 0…1, which keeps the fractional powers real.
-    The last scale's SSIM enters once for each of the four finer scales: not Wang's formula, but what the original trains with.
+    The last scale's SSIM enters once for each of the four finer scales: not Wang's formula, but
+    what the original trains with.
     """
     ssims, contrasts = [], []
     for _ in MSSSIM_WEIGHTS:
@@ -81,7 +83,8 @@ class Gradient_loss(nn.Module):
     def edges(self, x):
         """relu of [0 1 0; 1 −4 1; 0 1 0], zeros outside."""
         n, c, h, w = x.shape
-        shifted = [x.reindex([n, c, h, w], ['i0', 'i1', f'i2+{dy}', f'i3+{dx}']) for dy, dx in ((-1, 0), (0, -1), (0, 1), (1, 0))]
+        shifted = [x.reindex([n, c, h, w], ['i0', 'i1', f'i2+{dy}', f'i3+{dx}'])
+                   for dy, dx in ((-1, 0), (0, -1), (0, 1), (1, 0))]
         return nn.relu(sum(shifted) - 4 * x)
 
     def execute(self, fused, ir, vi):
@@ -100,7 +103,8 @@ class Order_loss(nn.Module):
         self.channels = channels  # the original's argument; the filter works on each channel alone
 
     def local_mean(self, x):
-        """11×11 mean, zeros outside. A convolution as in the original, since its rounding decides where both means are equal."""
+        """11×11 mean, zeros outside. A convolution as in the original, since its rounding decides
+        where both means are equal."""
         n, c, h, w = x.shape
         box = jt.ones((1, 1, TARGET_WINDOW, TARGET_WINDOW)) / TARGET_WINDOW ** 2
         return nn.conv2d(x.reshape(n * c, 1, h, w), box, padding=TARGET_WINDOW // 2).reshape(x.shape)
@@ -110,14 +114,17 @@ class Order_loss(nn.Module):
             mean_ir, mean_vi = self.local_mean(ir), self.local_mean(vi)
             total = mean_ir + mean_vi + EPSILON
             target = jt.ternary(mean_ir / total > mean_vi / total, ir, vi).stop_grad()
-            target.sync()  # fused into the backward pass, the comparison would be made again, with another rounding at ties
+            # Fused into the backward pass, the comparison would be made again, with another rounding at ties
+            target.sync()
         return mse(fused, target), target
 
 
 def autoencoder_losses(out, x, recon_loss_weight=1.0, ssim_loss_weight=10000.0, ssim_val_range=255.0):
-    """The weighted losses of stage 1, {name: Var of one element}, and their sum 'total_loss'; out and x are (N, 1, H, W) in 0…255.
+    """The weighted losses of stage 1, {name: Var of one element}, and their sum 'total_loss'; out
+    and x are (N, 1, H, W) in 0…255.
 
-    ssim_val_range: the value range in msssim; None infers it as the original does, which can give NaN on flat images early in training.
+    ssim_val_range: the value range in msssim; None infers it as the original does, which can give NaN on
+    flat images early in training.
     """
     return _with_total({'recon_loss': recon_loss_weight * mse(out, x),
                         'ssim_loss': ssim_loss_weight * (1 - msssim(out, x, ssim_val_range, normalize=True))})
@@ -126,8 +133,10 @@ def autoencoder_losses(out, x, recon_loss_weight=1.0, ssim_loss_weight=10000.0, 
 ORDER_LOSS, GRADIENT_LOSS = Order_loss(), Gradient_loss()
 
 
-def fusion_losses(out, ir, vi, pixel_loss_weight=1.0, gradient_loss_weight=10.0, pixel_loss=ORDER_LOSS, gradient_loss=GRADIENT_LOSS):
-    """The weighted losses of stage 2, {name: Var of one element}, and their sum 'total_loss'; out, ir and vi are (N, 1, H, W) in 0…255.
+def fusion_losses(out, ir, vi, pixel_loss_weight=1.0, gradient_loss_weight=10.0, pixel_loss=ORDER_LOSS,
+                  gradient_loss=GRADIENT_LOSS):
+    """The weighted losses of stage 2, {name: Var of one element}, and their sum 'total_loss'; out, ir
+    and vi are (N, 1, H, W) in 0…255.
 
     A term of weight 0 is left out, and not computed.
     """

@@ -1,5 +1,5 @@
 """Stage 1: the auto-encoder that learns the features of one modality (original: network/net_autoencoder.py)."""
-from network.layers import ConvLayer, MaxPool2, Upsample2
+from network.layers import ConvLayer, MaxPool2, Network, Upsample2
 from network.loss import autoencoder_losses
 from network.padding import pad_to
 from tools.runtime import nn
@@ -68,20 +68,22 @@ class Decoder_rec(nn.Module):
         return self.conv_last(out + shallow)
 
 
-class Auto_Encoder_single(nn.Module):
+class Auto_Encoder_single(Network):
     """The auto-encoder of one modality. Images are (N, 1, H, W) with values 0…255.
 
     train_flag: True expects sides that are multiples of 8; False pads the decoder's output back to any size.
     part_out: channels that the decoder takes, those that the encoder gives (dense_out).
     loss_weights, ssim_val_range: for `train_module` alone, see network.loss.autoencoder_losses.
     """
+    of_training, in_strips = ('train_flag', 'loss_weights', 'ssim_val_range'), 'fea_encoder1'
 
-    def __init__(self, in_channels=1, out_channels=1, en_out_channels1=32, en_out_channels=64, num_layers=3, dense_out=128,
-                 part_out=128, train_flag=True, loss_weights=(1.0, 10000.0), ssim_val_range=255.0):
+    def __init__(self, in_channels=1, out_channels=1, en_out_channels1=32, en_out_channels=64, num_layers=3,
+                 dense_out=128, part_out=128, train_flag=True, loss_weights=(1.0, 10000.0), ssim_val_range=255.0):
         self.loss_weights, self.ssim_val_range = loss_weights, ssim_val_range
         self.fea_encoder1 = Encoder(in_channels, en_out_channels1, en_out_channels, num_layers, dense_out)
         self.recon_decoder1 = Decoder_rec(part_out, out_channels, train_flag)
-        self.recon_decoder1.for_training = [name for name, _ in self.recon_decoder1.named_parameters()]  # the features do not need it
+        # The features do not need it
+        self.recon_decoder1.for_training = [name for name, _ in self.recon_decoder1.named_parameters()]
 
     def execute(self, x):
         """Features of x: shallow (N, 32, H, W) and deep (N, 128, H//8, W//8)."""

@@ -2,7 +2,7 @@
 import numpy as np
 
 from network.cnn_fusion import CNN_fusion
-from network.layers import ConvLayer, UniformFilter, Upsample2, unread
+from network.layers import ConvLayer, Network, UniformFilter, Upsample2, unread
 from network.loss import fusion_losses
 from network.padding import pad_to_indices, reflection_pad, take
 from network.transformer_cam import cross_encoder
@@ -32,14 +32,16 @@ def from_windows(windows, shape):
     n, c, h, w = shape
     size = windows.shape[2]
     rows, columns = -(-h // size), -(-w // size)
-    x = windows.reshape(n, rows, columns, c, size, size).transpose(0, 3, 1, 4, 2, 5)  # (N, C, rows, size, columns, size)
+    # (N, C, rows, size, columns, size)
+    x = windows.reshape(n, rows, columns, c, size, size).transpose(0, 3, 1, 4, 2, 5)
     return x.reshape(n, c, rows * size, columns * size)[:, :, :h, :w]
 
 
 def normalize_tensor(x):
     """Min–max normalise each image of (N, C, H, W) over its own pixels to 0…1.
 
-    Minimum and maximum carry gradient, to one pixel each, as in PyTorch (Jittor's max and min give it to every tied pixel).
+    Minimum and maximum carry gradient, to one pixel each, as in PyTorch (Jittor's max and
+    min give it to every tied pixel).
     """
     flat = x.reshape(x.shape[0], -1)
     low, high = jt.argmin(flat, 1)[1], jt.argmax(flat, 1)[1]
@@ -50,8 +52,8 @@ def normalize_tensor(x):
 class Weight(nn.Module):
     """Fusion weights of the two modalities, from features (N, C, H, W) of each. They carry no gradient.
 
-    deep_shares: one of DEEP_SHARES. 'signed', the original's: g_ir / (g_ir + g_vi) of sums that may be negative, which explodes
-    where they cancel. 'bounded', a departure: |g_ir| / (|g_ir| + |g_vi|), in 0…1.
+    deep_shares: one of DEEP_SHARES. 'signed', the original's: g_ir / (g_ir + g_vi) of sums that may be negative, which
+    explodes where they cancel. 'bounded', a departure: |g_ir| / (|g_ir| + |g_vi|), in 0…1.
     """
 
     def __init__(self, channels_shallow, channels_deep, deep_shares='signed'):
@@ -68,8 +70,8 @@ class Weight(nn.Module):
     def for_de(self, ir, vi):
         """By the local sum of the features: two (N, 1, H, W).
 
-        The sums can cancel, which multiplies their rounding error: any other order of adding up (float64 too) gives visibly
-        other batch statistics than the original's.
+        The sums can cancel, which multiplies their rounding error: any other order of adding up (float64 too) gives
+        visibly other batch statistics than the original's.
         """
         sums = self.conv_de.as_convolution(ir), self.conv_de.as_convolution(vi)
         return self._shares(*sums) if self.deep_shares == 'signed' else self._shares(*(g.abs() for g in sums))
@@ -81,8 +83,8 @@ class Weight(nn.Module):
 
 
 class Decoder_fusion(nn.Module):
-    """Merged deep features (N, 128, H//8, W//8) and both modalities' shallow ones (N, 32, H, W) → the fused image (N, 1, H, W), not
-    yet normalised.
+    """Merged deep features (N, 128, H//8, W//8) and both modalities' shallow ones (N, 32, H, W) → the fused image
+    (N, 1, H, W), not yet normalised.
     """
 
     def __init__(self, in_channels, out_channels, train_flag, deep_start=1.0, deep_shares='signed'):
@@ -108,7 +110,8 @@ class Decoder_fusion(nn.Module):
         return IR_SHALLOW_SHARE * w_ir * ir_sh + w_vi * vi_sh
 
     def execute(self, deep, ir_sh, vi_sh, rows=None):
-        """rows: which row of the upsampled deep features stands at each row of the image; None: as `pad_to_indices` has it."""
+        """rows: which row of the upsampled deep features stands at each row of the image; None:
+        as `pad_to_indices` has it."""
         up = self.conv_block(self.up(self.conv1(deep)))  # (N, 32, 8h, 8w)
         if not self.train_flag:
             height, width = ir_sh.shape[2:]
@@ -117,25 +120,27 @@ class Decoder_fusion(nn.Module):
         return self.conv_last(up + self.merge_shallow(ir_sh, vi_sh))
 
 
-class Trans_FuseNet(nn.Module):
+class Trans_FuseNet(Network):
     """The fusion network: the encoders' features of an infrared and a visible image → the fused image.
 
     train_flag: True expects one window, images of 8 * img_size = 256 pixels a side; False takes any size.
     gradient_loss_weight: for `train_module` alone, see network.loss.fusion_losses.
-    deep_start: what the last batch norm of the deep path multiplies with before training. At 1, the original's, the untrained deep
-    features drown the shallow ones; at 0 the network begins as a fusion of the shallow features and lets the deep ones in as
-    training finds use for them (as residual branches that start at zero, in ResNet trainings and DiT).
+    deep_start: what the last batch norm of the deep path multiplies with before training. At 1, the
+    original's, the untrained deep features drown the shallow ones; at 0 the network begins as a fusion of the
+    shallow features and lets the deep ones in as training finds use for them (as residual branches that start
+    at zero, in ResNet trainings and DiT).
     deep_shares: how the deep features are weighed, one of DEEP_SHARES (see `Weight`).
     attention: further options of `network.transformer_cam.Attention`.
     """
+    of_training, in_strips = ('train_flag', 'gradient_loss_weight', 'deep_start'), 'decoder_fusion'
 
-    def __init__(self, en_out_channels1=32, out_channels=1, part_out=128, train_flag=True, img_size=32, patch_size=2, depth_self=1,
-                 depth_cross=1, n_heads=16, qkv_bias=True, mlp_ratio=4, p=0., attn_p=0., gradient_loss_weight=10.0, deep_start=1.0,
-                 deep_shares='signed', **attention):
+    def __init__(self, en_out_channels1=32, out_channels=1, part_out=128, train_flag=True, img_size=32, patch_size=2,
+                 depth_self=1, depth_cross=1, n_heads=16, qkv_bias=True, mlp_ratio=4, p=0., attn_p=0.,
+                 gradient_loss_weight=10.0, deep_start=1.0, deep_shares='signed', **attention):
         self.img_size, self.gradient_loss_weight = img_size, gradient_loss_weight
-        self.cross_atten_block = cross_encoder(img_size, patch_size, part_out * patch_size ** 2, depth_self, depth_cross, n_heads,
-                                               mlp_ratio, qkv_bias, p, attn_p, self.fusion_module(part_out, img_size, patch_size),
-                                               **attention)
+        self.cross_atten_block = cross_encoder(img_size, patch_size, part_out * patch_size ** 2, depth_self,
+                                               depth_cross, n_heads, mlp_ratio, qkv_bias, p, attn_p,
+                                               self.fusion_module(part_out, img_size, patch_size), **attention)
         laplacian = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]], np.float32)
         self.conv_gra = unread(nn.Conv2d(en_out_channels1, en_out_channels1, 3, padding=1, bias=False))
         self.conv_gra.weight.assign(np.tile(laplacian, (en_out_channels1, en_out_channels1, 1, 1)))
@@ -146,7 +151,8 @@ class Trans_FuseNet(nn.Module):
         return None
 
     def load_parameters(self, params):
-        """As any module's, but refuses (UserError) fixed filters that are not uniform: they could not be computed as box sums."""
+        """As any module's, but refuses (UserError) fixed filters that are not uniform: they could
+        not be computed as box sums."""
         for name in ('decoder_fusion.weight.conv_sh.weight', 'decoder_fusion.weight.conv_de.weight'):
             if name in params:
                 values = np.asarray(params[name])
@@ -156,13 +162,14 @@ class Trans_FuseNet(nn.Module):
         super().load_parameters(params)
 
     def attend(self, ir_de, vi_de, shift_flag):
-        """CAM's maps of the deep features (N, 128, h, w), each of their shape: 'cross', the fused one, 'ir_self' and 'vi_self'."""
+        """CAM's maps of the deep features (N, 128, h, w), each of their shape: 'cross', the fused
+        one, 'ir_self' and 'vi_self'."""
         windows = self.cross_atten_block(to_windows(ir_de, self.img_size), to_windows(vi_de, self.img_size), shift_flag)
         return {name: from_windows(maps, ir_de.shape) for name, maps in zip(('cross', 'ir_self', 'vi_self'), windows)}
 
     def execute(self, ir_de, ir_sh, vi_de, vi_sh, shift_flag=True, normalize=True):
-        """Deep (N, 128, H//8, W//8) and shallow features (N, 32, H, W) of both modalities → {'out': …}, the fused image (N, 1, H, W)
-        in 0…255, and CAM's maps 'ir_self', 'vi_self' and 'cross', each like the deep features.
+        """Deep (N, 128, H//8, W//8) and shallow features (N, 32, H, W) of both modalities → {'out': …}, the fused image
+        (N, 1, H, W) in 0…255, and CAM's maps 'ir_self', 'vi_self' and 'cross', each like the deep features.
 
         normalize: False leaves 'out' as the decoder gives it, with values of any size, for frames that share a range.
         """
@@ -172,11 +179,13 @@ class Trans_FuseNet(nn.Module):
         return {'out': normalize_tensor(out) * MAX_VALUE if normalize else out, **maps}
 
     def train_module(self, x_ir, x_vi, ir_sh, vi_sh, ir_de, vi_de, shift_flag, gra_loss, order_loss):
-        """The fused image 'out' of x_ir and x_vi (N, 1, H, W), whose features are given, and its losses as `fusion_losses` gives them.
-        gra_loss, order_loss: network.loss.Gradient_loss and Order_loss. (The original's way to train; ours is train_conv_trans.py's.)"""
+        """The fused image 'out' of x_ir and x_vi (N, 1, H, W), whose features are given, and its losses
+        as `fusion_losses` gives them.
+        gra_loss, order_loss: network.loss.Gradient_loss and Order_loss. (The original's way to train;
+        ours is train_conv_trans.py's.)"""
         out = self(ir_de, ir_sh, vi_de, vi_sh, shift_flag)['out']
-        return {'out': out, **fusion_losses(out, x_ir, x_vi, gradient_loss_weight=self.gradient_loss_weight, pixel_loss=order_loss,
-                                            gradient_loss=gra_loss)}
+        return {'out': out, **fusion_losses(out, x_ir, x_vi, gradient_loss_weight=self.gradient_loss_weight,
+                                            pixel_loss=order_loss, gradient_loss=gra_loss)}
 
 
 class Trans_FuseNet_CNN(Trans_FuseNet):

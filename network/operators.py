@@ -6,7 +6,7 @@ from network.padding import reflection_pad
 from tools.runtime import jt, nn
 from tools.runtime.setup import onednn_folder
 
-BLOCK = 8  # channels that `box_of_channels` adds up before the blocks are, on a GPU
+BLOCK = 8  # channels that `box_by_convolution` adds up before the blocks are, on a GPU
 
 ONEDNN_BLOCK = 16  # channels, at most, whose numbers oneDNN's layouts keep side by side
 MAPS = 4  # that a convolution on the CPU takes, however few there are: so it is compiled once
@@ -14,12 +14,12 @@ SOURCES = Path(__file__).with_name('onednn')  # the C++ of what the CPU computes
 
 
 def use_mixed_precision(wanted, device):
-    """Let a GPU's tensor cores multiply in convolutions and matrix products, if `wanted` and the device is 'cuda': factors rounded to
-    TF32 (11 bits), sums in float32.
+    """Let a GPU's tensor cores multiply in convolutions and matrix products, if `wanted` and the device is 'cuda':
+    factors rounded to TF32 (11 bits), sums in float32.
 
-    Not float16: Jittor lets cuDNN add up in the type of the factors, and with float16 sums stage 2 gave NaN after eleven steps.
-    Without this, products of matrices are float32's; in convolutions cuDNN chooses TF32 by itself, for PyTorch as for Jittor, unless
-    the environment variable NVIDIA_TF32_OVERRIDE is 0.
+    Not float16: Jittor lets cuDNN add up in the type of the factors, and with float16 sums stage 2 gave NaN after
+    eleven steps. Without this, products of matrices are float32's; in convolutions cuDNN chooses TF32 by itself, for
+    PyTorch as for Jittor, unless the environment variable NVIDIA_TF32_OVERRIDE is 0.
     """
     if wanted and device != 'cuda':
         print('mixed_precision = True is for the GPU; on the CPU it is ignored')
@@ -29,9 +29,9 @@ def use_mixed_precision(wanted, device):
 def convolve(x, weight, bias, padding=0, padding_mode='zeros'):
     """Convolution with stride 1: (N, C, H, W), weights (O, C, K, K) and bias (O,) → (N, O, H', W').
 
-    x may also be several maps (N, Ci, H, W), whose channels follow one another. padding_mode: 'zeros' or 'reflect'.
-    On the CPU with PyTorch's rounding: bit for bit, wherever PyTorch too computes it by oneDNN (with one thread, it gives 1×1
-    kernels to another library).
+    x may also be several maps (N, Ci, H, W), whose channels follow one another. padding_mode: 'zeros' or 'reflect'. On
+    the CPU with PyTorch's rounding: bit for bit, wherever PyTorch too computes it by oneDNN (with one thread, it gives
+    1×1 kernels to another library).
     """
     maps = list(x) if isinstance(x, (list, tuple)) else [x]
     in_place = _by_onednn() and all(part.shape[1] % ONEDNN_BLOCK == 0 for part in maps[:-1])
@@ -45,7 +45,16 @@ def convolve(x, weight, bias, padding=0, padding_mode='zeros'):
     return nn.conv2d(x, weight, bias, padding=padding)
 
 
-def box_of_channels(x, weight):
+def box_sum(x, size, channels=1, scale=1.0):
+    """`scale` times the sums of size×size neighbours, zeros outside, and of so many channels: (N, C, H, W) →
+    (N, C/channels, H, W)."""
+    n, c, h, w = x.shape
+    neighbours = x.reindex([n, c // channels, h, w, channels, size, size],
+                           ['i0', f'i1*{channels}+i4', f'i2+i5-{size // 2}', f'i3+i6-{size // 2}'])
+    return (neighbours * scale).sum([4, 5, 6])
+
+
+def box_by_convolution(x, weight):
     """Convolution with equal weights (1, C, K, K) and zero padding of K//2: (N, C, H, W) → (N, 1, H, W).
 
     Rounded as the original's convolution is: bit for bit on the CPU, elsewhere added up in blocks of channels.
@@ -53,11 +62,7 @@ def box_of_channels(x, weight):
     size = weight.shape[2]
     if _by_onednn():
         return convolve(x, weight, jt.zeros(1), size // 2)
-    n, c, h, w = x.shape
-    blocks = x.reshape(n, c // BLOCK, BLOCK, h, w)
-    neighbours = blocks.reindex([n, c // BLOCK, h, w, BLOCK, size, size],
-                                ['i0', 'i1', 'i4', f'i2+i5-{size // 2}', f'i3+i6-{size // 2}'])
-    return (neighbours * weight[0, 0, 0, 0]).sum([4, 5, 6]).sum(1, keepdims=True)
+    return box_sum(x, size, BLOCK, weight[0, 0, 0, 0]).sum(1, keepdims=True)
 
 
 def blocks2(x):
@@ -82,7 +87,8 @@ def linear(x, weight, bias=None):
 
 
 def batched_matmul(a, b, scale=1.0, b_swapped=False):
-    """scale times the product (N, heads, T, D) × (N, heads, D, U) → (N, heads, T, U). b_swapped: b is given as (N, heads, U, D)."""
+    """scale times the product (N, heads, T, D) × (N, heads, D, U) → (N, heads, T, U). b_swapped: b
+    is given as (N, heads, U, D)."""
     return _BatchedMatmul(scale, b_swapped)(a, b)
 
 
@@ -97,7 +103,8 @@ def _by_onednn():
 
 
 class _OneDNNConvolution(jt.Function):
-    """`convolve` of float32 maps on the CPU, whose channels are multiples of ONEDNN_BLOCK (those of the last may be any)."""
+    """`convolve` of float32 maps on the CPU, whose channels are multiples of ONEDNN_BLOCK
+    (those of the last may be any)."""
 
     def __init__(self, padding, padding_mode):
         reflecting = padding_mode == 'reflect'
@@ -115,7 +122,8 @@ class _OneDNNConvolution(jt.Function):
         of_maps = self._compute(self._filled_up([x.shape for x in self.maps], (1, 1, 1, 1)), [gradient, self.weight],
                                 'convolution_backward_maps.cc')
         of_weight, of_bias = self._compute([self.weight.shape, self.weight.shape[:1]],
-                                           [gradient, *self._filled_up(self.maps, self.weight)], 'convolution_backward_weight.cc')
+                                           [gradient, *self._filled_up(self.maps, self.weight)],
+                                           'convolution_backward_weight.cc')
         return of_weight, of_bias, *of_maps[:len(self.maps)]
 
     def _compute(self, shapes, inputs, source):
@@ -127,9 +135,11 @@ class _OneDNNConvolution(jt.Function):
 
 
 class _BatchedMatmul(jt.Function):
-    """`batched_matmul`. On the CPU, the loop that Jittor makes of it reaches a seventh of the speed, that of its gradient less.
+    """`batched_matmul`. On the CPU, the loop that Jittor makes of it reaches a seventh of the
+    speed, that of its gradient less.
 
-    The library swaps the last two axes as it reads: Jittor's own transpose of them computes on the CPU, of a GPU's Vars too.
+    The library swaps the last two axes as it reads: Jittor's own transpose of them computes
+    on the CPU, of a GPU's Vars too.
     """
 
     def __init__(self, scale, b_swapped):
@@ -141,8 +151,8 @@ class _BatchedMatmul(jt.Function):
 
     def grad(self, gradient):
         a, b = self.factors
-        return (self._product(gradient, b, b_swapped=not self.b_swapped),
-                self._product(gradient, a, a_swapped=True) if self.b_swapped else self._product(a, gradient, a_swapped=True))
+        of_b = (gradient, a) if self.b_swapped else (a, gradient)
+        return self._product(gradient, b, b_swapped=not self.b_swapped), self._product(*of_b, a_swapped=True)
 
     def _product(self, a, b, a_swapped=False, b_swapped=False):
         """Of a and b, each with its last two axes swapped if asked for."""
@@ -173,7 +183,8 @@ class _MaxPool2(jt.Function):
     def execute(self, x):
         self.x = x
         n, c, h, w = x.shape
-        return jt.code((n, c, h // 2, w // 2), 'float32', [x], cpu_header=_source('max_pool.h'), cpu_src=_source('max_pool.cc'))
+        return jt.code((n, c, h // 2, w // 2), 'float32', [x], cpu_header=_source('max_pool.h'),
+                       cpu_src=_source('max_pool.cc'))
 
     def grad(self, gradient):
         return jt.code(self.x.shape, 'float32', [self.x, gradient], cpu_header=_source('max_pool.h'),
@@ -181,8 +192,10 @@ class _MaxPool2(jt.Function):
 
 
 def _onednn(shapes, inputs, source, header='#include <dnnl.hpp>', data=None):
-    """float32 Vars of those shapes, computed from the inputs by the C++ in a file of network/onednn, which calls oneDNN."""
-    outs = jt.code(shapes, ['float32'] * len(shapes), inputs, cpu_header=header, cpu_src=_source(source), data=data or {})
+    """float32 Vars of those shapes, computed from the inputs by the C++ in a file of
+    network/onednn, which calls oneDNN."""
+    outs = jt.code(shapes, ['float32'] * len(shapes), inputs, cpu_header=header, cpu_src=_source(source),
+                   data=data or {})
     folder = onednn_folder()
     for out in outs:
         out.compile_options = {f'FLAGS: -I"{folder}/include" -L"{folder}/lib" -lmkldnn ': 1}

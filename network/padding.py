@@ -1,11 +1,13 @@
-"""Reflection padding, whose indices are data: `nn.ReflectionPad2d` writes the size into the code and compiles for every new one."""
+"""Reflection padding, whose indices are data: `nn.ReflectionPad2d` writes the size into the code and
+compiles for every new one."""
 import numpy as np
 
 from tools.runtime import jt
 
 
 def reflection_indices(length, before, after):
-    """Indices (before + length + after,) that extend 0…length-1 by reflection at both ends, the end itself not repeated.
+    """Indices (before + length + after,) that extend 0…length-1 by reflection at both
+    ends, the end itself not repeated.
 
     A pad wider than the axis reflects again and again (PyTorch refuses it); an axis of length 1 is repeated.
     """
@@ -17,7 +19,8 @@ def reflection_indices(length, before, after):
 def take(x, rows, columns):
     """The given rows and columns (index arrays) of (N, C, H, W): (N, C, len(rows), len(columns))."""
     n, c = x.shape[:2]
-    return x.reindex([n, c, len(rows), len(columns)], ['i0', 'i1', '@e0(i2)', '@e1(i3)'], extras=[jt.array(rows), jt.array(columns)])
+    return x.reindex([n, c, len(rows), len(columns)], ['i0', 'i1', '@e0(i2)', '@e1(i3)'],
+                     extras=[jt.array(rows), jt.array(columns)])
 
 
 def reflection_pad(x, left=0, right=0, top=0, bottom=0):

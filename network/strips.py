@@ -1,9 +1,9 @@
 """Fusing a pair of images of any size, in bounded memory.
 
-A pair that fits goes through the networks as in training. A larger one goes through the same forward pass, but for two parts of the
-fusion network, for which others stand that call them piece by piece: CAM with some windows, the decoder with a strip of the image. A
-strip is computed with as many rows around it as its result can depend on, by the layers' own word (`network.layers.reach`). So the
-fused image is the same, up to rounding.
+A pair that fits goes through the networks as in training. A larger one goes through the same forward pass, but for two
+parts of the fusion network, for which others stand that call them piece by piece: CAM with some windows, the decoder
+with a strip of the image. A strip is computed with as many rows around it as its result can depend on, by the layers'
+own word (`network.layers.reach`). So the fused image is the same, up to rounding.
 """
 import copy
 import math
@@ -17,13 +17,15 @@ from network.net_conv_trans import Trans_FuseNet
 from network.padding import pad_to_indices
 from tools.runtime import jt, nn
 
-FITS, FITS_ON_GPU = 400_000, 1_000_000  # pixels of an image that is computed whole, and of a strip; a GPU is slow with small pieces
+# Pixels of an image that is computed whole, and of a strip; a GPU is slow with small pieces
+FITS, FITS_ON_GPU = 400_000, 1_000_000
 WINDOWS = 8  # that go through CAM at once
 PIXELS_PER_DEEP = 4  # of the image take as much memory as one of the maps that a deeper block of the encoder computes
 
 
 class Networks(NamedTuple):
-    """What a pair of images goes through: both encoders and the fusion network, all in eval mode, with train_flag=False."""
+    """What a pair of images goes through: both encoders and the fusion network, all in eval
+    mode, with train_flag=False."""
     ir: Auto_Encoder_single
     vi: Auto_Encoder_single
     fusion: Trans_FuseNet
@@ -62,7 +64,8 @@ def _features(encoder, image):
 
 
 class _Shallow(NamedTuple):
-    """The shallow features of an image, computed where they are needed: at full size and in all channels they would fill the memory."""
+    """The shallow features of an image, computed where they are needed: at full size and in all channels
+    they would fill the memory."""
     encoder: Auto_Encoder_single
     image: np.ndarray
 
@@ -82,8 +85,8 @@ class _InChunks:
 
     def __call__(self, ir, vi, shift_flag):
         ir, vi = ir.numpy(), vi.numpy()
-        chunks = [jt.fetch_sync(list(self.cam(jt.array(ir[first:first + WINDOWS]), jt.array(vi[first:first + WINDOWS]), shift_flag)))
-                  for first in range(0, len(ir), WINDOWS)]
+        parts = [slice(first, first + WINDOWS) for first in range(0, len(ir), WINDOWS)]
+        chunks = [jt.fetch_sync(list(self.cam(jt.array(ir[part]), jt.array(vi[part]), shift_flag))) for part in parts]
         return [jt.array(np.concatenate(maps)) for maps in zip(*chunks)]
 
 
@@ -105,8 +108,8 @@ class _InStrips:
             first, last = max(top - scale * halo, 0), min(bottom + scale * halo, height)
             rows = up_rows[first:last]
             deep_first, deep_last = rows.min() // scale, rows.max() // scale + 1
-            strip = self.decoder(jt.array(deep[:, :, deep_first:deep_last]), ir_sh.rows(first, last), vi_sh.rows(first, last),
-                                 rows - scale * deep_first)
+            strip = self.decoder(jt.array(deep[:, :, deep_first:deep_last]), ir_sh.rows(first, last),
+                                 vi_sh.rows(first, last), rows - scale * deep_first)
             strips.append(strip.numpy()[:, :, top - first:bottom - first])
         return jt.array(np.concatenate(strips, axis=2))
 
@@ -119,7 +122,8 @@ def _deep_features(encoder, image, fits):
     beginning, blocks = copy.copy(encoder), list(encoder.fea_encoder1.dense_blocks)
     beginning.fea_encoder1 = copy.copy(encoder.fea_encoder1)
     beginning.fea_encoder1.dense_blocks = nn.Sequential(*blocks[:2])
-    deep = _shrunk(lambda strip: beginning(strip)[1], reach(beginning.fea_encoder1), image[np.newaxis, np.newaxis], fits)
+    image = image[np.newaxis, np.newaxis]
+    deep = _shrunk(lambda strip: beginning(strip)[1], reach(beginning.fea_encoder1), image, fits)
     for first in range(2, len(blocks), 2):
         block = nn.Sequential(*blocks[first:first + 2])
         deep = _shrunk(block, reach(block), deep, fits // PIXELS_PER_DEEP)
@@ -127,7 +131,8 @@ def _deep_features(encoder, image, fits):
 
 
 def _shrunk(compute, reach, x, fits):
-    """`compute` of an array (1, C, H, W), whose result has fewer rows and the given `network.layers.reach`, as an array."""
+    """`compute` of an array (1, C, H, W), whose result has fewer rows and the given
+    `network.layers.reach`, as an array."""
     rows, scale = reach
     halo, scale = math.ceil(rows / scale), int(scale)
     height, width = x.shape[2:]
@@ -143,7 +148,8 @@ def _shrunk(compute, reach, x, fits):
 
 
 def _strips(height, width, fits, multiple):
-    """(top, bottom) of the strips of an image of that size: alike, of at most about `fits` pixels and a multiple of `multiple` rows."""
+    """(top, bottom) of the strips of an image of that size: alike, of at most about `fits` pixels and a
+    multiple of `multiple` rows."""
     number = math.ceil(height * width / fits)
     rows = math.ceil(height / number / multiple) * multiple
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]

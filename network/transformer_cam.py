@@ -1,7 +1,7 @@
 """CAM, the cross-attention module of the paper (original: network/transformer_cam.py).
 
-It works on windows of the deep features of both modalities. Inside, a window is a grid of 2×2 patches, and each patch a token whose
-values are ordered channel, row, column: (N, 128, 32, 32) ↔ (N, 256, 512).
+It works on windows of the deep features of both modalities. Inside, a window is a grid of 2×2 patches, and each patch a
+token whose values are ordered channel, row, column: (N, 128, 32, 32) ↔ (N, 256, 512).
 """
 from network.layers import LayerNorm, Linear, unread
 from network.operators import batched_matmul, softmax
@@ -69,7 +69,8 @@ class Attention(nn.Module):
 
     def weights(self, q, k):
         """How much each token of q takes from each of k, (N, T, D) both → (N, heads, T, T), whose rows sum to 1."""
-        return softmax(batched_matmul(self.heads(q), self.heads(k), -self.scale if self.cross else self.scale, b_swapped=True))
+        return softmax(batched_matmul(self.heads(q), self.heads(k), -self.scale if self.cross else self.scale,
+                                      b_swapped=True))
 
 
 class Block(nn.Module):
@@ -155,8 +156,10 @@ class cross_atten(nn.Module):
 class cross_encoder(nn.Module):
     """CAM: self-attention in each modality, again on the window rolled by half its size, then cross-attention.
 
-    fusion: the module that merges the two token sets, (ir, vi) → (fused, ir part, vi part); None for the paper's `cross_atten`.
-    p, attn_p: the original's dropout, which it leaves at 0. ValueError for others: a run that goes on would not repeat them.
+    fusion: the module that merges the two token sets, (ir, vi) → (fused, ir part, vi part); None
+    for the paper's `cross_atten`.
+    p, attn_p: the original's dropout, which it leaves at 0. ValueError for others: a run that
+    goes on would not repeat them.
     """
 
     def __init__(self, img_size=32, patch_size=2, embed_dim=512, depth_self=1, depth_cross=1, n_heads=16, mlp_ratio=4.,
@@ -178,8 +181,8 @@ class cross_encoder(nn.Module):
         return rolled.reshape(n, t, dim)
 
     def attention(self, ir, vi):
-        """Where the cross-attention looks, for windows (N, 128, 32, 32): infrared tokens at visible ones, and visible ones at infrared
-        ones, each (N, heads, 256, 256) as `cross_atten_module.attention` gives them."""
+        """Where the cross-attention looks, for windows (N, 128, 32, 32): infrared tokens at visible ones, and visible
+        ones at infrared ones, each (N, heads, 256, 256) as `cross_atten_module.attention` gives them."""
         _, _, _, ir2, vi2, *_ = self(ir, vi)
         ir2, vi2 = to_tokens(ir2, self.patch_size), to_tokens(vi2, self.patch_size)
         cross = self.cross_atten_block
@@ -188,7 +191,8 @@ class cross_encoder(nn.Module):
     def execute(self, ir, vi, shift_flag=True):
         """Windows (N, 128, 32, 32) of both modalities → seven maps of that shape:
 
-        the fused one; infrared and visible after the first and after the second self-attention; the two cross-attentions.
+        the fused one; infrared and visible after the first and after the second
+        self-attention; the two cross-attentions.
         """
         ir1, vi1 = self.self_atten_block1(to_tokens(ir, self.patch_size), to_tokens(vi, self.patch_size))
         if shift_flag:
@@ -197,4 +201,5 @@ class cross_encoder(nn.Module):
         else:
             ir2, vi2 = self.self_atten_block2(ir1, vi1)
         fused, cross1, cross2 = self.cross_atten_block(ir2, vi2)
-        return tuple(to_map(tokens, self.img_size, self.patch_size) for tokens in (fused, ir1, vi1, ir2, vi2, cross1, cross2))
+        return tuple(to_map(tokens, self.img_size, self.patch_size)
+                     for tokens in (fused, ir1, vi1, ir2, vi2, cross1, cross2))

@@ -28,7 +28,8 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     if config.getoption('--cuda'):
-        os.environ['NVIDIA_TF32_OVERRIDE'] = '0'  # the reference was computed in float32, and cuDNN by itself takes less
+        # The reference was computed in float32, and cuDNN by itself takes less
+        os.environ['NVIDIA_TF32_OVERRIDE'] = '0'
         from tools.runtime import use_device  # here, since Jittor takes seconds to start, and few tests need it
         if use_device(cuda=True) != 'cuda':
             raise pytest.UsageError('--cuda: there is no GPU that Jittor can use')
@@ -36,7 +37,8 @@ def pytest_configure(config):
 
 @contextlib.contextmanager
 def full_disk(size=1024):
-    """No file may grow beyond so many bytes, what the tests print into a file included: not for longer than it must be."""
+    """No file may grow beyond so many bytes, what the tests print into a file included: not
+    for longer than it must be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

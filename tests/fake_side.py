@@ -52,7 +52,8 @@ class FakeSide:
             time.sleep(0.01)
 
     def step_of_a_seed(self, folder, index, epoch):
-        """Notes what is asked; stops where a file says so. Losses vary with what was begun with; those of a mistake are far off."""
+        """Notes what is asked; stops where a file says so. Losses vary with what was begun with;
+        those of a mistake are far off."""
         if Path(folder, f'stop at {index}').exists():
             self.die()
         with open(folder / 'asked', 'a') as file:

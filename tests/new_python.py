@@ -58,7 +58,8 @@ open(lock.lock_path, 'w').close()
 
 
 def write_jittor(folder, code='', utils=''):
-    """Write packages `jittor` and `jittor_utils` that do what a start asks of them, and then run the given code; returns `folder`."""
+    """Write packages `jittor` and `jittor_utils` that do what a start asks of them, and then run the
+    given code; returns `folder`."""
     (folder / 'jittor').mkdir(parents=True)
     (folder / 'jittor' / '__init__.py').write_text(JITTOR + code)
     (folder / 'jittor_utils.py').write_text(JITTOR_UTILS + utils)

@@ -1,4 +1,5 @@
-"""The reference numbers of the PyTorch original, and the weights they were computed with (see the README beside them)."""
+"""The reference numbers of the PyTorch original, and the weights they were computed with
+(see the README beside them)."""
 import zlib
 
 import numpy as np
@@ -27,7 +28,8 @@ DEEP_BIAS = 'fea_encoder1.dense_blocks.2.adjust_conv.conv2d.0.bias'
 
 
 def filled_weights(tag, model):
-    """Weights for `model` that any framework can make from their names: {name: array}. Fixed ones and counters are left out."""
+    """Weights for `model` that any framework can make from their names: {name: array}. Fixed
+    ones and counters are left out."""
     arrays = {}
     for name, value in model.state_dict().items():
         if name.startswith('conv_gra') or '.conv_sh.' in name or '.conv_de.' in name or name.endswith('num_batches_tracked'):
@@ -63,7 +65,8 @@ def digest(name, array):
 
 
 def assert_digests(arrays, reference, prefix, norm_bound, sample_bound):
-    """Each array's norm and samples agree with `reference[prefix + name]`, relative to its norm and its largest sample."""
+    """Each array's norm and samples agree with `reference[prefix + name]`, relative to its
+    norm and its largest sample."""
     for name, array in arrays.items():
         expected, got = reference[prefix + name], digest(name, array)
         norm_error = abs(got[0] - expected[0]) / expected[0]

@@ -1,13 +1,14 @@
 """The READMEs and docs: both languages say the same, commands and links work, and results are those under results/.
 
-Sentences can be reworded freely. A number that claims a result has its source in a comment of its block (lines without a blank one
-between them), and so has a table. A comment is a line of its own, the same in both languages:
+Sentences can be reworded freely. A number that claims a result has its source in a comment of its block (lines without
+a blank one between them), and so has a table. A comment is a line of its own, the same in both languages:
 
     <!-- 99.7, 21 in comparison/results.md: "| Jittor | 21 | 73.48 dB | 69.00 dB | 1 gray levels | 99.7 % |" -->
     <!-- table comparison/speed.csv: pytorch, jittor, ratio; gpu/speed.csv: pytorch, jittor -->
     <!-- table checked by test_results_on_tno -->
 
-The first: these numbers of the block are rounded from numbers of the quoted text, which stands in that file under results/. The
+The first: these numbers of the block are rounded from numbers of the quoted text, which stands
+in that file under results/. The
 second: the table's columns are these columns of CSV files, and its first cells are the CSV files' rows.
 """
 import ast
@@ -58,8 +59,8 @@ SETTINGS = {
 }
 FOLDERS_OF_OURS = 'network/', 'tools/', 'tests/', 'comparison/', 'recipes/', 'docs/', 'results/'
 
-# Decimal numbers and percentages that claim no result: versions, settings, licences, printed examples of commands, an image of
-# ours beside another of ours (docs/data.md), and 31.6 = 1/√(1 − 0.999), from Adam's β₂.
+# Decimal numbers and percentages that claim no result: versions, settings, licences, printed examples of commands, an
+# image of ours beside another of ours (docs/data.md), and 31.6 = 1/√(1 − 0.999), from Adam's β₂.
 NO_RESULTS = {'3.8', '3.12', '1.3', '0.9', '0.0001', '0.001', '31.6', '0.999', '4.0', '4.10'}
 NUMBER = r'\d+(?:,\d{3})*(?:\.\d+)*'
 
@@ -70,7 +71,8 @@ SOURCE = re.compile(rf'({NUMBER}(?:, {NUMBER})*) in (\S+): "(.*)"')
 
 
 class Paragraph:
-    """Lines without a blank one between them: their text, the table in them, and the comments that say where numbers come from."""
+    """Lines without a blank one between them: their text, the table in them, and the comments that
+    say where numbers come from."""
 
     def __init__(self, block):
         self.comments = COMMENT.findall(block)
@@ -192,7 +194,8 @@ def targets(document):
 
 
 def part_of(document, link):
-    """The number of the part of a page that a link leads to; None if it leads to a whole page. ValueError if there is no such part."""
+    """The number of the part of a page that a link leads to; None if it leads to a whole page.
+    ValueError if there is no such part."""
     page, _, anchor = link.partition('#')
     if '://' in link or not anchor:
         return None
@@ -233,7 +236,8 @@ def test_chinese_pages_lead_to_chinese_pages(name):
     of_this_language = {name for name in ALL if name.endswith(CHINESE) == document.path.name.endswith(CHINESE)}
     targets = [(document.path.parent / link).resolve() for link in document.links if '://' not in link and link[0] != '#']
     others = [path.relative_to(REPOSITORY).as_posix() for path in targets if path.suffix == '.md']
-    assert len([other for other in others if other in ALL and other not in of_this_language]) == 1  # the line of languages
+    # The line of languages
+    assert len([other for other in others if other in ALL and other not in of_this_language]) == 1
 
 
 @pytest.mark.parametrize('name', ENGLISH)
@@ -369,7 +373,8 @@ def test_the_same_bits():
 
 
 def test_the_attention_of_the_shipped_weights():
-    """docs/replication.md, docs/other_programs.md and the model card say that it is uniform: queries and keys are zero."""
+    """docs/replication.md, docs/other_programs.md and the model card say that it is
+    uniform: queries and keys are zero."""
     path, = (REPOSITORY / 'results/models').glob('fusetrans_*.safetensors')
     weights = load_weights(path).arrays
     arrays = [array for name, array in weights.items() if re.search(r'\.[qk]_linear\.', name)]
@@ -427,7 +432,8 @@ def test_numbers_stand_under_results(name):
 
 
 def check_source(text, source):
-    """Fails unless the numbers are in the text, are rounded from numbers of the quoted one, and that stands in the file."""
+    """Fails unless the numbers are in the text, are rounded from numbers of the quoted one,
+    and that stands in the file."""
     assert source.text in ' '.join((REPOSITORY / 'results' / source.file).read_text(encoding='utf-8').split())
     quoted = [number.replace(',', '') for number in re.findall(NUMBER, source.text)]
     for number in source.numbers:

@@ -9,7 +9,8 @@ from conftest import REPOSITORY
 
 from tools.data.images import write_image
 
-# What Python does not have there, and what the system refuses; set once the libraries are loaded, which were made for another system.
+# What Python does not have there, and what the system refuses; set once the libraries are loaded, which
+# were made for another system.
 WINDOWS = '''
 import errno, fcntl, os, platform, runpy, signal, sys
 import cv2, matplotlib.figure, pandas, scipy.io, scipy.stats, seaborn, tqdm

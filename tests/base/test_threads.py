@@ -79,7 +79,8 @@ def test_a_loop_that_was_left_open_does_not_keep_the_program_from_ending():
 
 
 def test_ctrl_c_at_any_moment_ends_it():
-    """Python's own pool fails here or hangs, once in some hundred times. In a process of its own, which can be ended."""
+    """Python's own pool fails here or hangs, once in some hundred times. In a process of
+    its own, which can be ended."""
     subprocess.run([sys.executable, '-c', 'from tests.base.test_threads import interrupt_often; interrupt_often()'],
                    cwd=REPOSITORY, env={'PYTHONPATH': f'{REPOSITORY}:{REPOSITORY / "tests"}'}, check=True, timeout=5 * SECONDS)
 

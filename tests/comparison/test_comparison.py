@@ -91,42 +91,43 @@ def test_largest_differences():
     jittor = {'out': np.array([1.0, -4.5]), 'gradient a': np.array([10.0, 2.2]), 'gradient b': np.array([101.0]),
               'gradient zero': np.array([-1e-9]), 'gradient unknown': np.array([4.0])}
     floor = {**pytorch, 'gradient unknown': np.array([2.5])}
-    rows = forward.rows_of('Stage', pytorch, jittor, floor)
+    rows = forward.differences('Stage', pytorch, jittor, floor)
     assert rows[0] == ('Stage', 'out', 4.0, 0.5, 0.0)
-    worst, = forward.summed_up('gradients', rows[1:])
+    worst = forward.summed_up('gradients', rows[1:])
     assert worst.quantity == 'gradients of 4 (a)', 'two are rounding, b is closer'
-    text = forward.describe(rows, 'A note.')
+    text = forward.forward_text(rows, 'A note.')
     assert '| Stage | out | 4 | 0.5 | 1.2e-01 | 0 | 0.0e+00 |' in text and text.endswith('A note.\n')
 
 
 def test_arrays_that_one_side_lacks_are_refused():
     with pytest.raises(ValueError, match='gradient a'):
-        forward.rows_of('Stage', {'gradient a': np.ones(1)}, {}, {'gradient a': np.ones(1)})
+        forward.differences('Stage', {'gradient a': np.ones(1)}, {}, {'gradient a': np.ones(1)})
 
 
 def test_results_rows_and_fidelity():
     index = pd.MultiIndex.from_product([['PyTorch', 'Jittor', 'Jittor 2', 'floor'], list('abc')], names=['method', 'image'])
     table = pd.DataFrame({'EN': [7.0, 5.0, np.nan, 7.07, 5.05, np.nan, 6.7, 5.0, np.nan, 7.0, 5.0, np.nan],
                           'SD': [50.0, 30.0, np.nan, 50.0, 30.0, np.nan, 46.0, 30.0, np.nan, 49.0, 30.0, np.nan]}, index)
-    en, sd = results.rows_of(table, ['Jittor', 'Jittor 2', 'Jittor 3'])
+    en, sd = results.means_of(table, ['Jittor', 'Jittor 2', 'Jittor 3'])
     assert en == pytest.approx(('EN', 6, 0.01, 0, -0.0075, 6, 6, 5.85, 6.06))
     assert sd == pytest.approx(('SD', 40, 0, 0.0125, 39 / 39.75 - 1, 39.5, 40, 38, 40))
     images = pd.DataFrame([Fidelity('a', 40.0, 0.99, 3.0, 0.5), Fidelity('b', 30.0, 0.98, 7.0, 0.7)])
-    text = results.describe([en, sd], {'Jittor': images}, '')
+    text = results.results_text([en, sd], {'Jittor': images}, '')
     assert '| EN | 6 | +1 % | 0 % | -0.75 % | 6 … 6 | 5.85 … 6.06 |' in text
     assert '| Jittor | 2 | 35.00 dB | 30.00 dB | 7 gray levels | 60 % |' in text
 
 
 def test_ratio_is_that_of_the_rounds():
-    row = speed.summary('step', {PYTORCH: [1.0, 2.0, 4.0], JITTOR: [1.5, 1.0, 4.0]}, {PYTORCH: 900.0, JITTOR: 1000.0},
+    row = speed.timing_of('step', {PYTORCH: [1.0, 2.0, 4.0], JITTOR: [1.5, 1.0, 4.0]}, {PYTORCH: 900.0, JITTOR: 1000.0},
                         operations=120e9, peak=160e9)
     assert row == ('step', 2.0, 1.5, 1.0, 0.5, 1.5, 900.0, 1000.0, 120.0, 0.5)
-    assert '| step | 2.000 s | 1.500 s | 1.00 | 0.50 … 1.50 | 900 MiB | 1000 MiB | 120 | 50% of the peak |' in speed.describe([row], 3, '')
+    text = speed.speed_text([row], 3, '')
+    assert '| step | 2.000 s | 1.500 s | 1.00 | 0.50 … 1.50 | 900 MiB | 1000 MiB | 120 | 50% of the peak |' in text
 
 
 def test_what_only_jittor_does_has_no_ratio():
-    row = speed.summary('metrics', {JITTOR: [3.0, 1.0, 2.0]}, {JITTOR: 500.0}, operations=np.nan, peak=160e9)
-    assert '| metrics | — | 2.000 s | — | — | — | 500 MiB | — | — |' in speed.describe([row], 3, '')
+    row = speed.timing_of('metrics', {JITTOR: [3.0, 1.0, 2.0]}, {JITTOR: 500.0}, operations=np.nan, peak=160e9)
+    assert '| metrics | — | 2.000 s | — | — | — | 500 MiB | — | — |' in speed.speed_text([row], 3, '')
 
 
 def test_numbers_as_text():
@@ -158,9 +159,9 @@ def test_the_report_holds_the_parts_that_were_done(tmp_path):
 
 
 def test_memory_is_shown_by_quarters_and_time_by_side(tmp_path):
-    rows = [scaling.Row(scaling.IMAGE, side, size, seconds) for size in (0.1, 3) for side, seconds in (('PyTorch', 11.5), ('Jittor', 7))]
-    rows += [scaling.Row(what, 'Jittor', number, 100 + number) for what in (scaling.STEP, scaling.ONE_MORE) for number in range(1, 9)]
-    text = scaling.describe(rows, 'A note.')
+    rows = [scaling.Point(scaling.IMAGE, side, size, seconds) for size in (0.1, 3) for side, seconds in (('PyTorch', 11.5), ('Jittor', 7))]
+    rows += [scaling.Point(what, 'Jittor', number, 100 + number) for what in (scaling.STEP, scaling.ONE_MORE) for number in range(1, 9)]
+    text = scaling.scaling_text(rows, 'A note.')
     assert '| fused image | 0.1 | 11.500 s | 7.000 s |' in text and '| fused image | 3 |' in text
     assert '| 8 training steps | 102 MiB | 104 MiB | 106 MiB | 108 MiB |' in text and text.endswith('A note.\n')
     drawn = scaling.draw(rows)
@@ -173,16 +174,17 @@ def test_starts_are_counted_in_a_home_of_their_own(tmp_path, monkeypatch):
     compiles = ('import sys; from pathlib import Path; folder = Path.home() / ".cache/jittor/jt1/default/jit"; '
                 'folder.mkdir(parents=True, exist_ok=True); [(folder / f"{name}.so").touch() for name in sys.argv[1:]]')
     monkeypatch.setattr(start, 'JITTOR_ITSELF', ('-c', compiles, 'itself'))
-    monkeypatch.setattr(start, 'scripts', lambda work, cuda: [start.Script('one', ('-c', compiles, 'itself', 'a', 'b', 'c'), ('d', 'e')),
-                                                              start.Script('other', ('-c', compiles, 'a'))])
+    monkeypatch.setattr(start, 'scripts', lambda work, cuda: [
+        start.Script('one', ('-c', compiles, 'itself', 'a', 'b', 'c'), ('-c', compiles, 'itself', 'd', 'e')),
+        start.Script('other', ('-c', compiles, 'a'))])
     setup = Setup(tmp_path, tmp_path / 'work', cuda=False, threads=2)
-    start.compare(setup, tmp_path, 'A note.')
+    start.time_starts(setup, tmp_path, 'A note.')
     table = pd.read_csv(tmp_path / 'start.csv')
     assert table.iloc[:, 3:].fillna(-1).to_numpy().tolist() == [[1, 0, -1], [3, 0, 2], [1, 0, -1]]
     assert (table[['cold', 'warm']] > 0).all(axis=None) and not list(Path.home().glob('.cache/jittor/jt1'))
     monkeypatch.setattr(start, 'scripts', lambda work, cuda: [start.Script('broken', ('-c', 'raise SystemExit("no such thing")'))])
     with pytest.raises(UserError, match='broken: no such thing'):
-        start.compare(setup, tmp_path, 'A note.')
+        start.time_starts(setup, tmp_path, 'A note.')
 
 
 def test_scripts_that_are_started_exist_with_their_settings(tmp_path):
@@ -492,7 +494,7 @@ def test_names_that_are_not_utf_8_are_scored(fake, tmp_path):
     for name in sides.SIDES:
         for path in inputs.weights_folder(fake, name).values():
             path.touch()
-    results.compare(fake, sides.SIDES, pairing, pairs, ['EN'], tmp_path / 'out', 'A note.')
+    results.compare_results(fake, sides.SIDES, pairing, pairs, ['EN'], tmp_path / 'out', 'A note.')
     report = (tmp_path / 'out' / 'results.md').read_text(encoding='utf-8')
     assert '| EN |' in report and '| Jittor | 2 | inf dB |' in report and 'Left out' not in report
 

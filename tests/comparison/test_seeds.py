@@ -62,7 +62,7 @@ def test_two_one_sided_tests_are_those_of_the_confidence_interval():
 def test_verdicts(difference, noise, margin, expected):
     of_pytorch = 7 + noise * np.array([-1.1, -0.5, 0, 0.4, 1.2])
     scores = scores_of({'pytorch': of_pytorch, 'jittor': of_pytorch[::-1] + difference + noise * np.array([0.1, 0, 0, 0, -0.1])})
-    row, = equivalence.rows_of(scores, 'pytorch', {} if margin is None else {'EN': margin})
+    row, = equivalence.compare_sides(scores, 'pytorch', {} if margin is None else {'EN': margin})
     assert equivalence.verdict(row) == expected
     assert row.difference == pytest.approx(difference, abs=1e-9) and row.pytorch_sd == pytest.approx(of_pytorch.std(ddof=1))
 
@@ -70,7 +70,7 @@ def test_verdicts(difference, noise, margin, expected):
 def test_p_values_are_corrected_for_the_measures_of_a_side():
     random = np.random.RandomState(2)
     scores = pd.concat([scores_of({side: random.randn(5) for side in ('pytorch', 'jittor', 'wrong')}, metric=metric) for metric in 'abc'])
-    rows = equivalence.rows_of(scores, 'pytorch', {})
+    rows = equivalence.compare_sides(scores, 'pytorch', {})
     for side in ('jittor', 'wrong'):
         of_side = [row for row in rows if row.side == side]
         assert len(of_side) == 3
@@ -134,7 +134,7 @@ def asked(fake):
 
 def test_seeds_are_trained_fused_and_compared(fake, plan, pairings, tmp_path):
     out = tmp_path / 'out'
-    seeds.compare(fake, plan, {'EN': 0.1}, [], pairings, ['EN', 'SD'], out, 'A note.')
+    seeds.compare_seeds(fake, plan, {'EN': 0.1}, [], pairings, ['EN', 'SD'], out, 'A note.')
     assert len(asked(fake)) == (2 * 2 + 2 * 2) * plan.steps, 'two seeds of both sides, and of either wrong port'
     begun = 'ir 8 + vi 8 + fusion 8'
     assert [line for line in asked(fake) if line.startswith(f'{begun} None')][:plan.steps] == [
@@ -155,7 +155,7 @@ def test_seeds_are_trained_fused_and_compared(fake, plan, pairings, tmp_path):
     assert not list(seeds.folder_of(fake).rglob('state.bin'))
 
     more = plan._replace(seeds=3)
-    seeds.compare(fake, more, {'EN': 0.1}, [], pairings, ['EN'], out, '')
+    seeds.compare_seeds(fake, more, {'EN': 0.1}, [], pairings, ['EN'], out, '')
     assert len(asked(fake)) == (2 * 2 + 2 * 2 + 2) * plan.steps, 'only the added seed is trained'
 
 
@@ -232,7 +232,8 @@ def test_jittor_sides_go_on_and_wrong_ports_compute_something_else(tmp_path):
         assert [side.step(batches, index, epoch=0)['total_loss'] for index in (1, 0)] == pytest.approx(losses[name][1:], rel=1e-5), name
         shares[name] = side.model.options['deep_shares']
     assert losses['own_adam'][0] == pytest.approx(losses['right'][0], rel=1e-5), 'the first loss is before the optimiser\'s first step'
-    assert shares == {'right': 'signed', 'own_adam': 'signed', 'absolute_shares': 'bounded'}  # which may agree on few images
+    # Which may agree on few images
+    assert shares == {'right': 'signed', 'own_adam': 'signed', 'absolute_shares': 'bounded'}
 
 
 def test_jittors_adam_is_the_wrong_one():

@@ -30,8 +30,10 @@ def test_multiply_adds_of_one_window(networks):
     dense = [32 * 64, 96 * 64, 160 * 64, 224 * 128], [128 * 64, 192 * 64, 256 * 64, 320 * 128]
     assert encoders == 2 * 9 * (256 ** 2 * 32 + 128 ** 2 * sum(dense[0]) + 64 ** 2 * sum(dense[1]))
     tokens, dim = 256, 512
-    self_attention = tokens * dim * 4 * dim + 2 * tokens ** 2 * dim + tokens * 2 * dim * 4 * dim  # qkv and proj, products, MLP
-    attention = 4 * self_attention + 2 * self_attention  # twice for each modality, and both directions, whose q, k, v are as large
+    # Qkv and proj, products, MLP
+    self_attention = tokens * dim * 4 * dim + 2 * tokens ** 2 * dim + tokens * 2 * dim * 4 * dim
+    # Twice for each modality, and both directions, whose q, k, v are as large
+    attention = 4 * self_attention + 2 * self_attention
     decoder = 9 * (32 ** 2 * 128 * 64 + 64 ** 2 * 64 * 64 + 128 ** 2 * 64 * 32 + 256 ** 2 * 32 * 32) + 256 ** 2 * 32
     assert fusion == attention + decoder
     assert cost.multiply_adds(networks, 256, 256) == [encoders, fusion]  # no hook is left that would count twice

@@ -14,7 +14,17 @@ from conftest import REPOSITORY
 from tools.base.errors import UserError
 from tools.base.figures import save_figure
 from tools.curves.figures import Panel, Style, loss_figure, loss_panels
-from tools.curves.reading import AUTOENCODER, FUSION, UNKNOWN, Run, epoch_means, newest_runs, read_runs, relative_difference, smoothed
+from tools.curves.reading import (
+    AUTOENCODER,
+    FUSION,
+    UNKNOWN,
+    Run,
+    epoch_means,
+    newest_runs,
+    read_runs,
+    relative_difference,
+    smoothed,
+)
 
 AUTO_HEADER = 'step,epoch,lr,recon_loss,ssim_loss,total_loss,images_per_second'
 FUSION_HEADER = 'step,epoch,lr,pix_loss,gra_loss,total_loss,images_per_second'

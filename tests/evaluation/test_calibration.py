@@ -1,4 +1,5 @@
-"""The calibration page: made of stand-in images, its numbers, what it says of single sources, and the page in the repository."""
+"""The calibration page: made of stand-in images, its numbers, what it says of single sources, and
+the page in the repository."""
 import copy
 import csv
 
@@ -9,7 +10,16 @@ from metric_functions import m
 
 from tools.base.errors import UserError
 from tools.data.images import write_image
-from tools.evaluation.calibration import CHECKED, UNCHECKED, calibrate, confirmation, main, read_reference, value_of, write_calibration
+from tools.evaluation.calibration import (
+    CHECKED,
+    UNCHECKED,
+    calibrate,
+    confirmation,
+    main,
+    read_reference,
+    value_of,
+    write_calibration,
+)
 from tools.evaluation.protocols import metrics_of
 
 FILES = [REFERENCE / 'metrics.json', REFERENCE / 'metrics_more.json']

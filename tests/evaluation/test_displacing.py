@@ -69,7 +69,8 @@ def test_better_is_plus_also_where_lower_values_are_better():
 
 
 def test_flicker_of_frames_whose_range_changes(tmp_path):
-    """A clip in which nothing happens but for one bright pixel, which a range of its own for each frame makes all others follow."""
+    """A clip in which nothing happens but for one bright pixel, which a range of its own for each
+    frame makes all others follow."""
     class Fuser:
         def unscaled(self, ir, vis):
             return type('Fused', (), {'image': np.maximum(ir, vis).astype(np.float32)})

@@ -329,7 +329,8 @@ def test_the_same_scores_give_the_same_figures(data):
 def test_characters_that_cannot_be_drawn_are_one_warning(data):
     with pytest.warns(UserWarning) as given:
         assert main([*SOURCES, '--fused', 'a', 'b', '--names', 'A', '\U000f1234', '--metrics', 'EN', 'SD']) == 0
-    message, = [str(one.message) for one in given if one.category is UserWarning]  # not seaborn's use of an old name in matplotlib
+    # Not seaborn's use of an old name in matplotlib
+    message, = [str(one.message) for one in given if one.category is UserWarning]
     assert 'no font has the characters \U000f1234' in message
 
 

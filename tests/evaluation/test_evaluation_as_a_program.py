@@ -299,14 +299,16 @@ def test_needs_only_its_own_requirements(data):
     names = lambda file: set(re.findall(r'^([\w-]+)[=>]', (REPOSITORY / file).read_text(encoding='utf-8'), re.MULTILINE))
     others = names('requirements.txt') - names('requirements-evaluate.txt')
     assert {'jittor', 'safetensors'} <= others and names('requirements-evaluate.txt') <= names('requirements.txt')
-    code = (f'import sys; sys.modules.update(dict.fromkeys({sorted(others - {"pytest", "pyparsing"})})); '  # None: cannot be imported
+    # None: cannot be imported
+    code = (f'import sys; sys.modules.update(dict.fromkeys({sorted(others - {"pytest", "pyparsing"})})); '
             'from evaluate_fusion_results import main; from plot_loss_curves import main as plot; '
             'main(sys.argv[1:]); sys.argv = ["", "--runs", "losses.csv", "--output", "curves"]; plot()')
     Path('losses.csv').write_text('step,epoch,lr,recon_loss,ssim_loss,total_loss,images_per_second\n1,1,0.1,2,3,5,9\n')
     subprocess.run([sys.executable, '-c', code, *SOURCES, '--fused', 'a', 'b', '--metrics', 'all'], check=True,
                    env={**os.environ, 'PYTHONPATH': str(REPOSITORY)})
     assert (data / 'out/means.png').is_file() and (data / 'curves/loss_curves.png').is_file()
-    assert (data / 'out/box_FMI_w.png').is_file() and not (data / 'out/box_MS-SSIM.png').is_file()  # which 56×48 pixels do not have
+    # Which 56×48 pixels do not have
+    assert (data / 'out/box_FMI_w.png').is_file() and not (data / 'out/box_MS-SSIM.png').is_file()
 
 
 def test_error_is_one_line(data):
@@ -342,7 +344,8 @@ run_script(main)
 '''
 
 
-@pytest.mark.parametrize('send', [os.kill, os.killpg])  # a signal to the script, and Ctrl-C in a terminal, to its processes too
+# A signal to the script, and Ctrl-C in a terminal, to its processes too
+@pytest.mark.parametrize('send', [os.kill, os.killpg])
 def test_ctrl_c_ends_scoring_at_once(send):
     process = subprocess.Popen([sys.executable, '-c', ENDLESS], cwd=REPOSITORY, text=True, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, start_new_session=True)

@@ -89,7 +89,8 @@ def test_bad_files_are_named(data, capsys):
 
 def test_every_definition_is_told_apart_and_works():
     ir, vis = (picture(seed, 170, 180) for seed in range(2))
-    images = np.minimum(ir // 2 + vis // 2, 250), ir, np.minimum(vis * 1.3, 255).astype(np.uint8)  # none of the mistakes is without effect
+    # None of the mistakes is without effect
+    images = np.minimum(ir // 2 + vis // 2, 250), ir, np.minimum(vis * 1.3, 255).astype(np.uint8)
     for name in dict.fromkeys(map(base_name, metrics_of(ALL_PROTOCOLS, every=True))):
         values = {definition.text: definition.compute(*images) for definition in definitions_of(name)}
         assert len(values) == len(definitions_of(name)) and len(set(values.values())) == len(values), name

@@ -293,7 +293,8 @@ def test_known_values():
     board = np.indices((8, 8)).sum(axis=0) % 2 * 255
     assert m.en(steps) == 8
     assert m.en(board) == 1
-    assert m.en(np.array([[99.0, 99.4, 99.6]])) == pytest.approx(entropy([99, 99, 100]))  # the nearest gray level counts
+    # The nearest gray level counts
+    assert m.en(np.array([[99.0, 99.4, 99.6]])) == pytest.approx(entropy([99, 99, 100]))
     assert m.mi(steps, steps, steps) == 16
     assert m.mi(steps, np.zeros((16, 16)), steps) == 8
     assert m.sd(board) == 127.5

@@ -78,7 +78,8 @@ def test_bold_and_equal_rows_in_each_format(lint):
              r'b & 6.90 {\scriptsize $\pm$ 0.2} & \textbf{0.040} \\ \bottomrule' '\n' r'\end{tabular}\end{table}')
     (kind, text), = lint(latex, 't.tex')
     assert kind == 'bold' and '6.8 is bold, but b has 6.9' in text
-    assert lint('| method | EN | SD |\n|-|-|-|\n| a | 7 | 30 |\n| **b** | **6** | **29** |\n') == []  # whose method it is
+    # Whose method it is
+    assert lint('| method | EN | SD |\n|-|-|-|\n| a | 7 | 30 |\n| **b** | **6** | **29** |\n') == []
     grouped = '| set | method | EN |\n|-|-|-|\n| A | a | **7** |\n| A | b | 6 |\n| B | a | 5 |\n| B | b | **5.5** |\n'
     assert lint(grouped) == [] and [kind for kind, _ in lint(grouped.replace('**5.5**', '**4.5**'))] == ['bold']
     turned = '| metric | a | b |\n|-|-|-|\n| EN ↑ | **6.5** | 7.0 |\n| SSIM | 0.7 | 1.2 |\n'

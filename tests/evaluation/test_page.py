@@ -1,4 +1,5 @@
-"""The page of an evaluation: what is in it, that nothing outside is needed, its size; and in a browser where there is one."""
+"""The page of an evaluation: what is in it, that nothing outside is needed, its size; and in a
+browser where there is one."""
 import base64
 import html
 import json

@@ -17,7 +17,7 @@ from network.layers import ConvLayer, MaxPool2, Upsample2, reach
 from network.net_autoencoder import Auto_Encoder_single
 from network.net_conv_trans import Decoder_fusion, Trans_FuseNet
 from network.strips import fuse_pair
-from network.variants import VARIANTS
+from network.variants import VARIANTS, Variant
 from tools.base.errors import UserError
 from tools.data.images import luma, rgb_to_ycrcb
 from tools.fusing.fuser import load_fuser
@@ -25,7 +25,7 @@ from tools.runtime import jt, nn
 from tools.weights import fusion as fusion_files
 from tools.weights.checkpoint import load_weights, save_weights
 from tools.weights.fusion import find_files, load_fusion_model
-from tools.weights.networks import build_fusion
+from tools.weights.networks import build_fusion, weights_of
 from tools.weights.torch_file import write_torch
 
 GIB = 1024 ** 2  # in the kB of /proc
@@ -100,7 +100,8 @@ def test_strips_give_what_the_whole_image_gives(network, height, width, monkeypa
     for one in networks:
         one.eval()
     ir, vi = pair_of(height, width)
-    expected, result = fuse_pair(networks, ir, vi), fuse_pair(networks, ir, vi, fits=64 * width)  # odd rest, rest of no deep row, …
+    # Odd rest, rest of no deep row, …
+    expected, result = fuse_pair(networks, ir, vi), fuse_pair(networks, ir, vi, fits=64 * width)
     assert expected['out'].std() > 5
     assert np.abs(result['out'] - expected['out']).max() < SAME
     for name in ('cross', 'ir_self', 'vi_self'):
@@ -120,13 +121,59 @@ def test_an_image_that_does_not_fit_goes_in_strips(fuser, monkeypatch):
     assert in_strips == 2 * [((64, 65), 64 * 64)]
 
 
-def test_a_layer_that_does_not_say_its_reach_is_refused():
-    class Blur(nn.Module):
-        def execute(self, x):
-            return nn.avg_pool2d(x, 3, 1, 1)
+class PlainDecoder(Decoder_fusion):
+    """Adds both modalities' features, without weighing them."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        del self.weight
+
+    def merge_deep(self, ir_de, vi_de, cam):
+        return cam + ir_de + vi_de
+
+    def merge_shallow(self, ir_sh, vi_sh):
+        return ir_sh + vi_sh
+
+
+class PlainNetwork(Trans_FuseNet):
+    def __init__(self, train_flag=True):
+        super().__init__()
+        self.decoder_fusion = PlainDecoder(128, 1, train_flag)
+
+
+def test_a_variant_need_not_have_deep_shares(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(VARIANTS, 'plain', Variant(f'{__name__}.PlainNetwork'))
+    path, encoders = tmp_path / 'plain.safetensors', [run / f'auto_encoder_{modality}.safetensors' for modality in ('ir', 'vi')]
+    trained = build_fusion('plain')
+    save_weights(path, weights_of(trained), {'kind': 'fusion', 'variant': 'plain', 'options': trained.options})
+    fuser = load_fuser(path, *encoders)
+    assert fuser(*pair_of(40, 56)).shape == (40, 56)
+    assert fuser.model.name == 'plain_epochunknown_plain' and 'deep shares' not in fuser.model.describe()
+    with pytest.raises(UserError, match="plain.safetensors: .* unexpected keyword argument 'deep_shares'"):
+        load_fuser(path, *encoders, deep_shares='bounded')
+
+
+class Blur(nn.Module):
+    def execute(self, x):
+        return nn.avg_pool2d(x, 3, 1, 1)
+
+
+class BlurredNetwork(Trans_FuseNet):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.decoder_fusion.conv_last = nn.Sequential(self.decoder_fusion.conv_last, Blur())
+
+
+def test_a_layer_that_does_not_say_its_reach_is_refused_as_its_network_is_built(run, tmp_path, monkeypatch):
     assert reach(nn.Sequential(ConvLayer(1, 1), MaxPool2(), ConvLayer(1, 1, 5), Upsample2())) == (5, 1)
-    with pytest.raises(TypeError, match='Blur .1. does not say how many rows'):
-        reach(nn.Sequential(ConvLayer(1, 1), Blur()))
+    monkeypatch.setitem(VARIANTS, 'blurred', Variant(f'{__name__}.BlurredNetwork'))
+    message = '^Blur .conv_last.1. does not say how many rows it reaches beyond its own: give it `reach`[^\n]*$'
+    with pytest.raises(UserError, match=message):
+        build_fusion('blurred')
+    arrays, metadata = load_weights(run / 'fusetrans_epoch_3.safetensors')
+    save_weights(tmp_path / 'blurred.safetensors', arrays, {**metadata, 'variant': 'blurred'})
+    with pytest.raises(UserError, match=message):
+        load_fuser(tmp_path / 'blurred.safetensors', *(run / f'auto_encoder_{modality}.safetensors' for modality in ('ir', 'vi')))
 
 
 @pytest.mark.parametrize('height, width', [(8, 8), (9, 15), (16, 8), (23, 131), (135, 40)])
@@ -214,7 +261,8 @@ def test_shares_are_those_of_the_training_or_as_asked_for(run, tmp_path):
             fuser = load_fuser(path, *encoders, deep_shares=asked)
             assert fuser.model.deep_shares == (asked or trained)
             assert f'deep shares {asked or trained}' in fuser.model.describe()
-            assert fuser.model.name.endswith(f'_{asked}') == (asked not in (None, trained))  # results in folders of their own
+            # Results in folders of their own
+            assert fuser.model.name.endswith(f'_{asked}') == (asked not in (None, trained))
             results.setdefault(asked or trained, []).append(fuser(*pair))
     for same in results.values():
         assert all(np.array_equal(one, same[0]) for one in same)

@@ -184,7 +184,7 @@ def test_contact_sheet(fuse, tmp_path):
     some = tmp_path / 'images' / 'some'
     files = [some / 'ir' / 'IR1.png', some / 'vis' / 'VIS1.png', out / 'results_transfuse_IR1.png']
     for picture, file in zip(shown, files):
-        assert np.array_equal(picture, read_image(file))
+        assert np.abs(picture - read_image(file).astype(int)).mean() < 6  # resampled
     assert sheet[:label].min() < 100  # the names
 
 

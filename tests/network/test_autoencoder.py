@@ -1,4 +1,5 @@
-"""The auto-encoder and its losses against the PyTorch original's numbers (bounds: the table in the reference's README)."""
+"""The auto-encoder and its losses against the PyTorch original's numbers (bounds: the table
+in the reference's README)."""
 import numpy as np
 import pytest
 from reference_data import assert_digests, digest, filled, filled_weights, load, state_dict_table

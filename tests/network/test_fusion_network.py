@@ -1,4 +1,5 @@
-"""The fusion network and its losses against the PyTorch original's numbers (bounds: the table in the reference's README)."""
+"""The fusion network and its losses against the PyTorch original's numbers (bounds: the table
+in the reference's README)."""
 import numpy as np
 import pytest
 from gradients import reached_by
@@ -61,7 +62,8 @@ def test_names_shapes_and_counts():
     assert {**shapes, **scalar} == {name: shape for name, (shape, _) in table.items()}
     trained = {name for name, value in model.named_parameters() if value.requires_grad}
     requires_grad = {name for name, (_, kind) in table.items() if kind == 'trained'}
-    assert trained < requires_grad and len(requires_grad - trained) == 13  # the original's optimiser never touches these
+    # The original's optimiser never touches these
+    assert trained < requires_grad and len(requires_grad - trained) == 13
     weights = [name for name, (_, kind) in table.items() if kind != 'buffer']
     assert sum(model.state_dict()[name].numel() for name in weights) == 20801123
 

@@ -141,7 +141,8 @@ def test_shadows_are_seen_by_the_visible_camera_only_and_need_the_sun():
     darkened = {}
     for weather in (SUNNY, SUNNY._replace(shadows=False)):
         (infrared, visible), (bare_infrared, bare) = drawn(weather, (person, 0, 6)), drawn(weather)
-        darkened[weather.shadows] = ((bare - visible).min(axis=2) > 15)[infrared == bare_infrared].sum()  # on the ground
+        # On the ground
+        darkened[weather.shadows] = ((bare - visible).min(axis=2) > 15)[infrared == bare_infrared].sum()
     assert darkened[True] > 100 > 2 * darkened[False]
 
 

@@ -1,4 +1,5 @@
-"""The two training scripts against what the original computed: the losses of its first steps, their weights, the learning rate."""
+"""The two training scripts against what the original computed: the losses of its first steps, their
+weights, the learning rate."""
 import sys
 
 import numpy as np
@@ -26,7 +27,8 @@ def write_images(folder, images):
 
 @pytest.fixture
 def train(tmp_path, monkeypatch):
-    """A function that trains from the reference's weights, and gives the table of the losses. modalities: images (N, 1, H, W) by name."""
+    """A function that trains from the reference's weights, and gives the table of the losses. modalities:
+    images (N, 1, H, W) by name."""
     def run(stage, modalities, *arguments):
         folder = tmp_path / f'run_{len(list(tmp_path.glob("run_*")))}'
         for name, images in modalities.items():

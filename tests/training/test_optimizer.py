@@ -47,7 +47,8 @@ def test_the_optimiser_goes_on_from_its_state(name):
 
 
 @pytest.mark.parametrize('name, expected', [
-    # After one step down the gradient 2: Adam's and AdamW's first step is lr whatever the gradient; AdamW first takes 1 − lr·decay off.
+    # After one step down the gradient 2: Adam's and AdamW's first step is lr whatever the gradient; AdamW
+    # first takes 1 − lr·decay off.
     ('adam', 1 - 0.1), ('adamw', 1 - 0.1 * 0.5 - 0.1), ('sgd', 1 - 0.1 * (2 + 0.5))])
 def test_each_takes_its_step_at_the_rate_that_it_has_now(name, expected):
     weight, untrained = jt.array(np.float32([1])), jt.array(np.float32([1])).stop_grad()

@@ -124,7 +124,8 @@ def test_relative_paths_are_found_from_another_folder(tmp_path, monkeypatch):
     run = tmp_path / 'project' / 'run'
     assert given(monkeypatch, '--resume', run)[0].path == [str(tmp_path / 'project' / 'database')]
     assert given(monkeypatch, '--resume', run, '--path', '../project/elsewhere')[0].path == ['../project/elsewhere']
-    for same in (tmp_path / 'project' / 'weights', '../project/weights'):  # the settings of the start may be given again
+    # The settings of the start may be given again
+    for same in (tmp_path / 'project' / 'weights', '../project/weights'):
         given(monkeypatch, '--resume', run, '--resume_model_auto', same)
     (tmp_path / 'project').rename(tmp_path / 'moved')  # run and data together
     monkeypatch.chdir(tmp_path / 'moved')

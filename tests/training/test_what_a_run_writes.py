@@ -58,7 +58,8 @@ def test_list_of_the_images_is_written_beside_the_training(tmp_path, items, caps
     assert capsys.readouterr().out.splitlines().count(warning) == 1
     (tmp_path / 'run' / 'training_list.tsv').unlink()
     before = threads()
-    tiny_run(tmp_path / 'run', items, path=[str(tmp_path)], epochs=3)  # a run that was stopped before its list was whole
+    # A run that was stopped before its list was whole
+    tiny_run(tmp_path / 'run', items, path=[str(tmp_path)], epochs=3)
     assert read_list(tmp_path / 'run' / 'training_list.tsv') == listed
     assert_end(threads() - before)
 

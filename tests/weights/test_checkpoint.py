@@ -15,7 +15,16 @@ from weights_files import FOUR, TINY_FILES, assert_same, state_dict
 from network.net_conv_trans import Trans_FuseNet
 from network.variants import VARIANTS, Variant
 from tools.base.errors import UserError
-from tools.weights.checkpoint import Weights, check_fits, fingerprint, load_state, load_weights, recognise, save_state, save_weights
+from tools.weights.checkpoint import (
+    Weights,
+    check_fits,
+    fingerprint,
+    load_state,
+    load_weights,
+    recognise,
+    save_state,
+    save_weights,
+)
 from tools.weights.convert import convert
 from tools.weights.networks import build_fusion, restore, weights_of
 from tools.weights.torch_file import read_torch, write_torch
@@ -135,7 +144,8 @@ def test_networks_are_recognised_by_their_weights(auto_encoder, fusion):
     assert of(auto_encoder) == ('auto_encoder', 'standard')
     assert of(fusion) == ('fusion', 'standard')
     assert of(cnn_state_dict()) == ('fusion', 'cnn')
-    assert of(fusion, kind='fusion', variant='no_gradient_loss') == ('fusion', 'no_gradient_loss')  # the weights cannot tell
+    # The weights cannot tell
+    assert of(fusion, kind='fusion', variant='no_gradient_loss') == ('fusion', 'no_gradient_loss')
     with pytest.raises(UserError, match='f holds weights of another network .features.0.weight'):
         of({'features.0.weight': np.zeros(3)})
     for variant in ('of_tomorrow', ['standard']):
@@ -405,3 +415,10 @@ class HandsOn(Trans_FuseNet):
 def test_a_network_may_hand_on_its_arguments(monkeypatch):
     monkeypatch.setitem(VARIANTS, 'hands_on', Variant(f'{__name__}.HandsOn'))
     assert build_fusion('hands_on', n_heads=8).options == {'deep_shares': 'bounded', 'n_heads': 8}
+    with pytest.raises(TypeError, match='HandsOn takes 0 options by position'):
+        HandsOn(16)
+
+
+def test_options_by_position_are_kept_under_their_names():
+    by_position, by_name = Trans_FuseNet(32, 1, 128, True, 32, 2, 1, 1, 8), build_fusion(n_heads=8)
+    assert by_position.options == by_name.options and by_name.options['n_heads'] == 8

@@ -40,7 +40,8 @@ def test_shipped_files_are_small_and_fuse_alike(tmp_path):
     assert small.model.checked and small.model.name == fuser.model.name
     pair = pair_of(72, 96)
     difference = np.abs(small(*pair).astype(int) - fuser(*pair))
-    assert difference.max() <= 8 and difference.mean() < 1  # random weights are no trained ones, whose sums do not cancel
+    # Random weights are no trained ones, whose sums do not cancel
+    assert difference.max() <= 8 and difference.mean() < 1
 
 
 def test_shipped_files_become_whole_ones_for_pytorch(tmp_path):

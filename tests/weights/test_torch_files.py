@@ -410,7 +410,8 @@ def test_a_zip_of_something_else_is_named(tmp_path):
 
 def test_a_zip_whose_entries_overlap_is_refused():
     data = bytearray(zip_file(pickled({'a': tensor(Storage('0', 4))}), STORAGES))
-    place = data.rindex(b'PK\x01\x02') + 20  # in the directory: both sizes of the last entry, as if it went on to the end
+    # In the directory: both sizes of the last entry, as if it went on to the end
+    place = data.rindex(b'PK\x01\x02') + 20
     data[place:place + 8] = (len(data)).to_bytes(4, 'little') * 2
     with pytest.raises(UserError, match='^f is damaged.*overlap'):
         read_torch(bytes(data), 'f')
@@ -520,7 +521,8 @@ def sizes_of(value):
 
 
 DEEP = b')' + b'\x85' * 300_000  # a tuple in a tuple in a tuple …
-OVERLAPPING = b''.join(b'\x8a\x0c' + (number * (2 ** 61 - 1)).to_bytes(12, 'little') + b'N' for number in range(40_000))  # hashes: 0
+# Hashes: 0
+OVERLAPPING = b''.join(b'\x8a\x0c' + (number * (2 ** 61 - 1)).to_bytes(12, 'little') + b'N' for number in range(40_000))
 BOMBS = [(b'\x80\x04' + instructions, reason) for instructions, reason in [
     (b'}r\xff\xff\xff\x7f.', 'damaged'),  # to remember something at place 2³¹
     (b'}p2147483647\n.', 'damaged'),
@@ -565,10 +567,12 @@ BOMBS = [(b'\x80\x04' + instructions, reason) for instructions, reason in [
     (b'\x8b\x40\x42\x0f\x00' + b'\x7f' * 1_000_000 + b'.', 'damaged.*LONG4'),  # and to multiply or print
     (sizes_of(b'](' + b'N' * 100_000 + b'e'), 'holds no weights'),  # each of which would be a copy
     (sizes_of(b'X\xa0\x86\x01\x00' + b'a' * 100_000), 'holds no weights'),
-    *((b']((' + b'N' * 100_000 + b'lq\x00\x85q\x010' + many * 10_000 + b'e.', 'damaged') for many in [  # such calls, in other ways
+    # Such calls, in other ways
+    *((b']((' + b'N' * 100_000 + b'lq\x00\x85q\x010' + many * 10_000 + b'e.', 'damaged') for many in [
         b'ccollections\nOrderedDict\nh\x01R', b'ccollections\nOrderedDict\nh\x01\x81', b'(ccollections\nOrderedDict\nh\x00o',
         b'(h\x00icollections\nOrderedDict\n', b'ccollections\nOrderedDict\nh\x01}\x92']),
-    (b']((' + b'KN' * 100_000 + b'tq\x000' + b'}h\x00b' * 10_000 + b'e.', 'holds no weights'),  # a dict's items as its attributes
+    # A dict's items as its attributes
+    (b']((' + b'KN' * 100_000 + b'tq\x000' + b'}h\x00b' * 10_000 + b'e.', 'holds no weights'),
 ]]
 
 

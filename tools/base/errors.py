@@ -1,9 +1,10 @@
 """Errors that the user can mend."""
 
 INTERRUPTED = 130  # the shell's exit code for Ctrl-C
-ESCAPED = 'backslashreplace'  # how text is written that an encoding cannot hold, as parts of file names in another one: \udce9
-# Functions of a RuntimeError that a library raised: what the user can do about it, or None if it is not theirs to explain.
-# Whoever loads the library enters one.
+# How text is written that an encoding cannot hold, as parts of file names in another one: \udce9
+ESCAPED = 'backslashreplace'
+# Functions of a RuntimeError that a library raised: what the user can do about it, or None if it is not theirs to
+# explain. Whoever loads the library enters one.
 EXPLAINERS = []
 
 

@@ -15,42 +15,40 @@ DOTS_PER_INCH = 200
 UNDATED = {'.png': {}, '.svg': {'Date': None}, '.pdf': {'CreationDate': None}}  # metadata for the same file each time
 FILES = {'svg.hashsalt': '',   # else the names in an SVG are random
          'pdf.fonttype': 42}   # text in a PDF can be searched and edited
-FONT = 'DejaVu Sans'  # comes with matplotlib
-# For what it lacks: Chinese, Japanese and Korean; one of them is on most systems: on Linux, Windows and macOS in this order.
-EAST_ASIAN_FONTS = (
-    'Noto Sans CJK JP', 'Noto Sans CJK SC', 'Noto Sans SC', 'Noto Sans JP', 'Noto Sans KR', 'Noto Serif CJK JP', 'Noto Serif CJK SC',
-    'Source Han Sans SC', 'WenQuanYi Micro Hei', 'WenQuanYi Zen Hei', 'Droid Sans Fallback', 'IPAGothic', 'NanumGothic',
-    'Microsoft YaHei', 'SimHei', 'Yu Gothic', 'MS Gothic', 'Malgun Gothic',
-    'Hiragino Sans GB', 'Hiragino Sans', 'Heiti TC', 'AppleGothic', 'Arial Unicode MS')
+FONT = 'DejaVu Sans'  # matplotlib's own, which comes with it
 
 
 @contextlib.contextmanager
-def figure_style(size):
-    """A context to make figures in. size: of text and lines, a seaborn context such as 'paper' or 'notebook'."""
+def figure_style(size, texts=()):
+    """A context to make figures in. size: of text and lines, a seaborn context such as 'paper' or 'notebook'.
+
+    texts: what is written there in any script, such as names; they get fonts that have their characters.
+    """
     import seaborn  # here, since it takes a second to load, which --help need not wait for
     style = {**seaborn.axes_style('whitegrid'), **seaborn.plotting_context(size),
-             'font.family': font_families(),
+             'axes.prop_cycle': matplotlib.cycler(color=seaborn.color_palette('colorblind')),
+             'font.family': _fonts(frozenset(''.join(texts)))[0],
              'text.parse_math': False,  # a name with two $ in it is no formula
              **FILES}
-    with matplotlib.style.context(['default', style]), _silence_about_glyphs():  # not in the style that the user's matplotlibrc sets
+    # Not in the style that the user's matplotlibrc sets
+    with matplotlib.style.context(['default', style]), _silence_about_glyphs():
         yield
 
 
-def font_families():
-    """The names of the fonts for figures; what one lacks is taken from the next."""
-    if not _installed():
+@functools.lru_cache(maxsize=None)
+def _fonts(characters):
+    """(Families of fonts, of which one has what those before it lack; the characters that no installed font has)."""
+    families, missing = [FONT], set(map(ord, characters)) - _characters(font_manager.findfont(FONT))
+    if missing:
         _list_new_fonts()
-    return [FONT, *_installed()]
-
-
-def font_for(text):
-    """The file of the one font that has most characters of a text, for what cannot take them from several."""
-    return min(map(_file, font_families()), key=lambda file: len(set(map(ord, text)) - _characters(file)))
-
-
-def _installed():
-    known = set(font_manager.get_font_names())
-    return [font for font in EAST_ASIAN_FONTS if font in known]
+    fonts = [font for font in font_manager.fontManager.ttflist if (font.style, font.weight) == ('normal', 400)]
+    while missing and fonts:
+        best = max(fonts, key=lambda font: len(missing & _characters(font.fname)))
+        if not missing & _characters(best.fname):
+            break
+        families.append(best.name)
+        missing -= _characters(best.fname)
+    return families, ''.join(map(chr, sorted(missing)))
 
 
 @functools.lru_cache(maxsize=None)
@@ -61,10 +59,6 @@ def _list_new_fonts():
         if file not in known:
             with contextlib.suppress(OSError, RuntimeError):  # what FreeType says of a damaged file
                 font_manager.fontManager.addfont(file)
-
-
-def _file(family):
-    return font_manager.findfont(font_manager.FontProperties(family=[family]))
 
 
 @functools.lru_cache(maxsize=None)
@@ -91,12 +85,19 @@ def label_log_axis(axes):
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
+def fit_text(text, room, side='width'):
+    """Reduce the size of a matplotlib text until its width or height fits so many inches. Returns the text."""
+    needed = getattr(text.get_window_extent(), side) / text.figure.dpi
+    if needed > room:
+        text.set_fontsize(text.get_fontsize() * room / needed)
+    return text
+
+
 def warn_of_missing_glyphs(texts):
-    """Give a warning, one for all, of the characters that no font of figures has: boxes will stand for them."""
-    drawable = set().union(*map(_characters, map(_file, font_families())))
-    missing = sorted({character for text in texts for character in text if ord(character) not in drawable})
+    """Give a warning, one for all, of the characters that no font has: boxes will stand for them."""
+    missing = _fonts(frozenset(''.join(texts)))[1]
     if missing:
-        warnings.warn(f'no font has the characters {"".join(missing)}, figures show boxes for them: install one that has, '
+        warnings.warn(f'no font has the characters {missing}, figures show boxes for them: install one that has, '
                       'such as Noto Sans CJK', stacklevel=2)
 
 

@@ -42,15 +42,18 @@ def whole_file(path):
 
 
 def write_text(path, text):
-    """Write a text file as UTF-8, whole or not at all; what UTF-8 cannot hold as escapes. Raises as `whole_file` does."""
+    """Write a text file as UTF-8, whole or not at all; what UTF-8 cannot hold as escapes.
+    Raises as `whole_file` does."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding='utf-8', errors=ESCAPED)
 
 
 def lock(file, wait=True):
-    """Lock an open file, until it is closed or the process ends; returns whether it is. BlockingIOError if another has it, and not `wait`.
+    """Lock an open file, until it is closed or the process ends; returns whether it is. BlockingIOError if
+    another has it, and not `wait`.
 
-    Where the file system has no locks, as Lustre and NFS may not, the first call gives a warning, and all goes on without.
+    Where the file system has no locks, as Lustre and NFS may not, the first call gives a
+    warning, and all goes on without.
     """
     import fcntl  # here, since Windows does not have it
     try:
@@ -67,23 +70,26 @@ def lock(file, wait=True):
 def warn_of_no_locks():
     """The warning of `lock`, once."""
     if FIRST:
-        warnings.warn('the file system has no locks: see to it that no other process uses the same run, kept features or cache of Jittor '
-                      'while this one starts or trains', stacklevel=3)
+        warnings.warn('the file system has no locks: see to it that no other process uses the same run, kept features '
+                      'or cache of Jittor while this one starts or trains', stacklevel=3)
 
 
 def printable(name):
-    """A name for tables and figures, with escapes for what is not UTF-8 in the name of a file: pandas and SVG files refuse it."""
+    """A name for tables and figures, with escapes for what is not UTF-8 in the name of a file:
+    pandas and SVG files refuse it."""
     return name.encode('utf-8', ESCAPED).decode('utf-8')
 
 
 def mistaken_for(data):
-    """What lies in the place of a file with this content, as text: a pointer or page from which it was to be got; None if neither."""
+    """What lies in the place of a file with this content, as text: a pointer or page from which it was
+    to be got; None if neither."""
     beginning = data[:100].lstrip().lower()
     return next((what for what, beginnings in MISTAKEN.items() if beginning.startswith(beginnings)), None)
 
 
 def found_from(folder, path):
-    """A path that was noted by a program running in `folder`: as it is found from there, or if it is not, as it is spelled.
+    """A path that was noted by a program running in `folder`: as it is found from there, or
+    if it is not, as it is spelled.
 
     So it is found from any other folder, and also where everything moved together.
     """

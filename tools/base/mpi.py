@@ -1,4 +1,5 @@
-"""The numbers that OpenMPI's mpirun gives to each of several processes, and how they end together. Without it there is one."""
+"""The numbers that OpenMPI's mpirun gives to each of several processes, and how they end
+together. Without it there is one."""
 import atexit
 import contextlib
 import os
@@ -13,7 +14,8 @@ NUMBER = int(os.environ.get('OMPI_COMM_WORLD_RANK', 0))
 COUNT_HERE = int(os.environ.get('OMPI_COMM_WORLD_LOCAL_SIZE', 1))  # on this machine
 NUMBER_HERE = int(os.environ.get('OMPI_COMM_WORLD_LOCAL_RANK', 0))
 FIRST = NUMBER == 0
-# When it ends processes, at Ctrl-C or since one failed, mpirun lets so many seconds pass, sends SIGTERM, lets as many pass, and kills.
+# When it ends processes, at Ctrl-C or since one failed, mpirun lets so many seconds pass, sends SIGTERM,
+# lets as many pass, and kills.
 GRACE, DEFAULT_GRACE = 'OMPI_MCA_odls_base_sigkill_timeout', 1
 OTHER_MPI = 'PMI_SIZE'  # in the environment of what another MPI's mpirun starts
 PATIENCE = 3  # seconds; see `together`
@@ -21,9 +23,11 @@ PATIENCE = 3  # seconds; see `together`
 
 @contextlib.contextmanager
 def together(shared):
-    """Around all that a script does. shared: whether several processes can share its work; UserError if they are to, and cannot.
+    """Around all that a script does. shared: whether several processes can share its work;
+    UserError if they are to, and cannot.
 
-    Only the first of several processes prints. One that fails ends without waiting for the others, and mpirun ends those.
+    Only the first of several processes prints. One that fails ends without waiting for the
+    others, and mpirun ends those.
     """
     if COUNT == 1 and int(os.environ.get(OTHER_MPI, 1)) == 1:
         yield
@@ -37,7 +41,8 @@ def together(shared):
             raise UserError('this script is for one process: start it without mpirun')
         compiler = os.environ.get('mpicc_path', 'mpicc')
         if not shutil.which(compiler):
-            raise UserError(f'Jittor compiles what connects processes with OpenMPI\'s compiler, and "{compiler}" was not found: install it '
+            raise UserError(f'Jittor compiles what connects processes with OpenMPI\'s compiler, and "{compiler}" was '
+                            f'not found: install it '
                             '(Debian, Ubuntu: apt install libopenmpi-dev), or set the environment variable mpicc_path')
         yield
     except (Exception, KeyboardInterrupt) as error:

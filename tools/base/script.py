@@ -12,8 +12,8 @@ from tools.base.mpi import together
 class Output:
     """A text stream to which writing does not fail, since what a script does matters more than what it says of it.
 
-    Characters that the stream cannot encode are written as escapes. Where the reader is gone (`| head`), the terminal was closed or
-    the disk is full, the rest is dropped; `error` is the reason then, else None.
+    Characters that the stream cannot encode are written as escapes. Where the reader is gone (`| head`), the terminal
+    was closed or the disk is full, the rest is dropped; `error` is the reason then, else None.
     """
 
     def __init__(self, stream):
@@ -48,8 +48,9 @@ def run_script(main, shared=False):
     """Run `main()` as a script, and end the program.
 
     shared: whether several processes, started by mpirun, can share its work; if not, it refuses to be several.
-    The exit code is what it returns (None is 0); 1 after a UserError, printed as `error: …`, and where memory has run out, or the
-    disk for what is printed; 130 after Ctrl-C. Warnings are printed as `warning: …`, without the line of code that gives them.
+    The exit code is what it returns (None is 0); 1 after a UserError, printed as `error: …`, and where memory
+    has run out, or the disk for what is printed; 130 after Ctrl-C. Warnings are printed as `warning: …`, without
+    the line of code that gives them.
     """
     warnings.formatwarning = lambda message, *_, **__: f'warning: {message}\n'
     output = Output(sys.stdout)
@@ -72,7 +73,8 @@ def run_script(main, shared=False):
             print(f'error: {reason}', file=sys.stderr)
             code = 1
         except KeyboardInterrupt:
-            sys.unraisablehook = lambda _: None  # what Ctrl-C left half made, such as a progress bar, may fail as it is thrown away
+            # What Ctrl-C left half made, such as a progress bar, may fail as it is thrown away
+            sys.unraisablehook = lambda _: None
             print('stopped', file=sys.stderr)
             code = INTERRUPTED
         output.flush()

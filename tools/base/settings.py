@@ -19,22 +19,28 @@ TYPES = {
 }
 BOOLS = {'true': True, '1': True, 'false': False, '0': False}
 NONE = 'none'
-DASH = '\0-'  # how a value begins for argparse that begins with a dash, since it would take it for an option; no argument contains a 0
+# How a value begins for argparse that begins with a dash, since it would take it for an
+# option; no argument contains a 0
+DASH = '\0-'
 
 
-def setting(default, help, choices=None, minimum=None, above=None, below=None, multiple_of=None, alone=None, aliases=(), positional=False,
-            part=None, may_change=False, is_path=False):
+def setting(default, help, choices=None, minimum=None, above=None, below=None, multiple_of=None, alone=None, aliases=(),
+            positional=False, part=None, may_change=False, is_path=False):
     """A field of a settings dataclass, annotated as bool, int, float, str, or as List[…] or Optional[…] of these.
 
     default: its value; a list is copied for each use. help: shown by --help.
-    choices: the only values allowed. minimum / above: the smallest value allowed, with / without itself. below: all values are.
-    alone: what the option means without a value (`--resume`), as text; a bool alone means true. aliases: other names on the command line.
+    choices: the only values allowed. minimum / above: the smallest value allowed, with / without
+    itself. below: all values are.
+    alone: what the option means without a value (`--resume`), as text; a bool alone means true. aliases:
+    other names on the command line.
     positional: given by its place instead of its name, and always. part: what takes it as an argument, see `part_of`.
-    may_change: whether it can be given beside --resume, since it does not change what a run computes, or is checked there.
+    may_change: whether it can be given beside --resume, since it does not change what a run
+    computes, or is checked there.
     is_path: whether it names files or folders that a run reads, so that it means the same however they are spelled.
     """
-    metadata = dict(help=help, choices=choices, minimum=minimum, above=above, below=below, multiple_of=multiple_of, alone=alone,
-                    aliases=aliases, positional=positional, part=part, may_change=may_change, is_path=is_path)
+    metadata = dict(help=help, choices=choices, minimum=minimum, above=above, below=below, multiple_of=multiple_of,
+                    alone=alone, aliases=aliases, positional=positional, part=part, may_change=may_change,
+                    is_path=is_path)
     if isinstance(default, list):
         return dataclasses.field(default_factory=lambda: list(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -42,7 +48,8 @@ def setting(default, help, choices=None, minimum=None, above=None, below=None, m
 
 def part_of(settings, part):
     """{name: value} of the settings that are arguments of one part, such as 'network' or 'losses'."""
-    return {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings) if field.metadata.get('part') == part}
+    return {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)
+            if field.metadata.get('part') == part}
 
 
 def may_change(cls):
@@ -93,7 +100,8 @@ def _types(cls):
 
 
 def _given(cls, description, argv, defaults, others):
-    """{name: text, for a list texts} on the command line. defaults: {name: value} that --help shows. others: as for `parse_settings`."""
+    """{name: text, for a list texts} on the command line. defaults: {name: value} that --help shows.
+    others: as for `parse_settings`."""
     types = _types(cls)
     parser = _Parser(description=description, usage='%(prog)s [--name value ...]', allow_abbrev=False,
                      argument_default=argparse.SUPPRESS, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -104,7 +112,8 @@ def _given(cls, description, argv, defaults, others):
     if unknown:
         options = [option for action in parser._actions for option in action.option_strings]
         parser.error(_unknown(_restored(unknown[0]), argv[:argv.index(unknown[0])], options, others))
-    return {name: [_restored(part) for part in text] if isinstance(text, list) else _restored(text) for name, text in vars(given).items()}
+    return {name: [_restored(part) for part in text] if isinstance(text, list) else _restored(text)
+            for name, text in vars(given).items()}
 
 
 def _program():
@@ -131,7 +140,8 @@ def _restored(text):
 
 
 def _unknown(argument, before, options, others):
-    """What is said of an argument that there is not: an option, with that which is most like it or the script that has it; or a value.
+    """What is said of an argument that there is not: an option, with that which is most like it or the
+    script that has it; or a value.
 
     before: the arguments before it.
     """
@@ -144,7 +154,8 @@ def _unknown(argument, before, options, others):
         return f'unrecognized argument: {argument}{hint}'
     option = next((text.split('=')[0] for text in reversed(before) if text.startswith('--')), None)
     return f'unrecognized argument: {argument}' + (
-        f', which is one value too many for {option}: if the shell has made several of a pattern such as *, give the folder, '
+        f', which is one value too many for {option}: if the shell has made several of a pattern such as *, give the '
+        'folder, '
         'or put the pattern in quotes' if option else '')
 
 

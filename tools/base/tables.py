@@ -25,9 +25,9 @@ def markdown_text(text):
 def terminal_table(table):
     """A DataFrame as aligned text; floats with 6 digits.
 
-    Where the terminal is too narrow, the columns of a single row stand below one another, and the names of several rows are
-    wrapped; what is still too wide goes on in blocks below. Chinese, Japanese and Korean characters count as two columns, which is
-    how wide a terminal shows them.
+    Where the terminal is too narrow, the columns of a single row stand below one another, and the names of several rows
+    are wrapped; what is still too wide goes on in blocks below. Chinese, Japanese and Korean characters count as two
+    columns, which is how wide a terminal shows them.
     """
     width = shutil.get_terminal_size().columns
     text = _aligned(table, None)
@@ -36,7 +36,8 @@ def terminal_table(table):
     if len(table) == 1:
         return _aligned(table.T.rename_axis(table.index.name), width)
     names = [wrapped(str(name), width // NAMES_SHARE) for name in table.index]
-    blocks = _aligned(table.set_axis([first for first, *_ in names], axis=0).rename_axis(table.index.name), width).split('\n\n')
+    blocks = _aligned(table.set_axis([first for first, *_ in names], axis=0).rename_axis(table.index.name),
+                      width).split('\n\n')
     return '\n\n'.join('\n'.join(_with_rest(block.splitlines(), names)) for block in blocks)
 
 
@@ -47,13 +48,15 @@ def _with_rest(lines, names):
 
 
 def _aligned(table, width):
-    table = table.rename_axis(None).rename_axis(table.index.name, axis=1)  # the index is named in the head, not below it
+    # The index is named in the head, not below it
+    table = table.rename_axis(None).rename_axis(table.index.name, axis=1)
     with pd.option_context('display.unicode.east_asian_width', True):
         return table.to_string(float_format='{:.6g}'.format, line_width=width)
 
 
 def wrapped(name, width):
-    """A name in pieces of at most `width` columns of a terminal, cut behind a hyphen, an underscore, a slash or a space if there is one."""
+    """A name in pieces of at most `width` columns of a terminal, cut behind a hyphen, an underscore, a slash
+    or a space if there is one."""
     pieces = ['']
     for part in re.findall(r'[^-_/ ]*[-_/ ]?', name):
         for character in part if shown_width(part) > width else [part]:
@@ -69,6 +72,8 @@ def shown_width(text):
 
 
 def write_csv(path, table):
-    """Write a DataFrame, without its index, as a CSV file that Excel opens as UTF-8; floats with 8 digits, NaN empty."""
+    """Write a DataFrame, without its index, as a CSV file that Excel opens as UTF-8;
+    floats with 8 digits, NaN empty."""
     with whole_file(path) as temporary:
-        table.to_csv(temporary, index=False, float_format='%.8g', encoding='utf-8-sig', errors=ESCAPED, lineterminator='\r\n')
+        table.to_csv(temporary, index=False, float_format='%.8g', encoding='utf-8-sig', errors=ESCAPED,
+                     lineterminator='\r\n')

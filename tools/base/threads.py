@@ -10,8 +10,8 @@ END = None  # as a task: end the thread; as a result: a thread has ended
 def in_order(function, items, workers=1, ahead=1):
     """Yield function(item) of each item, in the items' order; threads compute up to `ahead` of them early.
 
-    `items` is read in the caller's thread, so that one such generator can feed another. What `function` or `items` raises
-    is raised here. However the loop is left, what was not begun is dropped, and the threads have ended then.
+    `items` is read in the caller's thread, so that one such generator can feed another. What `function` or `items`
+    raises is raised here. However the loop is left, what was not begun is dropped, and the threads have ended then.
 
     Not concurrent.futures and threading.Thread: Ctrl-C can come while their own code in Python holds a lock, and then
     the program waits for ever. The calls here are single ones, interrupted as a whole or not at all.

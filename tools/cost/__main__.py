@@ -31,15 +31,18 @@ def main():
     settings = parse_settings(Args, __doc__)
     sizes = [read_size(text) for text in settings.sizes]
 
-    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
+    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with
+    # the settings is said at once.
     from network.strips import Networks
     from tools.cost.counting import median_seconds, multiply_adds, trained_parameters
     from tools.runtime import jt, use_device
     from tools.weights.networks import build_auto_encoder, build_fusion
 
     device = use_device(settings.cuda)
-    networks = Networks(build_auto_encoder(train_flag=False), build_auto_encoder(train_flag=False), build_fusion(train_flag=False))
-    encoders = trained_parameters(networks.ir.fea_encoder1) + trained_parameters(networks.vi.fea_encoder1)  # no decoder takes part
+    networks = Networks(build_auto_encoder(train_flag=False), build_auto_encoder(train_flag=False),
+                        build_fusion(train_flag=False))
+    # No decoder takes part
+    encoders = trained_parameters(networks.ir.fea_encoder1) + trained_parameters(networks.vi.fea_encoder1)
     fusion = trained_parameters(networks.fusion)
     for network in networks:
         network.eval()
@@ -54,7 +57,8 @@ def main():
              for name, count, *of_sizes in costs.itertuples()]
     machine = 'GPU' if device == 'cuda' else f'CPU: {processor()}, {os.cpu_count()} cores'
     note = ('Parameters: those that training adjusts; the fixed filters of the fusion network are not counted. '
-            f'Multiply–adds of convolutions, linear layers and attention. Time: median of {settings.repeats}, {machine}, '
+            f'Multiply–adds of convolutions, linear layers and attention. Time: median of {settings.repeats}, '
+            f'{machine}, '
             f'Jittor {jt.__version__}, without reading and writing files.\n')
     text = '# What fusing costs\n\n' + markdown_table(head, [*shown, seconds]) + '\n' + note
     write_csv(Path(settings.out, 'cost.csv'), pd.DataFrame([*costs.itertuples(), seconds], columns=head))

@@ -10,7 +10,8 @@ from tools.runtime import jt
 
 
 def trained_parameters(module):
-    """How many numbers training adjusts in a module in train mode, as PyTorch counts them: with those of layers that nothing reads."""
+    """How many numbers training adjusts in a module in train mode, as PyTorch counts them: with those
+    of layers that nothing reads."""
     unread = [value for layer in module.modules() if getattr(layer, 'unread', False) for value in layer.parameters()]
     return sum(value.numel() for value in [*unread, *(value for value in module.parameters() if value.requires_grad)])
 

@@ -50,7 +50,7 @@ def loss_figure(title: str, panels: List[Panel], style: Style) -> Figure:
     blocks = -(-len(panels) // columns)
     legend_columns = max(1, min(4, LEGEND_CHARACTERS // (max(map(len, names)) + 8)))
     legend_rows = -(-len(names) // legend_columns)
-    with figure_style('paper'):
+    with figure_style('paper', [title, *(panel.title for panel in panels), *names]):
         figure = Figure(figsize=(WIDTH, blocks * sum(heights) + 0.6 + 0.18 * legend_rows), layout='constrained')
         grid = figure.subplots(blocks * len(heights), columns, squeeze=False,
                                gridspec_kw={'height_ratios': heights * blocks})

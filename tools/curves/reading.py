@@ -1,4 +1,5 @@
-"""Reading what training wrote about its losses: CSV (ours and of other tools), text logs (ours and the original's), the original's .mat."""
+"""Reading what training wrote about its losses: CSV (ours and of other tools), text logs
+(ours and the original's), the original's .mat."""
 import csv
 import re
 from pathlib import Path
@@ -13,20 +14,24 @@ from tools.base.files import printable
 from tools.data.images import natural_key
 
 TOTAL = 'total loss'
-LABELS = {'recon loss': 'reconstruction loss', 'ssim loss': 'SSIM loss', 'pix loss': 'pixel loss', 'gra loss': 'gradient loss'}
+LABELS = {'recon loss': 'reconstruction loss', 'ssim loss': 'SSIM loss', 'pix loss': 'pixel loss',
+          'gra loss': 'gradient loss'}
 AUTOENCODER, FUSION, UNKNOWN = 'autoencoder', 'fusion', 'unknown'  # what a run trained
 
 CSV_NAME, LOG_NAME = 'losses.csv', 'train.log'
-STEP, EPOCH, LR, VALUE = 'step', 'epoch', 'lr', 'value'  # the last is TensorBoard's, whose name of the loss is in that of the file
+# The last is TensorBoard's, whose name of the loss is in that of the file
+STEP, EPOCH, LR, VALUE = 'step', 'epoch', 'lr', 'value'
 COLUMNS = {'iteration': STEP, 'iter': STEP, 'global step': STEP, 'trainer global step': STEP, 'learning rate': LR,
-           **dict.fromkeys(('loss', 'total', 'training loss', 'loss total'), TOTAL)}  # other tools' names, as `_column` leaves them
-NO_LOSSES = 'images per second', 'wall time', 'time', 'runtime', 'timestamp', 'batch', 'batch idx', 'created at', 'relative time', 'id'
+           # Other tools' names, as `_column` leaves them
+           **dict.fromkeys(('loss', 'total', 'training loss', 'loss total'), TOTAL)}
+NO_LOSSES = ('images per second', 'wall time', 'time', 'runtime', 'timestamp', 'batch', 'batch idx', 'created at',
+             'relative time', 'id')
 INDEX = '', 'unnamed: 0', 'index'  # names of the first column where pandas wrote its index
 SEPARATORS, MISSING = ',;\t|', ('', 'na', 'n/a', 'none', 'null', '-')
 WANDB_BOUND = re.compile(r'__(MIN|MAX)$')  # beside each value in an export of W&B
 TENSORBOARD_TAG = re.compile(r'tag-(.+)$')  # in the name of a file that TensorBoard wrote: run-NAME-tag-NAME.csv
-LOOKED_FOR = ('looked for a table with a line of names (step or epoch, and losses), separated by , ; | or tabs; or for a log with entries '
-              '`Epoch 1/4 … Batch 10/100 … total loss: 5.0`')
+LOOKED_FOR = ('looked for a table with a line of names (step or epoch, and losses), separated by , ; | or tabs; or for '
+              'a log with entries `Epoch 1/4 … Batch 10/100 … total loss: 5.0`')
 SHOWN = 200  # characters of what was found instead
 FIRST_LINE = 10_000  # characters, among which names of columns are looked for
 NUMBER = r'[-+]?(?:nan|inf|\d+\.?\d*(?:e[-+]?\d+)?)'
@@ -68,13 +73,15 @@ def read_runs(path) -> List[Run]:
     if source.suffix.lower() == '.mat':
         table, notes = _read_mat(source)
     elif 'tfevents' in source.name:
-        raise UserError(f'{source} is an event file of TensorBoard: let it write the losses as CSV, or log into a CSV file')
+        raise UserError(f'{source} is an event file of TensorBoard: let it write the losses as CSV, or log into a CSV '
+                        'file')
     else:
         text = _read_text(source)
         table, notes = _parse_csv(text, source.stem) if _is_csv(text, source.suffix.lower()) else _parse_log(text)
         if not len(table):
             beginning = printable(text.strip().partition('\n')[0][:SHOWN])
-            raise UserError('; '.join([f'{source} holds no losses', *notes, f'{LOOKED_FOR}; it begins with {beginning!r}']))
+            raise UserError('; '.join([f'{source} holds no losses', *notes,
+                                       f'{LOOKED_FOR}; it begins with {beginning!r}']))
     if not len(table):
         raise UserError(f'{source} holds no losses')
     return _split_stages(printable(name), table, notes)
@@ -159,16 +166,20 @@ def _cells(lines) -> List[List[str]]:
 
 
 def _parse_csv(text: str, stem: str) -> Tuple[pd.DataFrame, List[str]]:
-    """CSV of ours (step, epoch, lr, the losses, images_per_second), or by TensorBoard, Lightning, W&B, Keras, pandas."""
+    """CSV of ours (step, epoch, lr, the losses, images_per_second), or by TensorBoard,
+    Lightning, W&B, Keras, pandas."""
     notes = []
-    whole, end, rest = text.replace('\0', '').lstrip('\r\n').rpartition('\n')  # a power failure can leave zeros in a file
+    # A power failure can leave zeros in a file
+    whole, end, rest = text.replace('\0', '').lstrip('\r\n').rpartition('\n')
     if rest.strip():
         notes.append('its last line is cut off (a run in progress?) and left out')
     header, *rows = _cells(whole.splitlines() if end else [])
-    rows = [row for row in rows if any(row) and row != header]  # the header comes again where files were joined into one
+    # The header comes again where files were joined into one
+    rows = [row for row in rows if any(row) and row != header]
     fitting = [row for row in rows if len(row) == len(header)]
     cells = pd.DataFrame(fitting, columns=range(len(header)), dtype=str)
-    numbers, empty = cells.apply(lambda column: column.map(_number)), cells.apply(lambda column: column.str.lower().isin(MISSING))
+    numbers = cells.apply(lambda column: column.map(_number))
+    empty = cells.apply(lambda column: column.str.lower().isin(MISSING))
     foreign = numbers.isna() & ~empty & ~cells.apply(lambda column: column.str.lower().str.endswith('nan'))
     kept = {name: index for index, name in _columns(header, stem).items() if not (foreign[index] | empty[index]).all()}
     table = numbers[list(kept.values())].set_axis(list(kept), axis=1)[~foreign[list(kept.values())].any(axis=1)]
@@ -185,7 +196,8 @@ def _parse_csv(text: str, stem: str) -> Tuple[pd.DataFrame, List[str]]:
 
 
 def _merged(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of one step as one, where each loss is in one of them only: Lightning writes those of training and of validation apart."""
+    """Rows of one step as one, where each loss is in one of them only: Lightning writes those of
+    training and of validation apart."""
     group = (table[STEP] != table[STEP].shift()).cumsum()
     losses = [name for name in table if name not in (STEP, EPOCH, LR)]
     apart = (table[losses].notna().groupby(group).transform('sum') <= 1).all(axis=1)
@@ -203,11 +215,13 @@ def _number(cell: str) -> float:
 def _columns(header: List[str], stem: str) -> Dict[int, str]:
     """The columns to read, and their names in the logs: those of one name, as of several runs, keep their own."""
     tag = TENSORBOARD_TAG.search(stem)
-    names = {index: _column(text, tag.group(1) if tag else TOTAL) for index, text in enumerate(header) if not WANDB_BOUND.search(text)}
+    names = {index: _column(text, tag.group(1) if tag else TOTAL) for index, text in enumerate(header)
+             if not WANDB_BOUND.search(text)}
     if header and _column(header[0]) in INDEX:
         names[0] = STEP if STEP not in names.values() else ''
     names = {index: name for index, name in names.items() if name and name not in NO_LOSSES}
-    return {index: name if list(names.values()).count(name) == 1 else _name(header[index]) for index, name in names.items()}
+    return {index: name if list(names.values()).count(name) == 1 else _name(header[index])
+            for index, name in names.items()}
 
 
 def _column(text: str, value: str = TOTAL) -> str:
@@ -250,7 +264,8 @@ def _read_mat(path: Path) -> Tuple[pd.DataFrame, List[str]]:
         raise UserError(f'cannot read {path}: {error}') from error
     if 'loss_data' not in content:
         names = ', '.join(name for name in content if not name.startswith('__')) or 'none'
-        raise UserError(f'{path} holds no variable loss_data, as the losses of the original are called, but {printable(names)}')
+        raise UserError(f'{path} holds no variable loss_data, as the losses of the original are called, but '
+                        f'{printable(names)}')
     total = np.asarray(content['loss_data'], float).ravel()
     epoch = MAT_EPOCH.search(path.stem)
     epochs = int(epoch.group(1)) + 1 if epoch else 1
@@ -282,7 +297,8 @@ def _run(name: str, table: pd.DataFrame, stage: str, notes: List[str]) -> Run:
     if not keep.all():
         notes = notes + [f'its steps go back (a resumed run, or several in one file): the later values count, '
                          f'{int((~keep).sum())} earlier ones are left out']
-    names = sorted((name for name in table if name not in ('step', 'epoch', 'lr', 'stage')), key=lambda loss: loss != TOTAL)
+    names = sorted((name for name in table if name not in ('step', 'epoch', 'lr', 'stage')),
+                   key=lambda loss: loss != TOTAL)
     losses = table[keep].reindex(columns=['step', 'epoch', 'lr', *names]).fillna({'epoch': 1})
     losses = losses.astype({'step': int, 'epoch': int}).set_index('step')
     unused = [loss for loss in names if loss != TOTAL and (losses[loss] == 0).all()]  # the original logs five such

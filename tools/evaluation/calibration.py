@@ -1,4 +1,5 @@
-"""Our metrics beside the toolboxes of the field, on the same real images: `tests/reference/metrics*.json` have their values."""
+"""Our metrics beside the toolboxes of the field, on the same real images:
+`tests/reference/metrics*.json` have their values."""
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,8 @@ SHOWN_TRIPLE = 'CF1'  # whose values the page shows; the CSV file has all
 TANG, TANG_HARD, TANG_FMI, TANG_PORT = 'tang_matlab_octave', 'tang_matlab_octave_hard', 'tang_fmi', 'metric_python'
 CDDFUSE, VIFB, HLI, PLUGIN = 'cddfuse_evaluator', 'vifb_octave', 'hli_matlab_octave', 'exact_plugin'
 TANG_2022, TANG_2022_ORDER = 'tang_2022_01_octave', 'tang_2022_01_matlab_order'
-LIU, LIU_NUMPY, MEFB, FLAT_EXACT, HAN = ('zliu_octave', 'zliu_numpy_where_octave_not_run', 'mefb_octave', 'numpy_flat_windows_exact',
-                                         'han_viff_octave')
+LIU, LIU_NUMPY, MEFB, FLAT_EXACT, HAN = ('zliu_octave', 'zliu_numpy_where_octave_not_run', 'mefb_octave',
+                                         'numpy_flat_windows_exact', 'han_viff_octave')
 # Code of one origin does not confirm itself.
 ORIGIN = {TANG: 'tang', TANG_HARD: 'tang', TANG_FMI: 'tang', TANG_PORT: 'tang',
           CDDFUSE: 'cddfuse', VIFB: 'vifb', HLI: 'hli', PLUGIN: 'plug-in', TANG_2022: 'tang', TANG_2022_ORDER: 'tang',
@@ -29,9 +30,9 @@ PAGE = '''# The metrics beside the toolboxes they were checked against
 
 Made by `python -m tools.evaluation.calibration` from `tests/reference/metrics*.json`: the toolboxes were run
 on {triples} real triples of gray images.
-Shown are the values of the triple {shown}, and the largest relative difference over all of them; [every value](calibration.csv).
-A metric without a protocol behind its name is ours; `--protocol all` shows which toolboxes share it. Code of one origin, such as
-Tang's toolbox and its Python port, counts as one source.
+Shown are the values of the triple {shown}, and the largest relative difference over all of them; [every
+value](calibration.csv). A metric without a protocol behind its name is ours; `--protocol all` shows which toolboxes
+share it. Code of one origin, such as Tang's toolbox and its Python port, counts as one source.
 
 {table}
 ## The toolboxes, and how they were run
@@ -54,7 +55,8 @@ CROP = 'a port, checked against Octave on 40×40 pixels'
 STORED = 'rebuilt in numpy, as MATLAB stored it for ten other images'
 ROUNDING = 'a rebuilding in numpy in which flat windows are exact; in the toolbox rounding decides there'
 CHECKED = {
-    'EN': [Source(TANG, 'EN'), Source(CDDFUSE, 'EN'), Source(VIFB, 'Entropy'), Source(HLI, 'EN'), Source(TANG_PORT, 'EN')],
+    'EN': [Source(TANG, 'EN'), Source(CDDFUSE, 'EN'), Source(VIFB, 'Entropy'), Source(HLI, 'EN'),
+           Source(TANG_PORT, 'EN')],
     'SD': [Source(TANG, 'SD'), Source(CDDFUSE, 'SD'), Source(VIFB, 'Variance'), Source(TANG_PORT, 'SD')],
     'SD (hli)': [Source(HLI, 'SD')],
     'MI': [Source(PLUGIN, 'MI_sum_bits'), Source(TANG_PORT, 'MI')],
@@ -69,7 +71,8 @@ CHECKED = {
     'SCD': [Source(TANG, 'SCD'), Source(CDDFUSE, 'SCD'), Source(TANG_PORT, 'SCD')],
     'VIF': [Source(TANG, 'VIF'), Source(CDDFUSE, 'VIFF'), Source(TANG_PORT, 'VIF')],
     'Qabf': [Source(TANG, 'Qabf'), Source(CDDFUSE, 'Qabf'), Source(VIFB, 'Qabf'), Source(TANG_PORT, 'Qabf')],
-    'Nabf': [Source(TANG_HARD, 'Nabf_correct_order', tolerance=1e-3, caveat='called with its arguments in the right order'),
+    'Nabf': [Source(TANG_HARD, 'Nabf_correct_order', tolerance=1e-3,
+                    caveat='called with its arguments in the right order'),
              Source(TANG_PORT, 'Nabf', tolerance=1e-3)],
     'Nabf (tang)': [Source(TANG_HARD, 'Nabf_as_called', tolerance=1e-3)],
     'MSE': [Source(TANG, 'MSE'), Source(CDDFUSE, 'MSE', 255 ** 2), Source(TANG_PORT, 'MSE')],
@@ -85,9 +88,11 @@ CHECKED = {
     'MS-SSIM': [Source(TANG_PORT, 'MS_SSIM', 2, 1e-3)],
     'MS-SSIM (tang, tang_2022_01)': [Source(TANG_HARD, 'MS_SSIM_mef3', tolerance=1e-3)],
     'FMI_pixel': [Source(TANG_FMI, 'FMI_none', tolerance=1e-3, caveat=CROP)],
-    'FMI_pixel (tang, tang_2022_01)': [Source(TANG_FMI, 'FMI_edge', tolerance=1e-3, caveat='Octave\'s `edge`, not MATLAB\'s')],
+    'FMI_pixel (tang, tang_2022_01)': [Source(TANG_FMI, 'FMI_edge', tolerance=1e-3,
+                                              caveat='Octave\'s `edge`, not MATLAB\'s')],
     'FMI_dct': [Source(TANG_FMI, 'FMI_dct', tolerance=1e-3, caveat=CROP)],
-    'FMI_w': [Source(TANG_FMI, 'FMI_wavelet', tolerance=1e-3, caveat='a port, its wavelet not checked against MATLAB\'s `dmey`')],
+    'FMI_w': [Source(TANG_FMI, 'FMI_wavelet', tolerance=1e-3,
+                     caveat='a port, its wavelet not checked against MATLAB\'s `dmey`')],
     'FMI_gradient': [Source(TANG_FMI, 'FMI_gradient', tolerance=1e-3, caveat=CROP)],
     'SD (tang_2022_01)': [Source(TANG_2022, 'SD'), Source(TANG_2022_ORDER, 'SD', caveat=STORED)],
     'SF (tang_2022_01)': [Source(TANG_2022, 'SF')],
@@ -112,7 +117,8 @@ CHECKED = {
     'VIFF': [Source(HAN, 'VIFF')],
     'RMSE (vifb)': [Source(VIFB, 'Rmse')],
 }
-UNCHECKED = {'PSNR': 'no toolbox prints it; it is MSE in decibels', 'Q_TE': 'no toolbox has its marginals the right way round'}
+UNCHECKED = {'PSNR': 'no toolbox prints it; it is MSE in decibels',
+             'Q_TE': 'no toolbox has its marginals the right way round'}
 
 
 def read_reference(paths):
@@ -138,10 +144,11 @@ def value_of(triple, source):
 
 
 def calibrate(reference, folder):
-    """Compute every metric of every protocol on the reference's images -> DataFrame, a row per metric, source and triple.
+    """Compute every metric of every protocol on the reference's images -> DataFrame, a row
+    per metric, source and triple.
 
-    folder: what the paths in the reference start from. Columns: metric, implementation, name, divisor, triple, theirs (divided),
-    ours, relative difference. Raises UserError for a missing image.
+    folder: what the paths in the reference start from. Columns: metric, implementation, name, divisor, triple, theirs
+    (divided), ours, relative difference. Raises UserError for a missing image.
     """
     rows = []
     for triple, entry in reference['triples'].items():
@@ -152,7 +159,8 @@ def calibrate(reference, folder):
             ours = metric.compute(*images) if found else None
             for source, theirs in found:
                 rows.append([metric.name, *source[:3], triple, theirs, ours, ours / theirs - 1])
-    return pd.DataFrame(rows, columns=['metric', 'implementation', 'name', 'divisor', 'triple', 'theirs', 'ours', 'relative difference'])
+    return pd.DataFrame(rows, columns=['metric', 'implementation', 'name', 'divisor', 'triple', 'theirs', 'ours',
+                                       'relative difference'])
 
 
 def confirmation(metric):
@@ -178,12 +186,14 @@ def write_calibration(reference, table, folder):
                 continue
             name = f'{source.name} / {source.divisor}' if source.divisor > 1 else source.name
             rows.append([metric, f'{source.implementation}: `{name}`', confirmation(metric),
-                         *(f'{shown.loc[key, whose]:.6g}' if key in shown.index else '–' for whose in ('theirs', 'ours')),
+                         *(f'{shown.loc[key, whose]:.6g}' if key in shown.index else '–'
+                           for whose in ('theirs', 'ours')),
                          f'{worst[key]:.1e}'])
         if metric not in CHECKED:
             rows.append([metric, '–', confirmation(metric), '–', '–', '–'])
     head = ['metric', 'checked against', 'confirmed by', 'theirs', 'ours', 'largest relative difference']
-    implementations = ''.join(f'- **{name}**: {text}\n' for name, text in reference['_implementations'].items() if name in ORIGIN)
+    implementations = ''.join(f'- **{name}**: {text}\n' for name, text in reference['_implementations'].items()
+                              if name in ORIGIN)
     write_csv(Path(folder, 'calibration.csv'), table)
     page = PAGE.format(triples=len(reference['triples']), shown=SHOWN_TRIPLE, table=markdown_table(head, rows, texts=3),
                        implementations=implementations)
@@ -204,8 +214,8 @@ def main(arguments=None):
     table = calibrate(reference, settings.folder)
     write_calibration(reference, table, settings.out)
     worst = table.loc[table['relative difference'].abs().idxmax()]
-    print(f'{len(table)} values; the largest relative difference is {worst["relative difference"]:.1e}, of {worst["metric"]} from '
-          f'{worst["implementation"]}: {settings.out}')
+    print(f'{len(table)} values; the largest relative difference is {worst["relative difference"]:.1e}, of '
+          f'{worst["metric"]} from {worst["implementation"]}: {settings.out}')
 
 
 if __name__ == '__main__':

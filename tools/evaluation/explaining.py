@@ -36,7 +36,8 @@ class Definition(NamedTuple):
 
 class Answer(NamedTuple):
     """What the definitions give for the images of the methods."""
-    table: pd.DataFrame  # columns method, definition, images (how they are handled), number (of them), value, distance; the nearest first
+    # Columns method, definition, images (how they are handled), number (of them), value, distance; the nearest first
+    table: pd.DataFrame
     problems: List[str]  # images that were left out, and why
 
 
@@ -72,11 +73,13 @@ def known_mistakes():
         Definition('AG', 'mean strength of the Sobel gradient', of_fused(ei)),
         Definition('MSE', 'sum over both sources', _times(2, mse)),
         Definition('MSE', 'its root, on 0…255', lambda *images: mse(*images) ** 0.5 * PEAK),
-        Definition('PSNR', 'mean of one for each source', lambda fused, ir, vis: (psnr(fused, ir, ir) + psnr(fused, vis, vis)) / 2),
+        Definition('PSNR', 'mean of one for each source',
+                   lambda fused, ir, vis: (psnr(fused, ir, ir) + psnr(fused, vis, vis)) / 2),
         Definition('Nabf', 'of the visible image against the others', lambda fused, ir, vis: nabf(vis, fused, ir)),
     ]
     for metric, compute in (('SD', sd), ('AG', ag)):
-        mistakes.append(Definition(metric, 'of values on 0…1', of_fused(lambda fused, compute=compute: compute(fused) / PEAK)))
+        mistakes.append(Definition(metric, 'of values on 0…1',
+                                   of_fused(lambda fused, compute=compute: compute(fused) / PEAK)))
     for metric, compute in (('MI', mi), ('SCD', scd), ('VIF', vif)):
         mistakes.append(Definition(metric, 'mean of both sources instead of their sum', _times(0.5, compute)))
     for metric, compute in (('CC', cc), ('MS-SSIM', ms_ssim)):
@@ -84,13 +87,15 @@ def known_mistakes():
     mistakes.append(Definition('MS-SSIM', 'with the range 255', partial(ms_ssim, value_range=PEAK)))
     for metric, compute, share in (('MI', mi, 0.5), ('VIF', vif, 0.5), ('CC', cc, 1), ('SSIM', ssim, 1)):
         for index, source in enumerate(('infrared', 'visible')):
-            mistakes.append(Definition(metric, f'of the {source} image only', _times(share, _one_source(compute, index))))
+            mistakes.append(Definition(metric, f'of the {source} image only',
+                                       _times(share, _one_source(compute, index))))
     return mistakes
 
 
 def definitions_of(metric):
     """All that may be meant by a metric's name -> list of Definition."""
-    found = [Definition(metric, 'protocol ' + ', '.join(protocols), one.compute) for one, protocols in definitions().items()
+    found = [Definition(metric, 'protocol ' + ', '.join(protocols), one.compute)
+             for one, protocols in definitions().items()
              if one.name == metric]
     return found + [mistake for mistake in known_mistakes() if mistake.metric == metric]
 
@@ -129,9 +134,11 @@ def explain_image(paths, metric, ir_range, align=None):
 
 
 def explain(question, folders, pairing, workers=0, ir_range=None, align=None):
-    """Try every definition and handling on the images of some methods, the means over whose images are compared -> Answer.
+    """Try every definition and handling on the images of some methods, the means over whose
+    images are compared -> Answer.
 
-    The arguments are those of tools.evaluation.scoring.score_methods. Raises UserError as that does, and if there is nothing left.
+    The arguments are those of tools.evaluation.scoring.score_methods. Raises UserError as that
+    does, and if there is nothing left.
     """
     tasks, problems = match_methods(folders, pairing)
     rows = []
@@ -153,8 +160,10 @@ def answer_text(question, answer):
     fitting = int((answer.table['distance'] <= question.accuracy * (1 + 1e-9)).sum())
     asked = f'{question.metric}={question.value:g}'
     tried = f'{len(answer.table)} tried: definitions, known mistakes, ways to handle the images, methods'
-    head = (f'{asked}: none gives this number ({tried}). It may be of other images, or wrong. The nearest:' if not fitting else
+    head = (f'{asked}: none gives this number ({tried}). It may be of other images, or wrong. The nearest:'
+            if not fitting else
             f'{asked}: given by {fitting} of {tried}. The nearest:')
-    lines = [f'  {row.value:<10.6g} {row.distance:.2g} off  {row.method}, {row.number} images: {row.definition}; {row.images}'
+    lines = [f'  {row.value:<10.6g} {row.distance:.2g} off  {row.method}, {row.number} images: {row.definition}; '
+             f'{row.images}'
              for row in answer.table.head(max(NEAREST, fitting)).itertuples(index=False)]
     return '\n'.join([head, *lines])

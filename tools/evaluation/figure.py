@@ -40,20 +40,25 @@ class Args:
     vi: str = setting('', 'folder of visible images', aliases=('vis',))
     fused: List[str] = setting([], 'folders of fused images, one for each method')
     names: List[str] = setting([], 'names of the methods, if not those of their folders')
-    scenes: List[str] = setting([], 'names of infrared images, with or without extension; without any, the first that all methods have')
+    scenes: List[str] = setting([], 'names of infrared images, with or without extension; without any, the first that '
+                                    'all methods have')
     first_scenes: int = setting(4, 'how many are drawn if none are named', minimum=1)
 
-    box: List[str] = setting([], 'what is enlarged, x,y,w,h in pixels: one for each scene, or one for all; several with + between them')
+    box: List[str] = setting([], 'what is enlarged, x,y,w,h in pixels: one for each scene, or one for all; several '
+                                 'with + between them')
     boxes: int = setting(1, 'boxes a scene if none are given, chosen where the methods differ most', minimum=0)
     enlarged: str = setting('below', 'where the boxes are shown enlarged', choices=list(ENLARGED))
     scene_names: bool = setting(False, 'write the names of the scenes beside the rows')
 
-    width: float = setting(7.16, 'width of the figure in inches: 7.16 over two columns of a page, 3.5 over one', above=1)
+    width: float = setting(7.16, 'width of the figure in inches: 7.16 over two columns of a page, 3.5 over one',
+                           above=1)
     columns: int = setting(7, 'images side by side; further methods follow in a block below', minimum=2)
     font_size: float = setting(8, 'of the names, in points; less where a name needs it', above=3)
-    difference: Optional[str] = setting(None, 'draw a second figure: absolute differences to a source, or to the first method',
+    difference: Optional[str] = setting(None, 'draw a second figure: absolute differences to a source, or to the first '
+                                              'method',
                                         choices=list(REFERENCES))
-    out: str = setting('./output/figures/comparison', 'the files to write, without extension: a PNG of 300 dpi and a PDF')
+    out: str = setting('./output/figures/comparison',
+                       'the files to write, without extension: a PNG of 300 dpi and a PDF')
 
 
 def main(arguments=None):
@@ -63,7 +68,8 @@ def main(arguments=None):
     methods = name_methods([Path(folder) for folder in settings.fused], settings.names)
     scenes = add_boxes(settings, read_scenes(settings, methods))
     warn_of_missing_glyphs([*methods, *(scene.name for scene in scenes if settings.scene_names)])
-    look = dict(width=settings.width, columns=settings.columns, font_size=settings.font_size, scene_names=settings.scene_names)
+    look = dict(width=settings.width, columns=settings.columns, font_size=settings.font_size,
+                scene_names=settings.scene_names)
     figures = {settings.out: comparison_figure(scenes, enlarged=settings.enlarged, **look)}
     if settings.difference:
         figures[f'{settings.out}_difference'] = difference_figure(scenes, settings.difference, **look)
@@ -87,7 +93,8 @@ def read_scenes(settings, methods):
         pairs = [named[name.casefold()] for name in wanted]
     else:
         pairs = [pair for pair in pairs if all(pair.name in paths for paths in fused.values())][:settings.first_scenes]
-    missing = [f'{methods[name]} has no fused image of {pair.name}' for pair in pairs for name in methods if pair.name not in fused[name]]
+    missing = [f'{methods[name]} has no fused image of {pair.name}' for pair in pairs
+               for name in methods if pair.name not in fused[name]]
     if missing or not pairs:
         raise UserError('; '.join(missing) or 'there is no scene of which all methods have an image')
     return [read_scene(pair, {name: paths[pair.name] for name, paths in fused.items()}) for pair in pairs]
@@ -109,7 +116,8 @@ def add_boxes(settings, scenes):
     if not settings.box:
         return [scene._replace(boxes=choose_boxes(scene, settings.boxes)) for scene in scenes]
     if len(settings.box) not in (1, len(scenes)):
-        raise UserError(f'{len(settings.box)} boxes for {len(scenes)} scenes: --box takes one for each scene, or one for all')
+        raise UserError(f'{len(settings.box)} boxes for {len(scenes)} scenes: --box takes one for each scene, or one '
+                        'for all')
     texts = settings.box * len(scenes) if len(settings.box) == 1 else settings.box
     return [scene._replace(boxes=parse_boxes(text, scene)) for scene, text in zip(scenes, texts)]
 

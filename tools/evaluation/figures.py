@@ -15,7 +15,7 @@ PANELS_PER_ROW = 3
 def draw_figures(scores, folder):
     """Write box_<metric>.png for each metric that any image has, and means.png, of tools.evaluation.scoring.Scores."""
     warn_of_missing_glyphs(scores.table.index.unique('method'))
-    with figure_style('notebook'):
+    with figure_style('notebook', scores.table.index.unique('method')):
         for metric, label in zip(scores.metrics, scores.table):
             if np.isfinite(scores.table[label]).any():
                 name = base_name(metric).replace('/', '_')

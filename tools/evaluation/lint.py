@@ -1,4 +1,5 @@
-"""What in a printed table of metrics (CSV, Markdown, LaTeX) cannot be, or needs another definition, each finding with its reason.
+"""What in a printed table of metrics (CSV, Markdown, LaTeX) cannot be, or needs another
+definition, each finding with its reason.
 
 No finding says "wrong" where a definition that is in use explains the number: then it names the protocol.
 """
@@ -17,17 +18,21 @@ from tools.evaluation.protocols import base_name, definitions
 
 ALIASES = {'entropy': 'EN', 'std': 'SD', 'variance': 'SD', 'qab/f': 'Qabf', 'nab/f': 'Nabf', 'fmi': 'FMI'}
 LOWER_THERE = {'niqe', 'niq', 'bri', 'brisque', 'lpips', 'fid'}  # no metrics of ours; arrows say it of others
-MOST = {'SSIM': 1, 'MS-SSIM': 1, 'CC': 1, 'Qabf': 1, 'Nabf': 1, 'FMI': 1, 'FMI_pixel': 1, 'FMI_dct': 1, 'FMI_w': 1, 'FMI_gradient': 1,
+MOST = {'SSIM': 1, 'MS-SSIM': 1, 'CC': 1, 'Qabf': 1, 'Nabf': 1, 'FMI': 1, 'FMI_pixel': 1, 'FMI_dct': 1, 'FMI_w': 1,
+        'FMI_gradient': 1,
         'SCD': 2, 'EN': 8, 'Q_MI': 2, 'Q_G': 1, 'Q_S': 1, 'Q_Y': 1, 'Q_CB': 1}
-ABOVE = {'SSIM': 'a sum over both sources gives that: protocols cddfuse and vifb', 'EN': '256 gray levels have at most 8 bits'}
+ABOVE = {'SSIM': 'a sum over both sources gives that: protocols cddfuse and vifb',
+         'EN': '256 gray levels have at most 8 bits'}
 UNKNOWN = 'no definition that we know gives that'
 SUM_OF_BOTH = 'MS-SSIM', 'CC', 'FMI', 'FMI_pixel', 'FMI_dct', 'FMI_w', 'FMI_gradient'
-GAUSS = (2 * np.pi * np.e) ** 0.5  # of all distributions with a given entropy, the Gaussian one has the smallest deviation
+# Of all distributions with a given entropy, the Gaussian one has the smallest deviation
+GAUSS = (2 * np.pi * np.e) ** 0.5
 SATURATED = 16           # what SD stays below where uint8 cuts squares at 255
 TOO_HIGH = 20 * np.log10(255)  # dB by which a peak of 255 is too high for images on 0…1
 UNIT_SF = 0.2            # spatial frequency below which the images had values on 0…1
 AG_OF_SF = 0.75          # average gradients stay below the 0.71th part of spatial frequency, but for the image's edges
-SPREAD = 6               # dB by which a mean of PSNRs may exceed the PSNR of the mean error: images that differ, and MSE as a sum
+# dB by which a mean of PSNRs may exceed the PSNR of the mean error: images that differ, and MSE as a sum
+SPREAD = 6
 
 
 class Cell(NamedTuple):
@@ -92,15 +97,18 @@ def _row_findings(row, metrics, shared):
     if en and mutual:
         yield from (say('MI', text) for text in _mutual_information(en, mutual, shared))
     if sd and sd.value - sd.half > 127.5:
-        yield say('SD', f'SD {sd.value:g} is above 127.5; not dividing by the number of pixels gives that: protocol hli')
+        yield say('SD', f'SD {sd.value:g} is above 127.5; not dividing by the number of pixels gives that: '
+                        'protocol hli')
     elif sd and en and sd.value + sd.half < 2 ** (en.value - en.half) / GAUSS - 0.3:  # 0.3: levels are whole numbers
         how = ('values on 0…1 give that' if sd.value < 0.6 else 'squares cut at 255 give that: protocol tang_2022_01'
                if sd.value < SATURATED else UNKNOWN)
-        yield say('SD', f'SD {sd.value:g} is too small for EN {en.value:g}, which needs at least {2 ** en.value / GAUSS - 0.3:.3g}; {how}')
+        yield say('SD', f'SD {sd.value:g} is too small for EN {en.value:g}, which needs at least '
+                        f'{2 ** en.value / GAUSS - 0.3:.3g}; {how}')
     if sf and sf.value < UNIT_SF and sf.value > 0:
         yield say('scale', f'SF {sf.value:g} is that of values on 0…1: protocol tang_2022_01')
     elif sf and ag and ag.value - ag.half > AG_OF_SF * (sf.value + sf.half):
-        yield say('scale', f'AG {ag.value:g} is too large for SF {sf.value:g}; a mean Sobel strength gives that, as EI of protocol vifb')
+        yield say('scale', f'AG {ag.value:g} is too large for SF {sf.value:g}; a mean Sobel strength gives that, as '
+                           f'EI of protocol vifb')
     if psnr:
         yield from (say('PSNR', text) for text in _noise(psnr, mse))
 
@@ -124,11 +132,11 @@ def _noise(psnr, mse):
         if abs(above - TOO_HIGH) < SPREAD:
             yield f'PSNR {psnr.value:g} is {above:.1f} dB above that of MSE {mse.value:g}, as in protocol tang'
         elif above < -rounding or above > SPREAD:
-            yield (f'PSNR {psnr.value:g} does not go with MSE {mse.value:g}, whose PSNR is {expected:.2f}: a mean over images is not below '
-                   'that, and little above')
+            yield (f'PSNR {psnr.value:g} does not go with MSE {mse.value:g}, whose PSNR is {expected:.2f}: a mean over '
+                   'images is not below that, and little above')
     elif psnr.value > TOO_HIGH:
-        yield (f'PSNR {psnr.value:g} means errors below one gray level from both sources; protocols tang (48.13 dB too high) '
-               'and vifb give that')
+        yield (f'PSNR {psnr.value:g} means errors below one gray level from both sources; protocols tang (48.13 dB too '
+               'high) and vifb give that')
 
 
 def _column_findings(table, index, column, metric):
@@ -147,7 +155,8 @@ def _column_findings(table, index, column, metric):
         best = (min if better == LOWER else max)(rows, key=lambda row: row.cells[index].value)
         value = best.cells[index].value
         if value not in bold and not best.cells[index].bold:
-            yield Finding('bold', f'{column}: {(min if better == LOWER else max)(bold):g} is bold, but {best.name} has {value:g}'
+            yield Finding('bold', f'{column}: {(min if better == LOWER else max)(bold):g} is bold, but {best.name} '
+                                  f'has {value:g}'
                                   + (f' ({group})' if group else ''))
 
 
@@ -197,7 +206,8 @@ def _marked_direction(column):
 
 
 def read_tables(path) -> List[Table]:
-    """The tables of numbers in a file, by its extension: .csv, .md or .tex. UserError if there is none, or it cannot be read."""
+    """The tables of numbers in a file, by its extension: .csv, .md or .tex. UserError if there is
+    none, or it cannot be read."""
     path = Path(path)
     readers = {'.csv': _csv_grids, '.md': _markdown_grids, '.tex': _latex_grids}
     if path.suffix.lower() not in readers:
@@ -234,18 +244,21 @@ def _latex_grids(text):
     found = []
     for body in re.findall(r'\\begin\{tabular[*x]?\}(.*?)\\end\{tabular', re.sub(r'(?<!\\)%.*', '', text), re.DOTALL):
         body = re.sub(r'^(\{[^{}]*(\{[^{}]*\}[^{}]*)*\})+', '', body.strip())
-        lines = [re.sub(r'\\(top|mid|bottom|h|c)(rule|line)(\[[^]]*\]|\{[^}]*\})?', '', line).strip() for line in body.split(r'\\')]
+        lines = [re.sub(r'\\(top|mid|bottom|h|c)(rule|line)(\[[^]]*\]|\{[^}]*\})?', '', line).strip()
+                 for line in body.split(r'\\')]
         found.append([[cell.strip() for cell in re.split(r'(?<!\\)&', line)] for line in lines if '&' in line])
     return found
 
 
 def _table(grid):
-    """A Table of lists of texts, turned if the metrics stand below each other; None if no column has the name of a metric."""
+    """A Table of lists of texts, turned if the metrics stand below each other; None if no
+    column has the name of a metric."""
     width = max(map(len, grid), default=0)
     grid = [row + [''] * (width - len(row)) for row in grid]
     if not grid:
         return None
-    across, down = (sum(metric_of(_bare(name)) is not None for name in names) for names in (grid[0][1:], [row[0] for row in grid[1:]]))
+    across, down = (sum(metric_of(_bare(name)) is not None for name in names)
+                    for names in (grid[0][1:], [row[0] for row in grid[1:]]))
     if down > across:
         grid = [list(row) for row in zip(*grid)]
     head, *lines = grid
@@ -281,7 +294,8 @@ def _number(text):
 
 def _cell(text):
     """The number of a cell, without its deviation; None if there is none."""
-    match = re.search(r'[-−+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?', re.sub(r'\[\d+\]', '', re.split(r'±|\\pm|\{\\scriptsize', _bare(text))[0]))
+    match = re.search(r'[-−+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?',
+                      re.sub(r'\[\d+\]', '', re.split(r'±|\\pm|\{\\scriptsize', _bare(text))[0]))
     if not match:
         return None
     number = match.group().replace('−', '-')

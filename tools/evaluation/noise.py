@@ -1,4 +1,5 @@
-"""How far two runs of the same training are apart in each metric, and which differences in a table are smaller than that."""
+"""How far two runs of the same training are apart in each metric, and which differences in a
+table are smaller than that."""
 import numpy as np
 import pandas as pd
 
@@ -8,7 +9,8 @@ COLUMNS = ['metric', 'spread']
 
 
 def read_noise(path):
-    """{metric: spread} of a CSV file with these columns, as the part seeds of `python -m comparison` writes. UserError if it is another."""
+    """{metric: spread} of a CSV file with these columns, as the part seeds of `python -m comparison` writes.
+    UserError if it is another."""
     try:
         table = pd.read_csv(path)[COLUMNS]
         spreads = table.set_index('metric')['spread'].astype(float)
@@ -20,12 +22,15 @@ def read_noise(path):
 
 
 def within_noise(means, spread):
-    """Of the means of a metric, the first method's on top: whether each but the first differs from it by less than the spread (or None)."""
-    return [bool(number > 0 and spread is not None and abs(mean - means.iloc[0]) < spread) for number, mean in enumerate(means)]
+    """Of the means of a metric, the first method's on top: whether each but the first differs from it by
+    less than the spread (or None)."""
+    return [bool(number > 0 and spread is not None and abs(mean - means.iloc[0]) < spread)
+            for number, mean in enumerate(means)]
 
 
 def noise_note(noise, table, before=' '):
-    """What the mark means, to be added below a table after `before`; says which metrics have no spread. '' without noise.
+    """What the mark means, to be added below a table after `before`; says which metrics
+    have no spread. '' without noise.
 
     table: as in tools.evaluation.scoring.Scores.
     """

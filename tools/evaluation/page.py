@@ -1,4 +1,5 @@
-"""One self-contained HTML page of an evaluation: its tables, sortable, and all images to flip through with a magnifier."""
+"""One self-contained HTML page of an evaluation: its tables, sortable, and all images to
+flip through with a magnifier."""
 import base64
 import html
 import json
@@ -25,13 +26,16 @@ SIGNS = {'better': ' ▲', 'worse': ' ▼', '': ''}
 
 
 def write_page(path, scores, tests, methods, pairing, tasks):
-    """Write the page, and say before how large it will be. Images that cannot be read are left out of it, as they are of the scores.
+    """Write the page, and say before how large it will be. Images that cannot be read are left out of
+    it, as they are of the scores.
 
     scores, tests: from tools.evaluation. methods: their names. tasks: from tools.evaluation.scoring.match_methods.
     """
     names = ['infrared', 'visible', *methods]
-    paths = [[pair.ir, pair.vis, *((tasks.get((method, pair.name)) or [None])[0] for method in methods)] for pair in pairing.pairs]
-    encoded = lambda row, quality: [_data_url(row[0], quality, scores, row[1]), *(_data_url(one, quality) for one in row[1:])]
+    paths = [[pair.ir, pair.vis, *((tasks.get((method, pair.name)) or [None])[0] for method in methods)]
+             for pair in pairing.pairs]
+    encoded = lambda row, quality: [_data_url(row[0], quality, scores, row[1]),
+                                    *(_data_url(one, quality) for one in row[1:])]
     quality, size = _fitting(paths, encoded)
     print(f'{path}: {len(paths)} scenes of {len(names)} images, about {size / 1e6:.1f} MB (WebP, quality {quality})')
     if size > MAX_BYTES:
@@ -51,7 +55,8 @@ def write_page(path, scores, tests, methods, pairing, tasks):
 
 
 def _fitting(paths, encoded):
-    """The best quality with which all images fit, or the lowest, and how many bytes they will take, estimated from some of the scenes."""
+    """The best quality with which all images fit, or the lowest, and how many bytes they will take,
+    estimated from some of the scenes."""
     some = paths[::max(1, len(paths) // SAMPLE)]
     for quality in QUALITIES:
         size = sum(len(url) for row in some for url in encoded(row, quality) if url) * len(paths) / len(some)
@@ -68,21 +73,25 @@ def _means(scores, tests):
     for metric in scores.metrics:
         means = numbers[f'{metric.name} mean']
         decimals, cells = decimals_of(means), []
-        for method, mean, deviation, place in zip(means.index, means, numbers[f'{metric.name} std'], places(means, metric)):
+        for method, mean, deviation, place in zip(means.index, means, numbers[f'{metric.name} std'],
+                                                  places(means, metric)):
             test = found.get((method, metric.name))
             said = verdict(test, metric) if test else ''
-            title = f'{said or "no significant difference"}: p = {test.p_holm:.2g} against {first}, after Holm' if test else ''
+            what = said or 'no significant difference'
+            title = f'{what}: p = {test.p_holm:.2g} against {first}, after Holm' if test else ''
             shown = f'<span>{mean:.{decimals}f}</span> <small>± {deviation:.{decimals}f}</small>{SIGNS[said]}'
             kind = {1: 'best', 2: 'second'}.get(place, '')
             shown = shown.replace('nan', MISSING)
-            cells.append(f'<td class="{kind}" title="{html.escape(title)}" data-value="{_sorted_by(mean)}">{shown}</td>')
+            cells.append(f'<td class="{kind}" title="{html.escape(title)}" '
+                         f'data-value="{_sorted_by(mean)}">{shown}</td>')
         columns.append(cells)
     heads = ''.join(f'<th class="number">{html.escape(metric.name)} {metric.arrow}</th>' for metric in scores.metrics)
-    rows = ''.join('<tr>' + _cell('text', method) + ''.join(cells) + '</tr>\n' for method, *cells in zip(numbers.index, *columns))
+    rows = ''.join('<tr>' + _cell('text', method) + ''.join(cells) + '</tr>\n'
+                   for method, *cells in zip(numbers.index, *columns))
     note = f'{describe(scores)}.'
     if tests:
-        note += (f' Bold: best; underlined: second. {SIGNS["better"]}, {SIGNS["worse"]}: significantly better, worse than {first} '
-                 '(Wilcoxon signed-rank test, 5 % after Holm\'s correction; the pointer shows p).')
+        note += (f' Bold: best; underlined: second. {SIGNS["better"]}, {SIGNS["worse"]}: significantly better, worse '
+                 f'than {first} (Wilcoxon signed-rank test, 5 % after Holm\'s correction; the pointer shows p).')
     return _framed('Means', f'<th class="text">method</th>{heads}', rows, note)
 
 
@@ -124,7 +133,8 @@ def _script(data):
 
 
 def _data_url(path, quality, scores=None, visible=None):
-    """An image file as a data URL, or None if there is none or it cannot be read. scores, visible: of an infrared one."""
+    """An image file as a data URL, or None if there is none or it cannot be read. scores,
+    visible: of an infrared one."""
     try:
         if path is None:
             return None

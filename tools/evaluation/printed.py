@@ -2,8 +2,8 @@
 
     python -m tools.evaluation.printed results/metrics
 
-Printed numbers stand in printed.csv of that folder: the folder of scores beside it that has the same images and protocol, the metric,
-whose fused images it is of, the number, and where it is printed.
+Printed numbers stand in printed.csv of that folder: the folder of scores beside it that has the same images and
+protocol, the metric, whose fused images it is of, the number, and where it is printed.
 """
 import sys
 from pathlib import Path
@@ -27,7 +27,8 @@ def compare_with_printed(folder):
     printed = read_table(Path(folder, PRINTED))
     missing = set(COLUMNS) - set(printed)
     if missing:
-        raise UserError(f'{Path(folder, PRINTED)} has no column {", ".join(sorted(missing))}: it needs {", ".join(COLUMNS)}')
+        raise UserError(f'{Path(folder, PRINTED)} has no column {", ".join(sorted(missing))}: it needs '
+                        f'{", ".join(COLUMNS)}')
     rows = []
     for name, numbers in printed.groupby('folder', sort=False):
         path = Path(folder, name, 'summary.csv')
@@ -37,10 +38,13 @@ def compare_with_printed(folder):
         ours = summary.set_index('method').loc[OURS]
         for one in numbers.itertuples():
             if f'{one.metric} mean' not in ours:
-                raise UserError(f'{path} has no {one.metric}, which {Path(folder, PRINTED)} compares: score with --metrics all')
+                raise UserError(f'{path} has no {one.metric}, which {Path(folder, PRINTED)} compares: score with '
+                                '--metrics all')
             mean = float(ours[f'{one.metric} mean'])
-            rows.append([name, ours['protocol'], one.metric, mean, one.printed, one.method, one.source, 100 * (mean / one.printed - 1)])
-    return pd.DataFrame(rows, columns=['set', 'protocol', 'metric', 'ours', 'printed', 'method', 'source', 'difference %'])
+            rows.append([name, ours['protocol'], one.metric, mean, one.printed, one.method, one.source,
+                         100 * (mean / one.printed - 1)])
+    return pd.DataFrame(rows, columns=['set', 'protocol', 'metric', 'ours', 'printed', 'method', 'source',
+                                       'difference %'])
 
 
 def read_table(path):
@@ -56,7 +60,8 @@ def main():
         raise UserError('give the folder with printed.csv: python -m tools.evaluation.printed results/metrics')
     table = compare_with_printed(sys.argv[1])
     write_csv(Path(sys.argv[1], DELTA), table)
-    shown = table.assign(ours=table['ours'].map('{:.4g}'.format), **{'difference %': table['difference %'].map('{:+.1f}'.format)})
+    shown = table.assign(ours=table['ours'].map('{:.4g}'.format),
+                         **{'difference %': table['difference %'].map('{:+.1f}'.format)})
     print(markdown_table(shown.columns, shown.values, texts=3))
 
 

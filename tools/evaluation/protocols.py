@@ -1,8 +1,8 @@
 """The metrics by name, as this project defines them and as toolboxes of the field compute them.
 
 A protocol reproduces a toolbox with its conventions and its mistakes, so that a table can be compared with published
-ones. It holds those metrics of the toolbox that were checked against it; `tests/reference/metrics*.json` have the values.
-The first line of a function's docstring says how it differs from ours; tables show it.
+ones. It holds those metrics of the toolbox that were checked against it; `tests/reference/metrics*.json` have the
+values. The first line of a function's docstring says how it differs from ours; tables show it.
 """
 import inspect
 from typing import Dict, List, NamedTuple, Tuple
@@ -145,7 +145,8 @@ TANG = (EN, SD, MI_OF_TANG, SF, AG, CC, SCD, VIF, QABF, Metric('Nabf', nabf_call
         Metric('SSIM', ssim_of_unit_scale), MS_SSIM_OF_TANG, FMI_OF_TANG, FMI_DCT, FMI_W)
 
 
-# The same toolbox as it was in January 2022: its functions see images on 0…1, or of type uint8, whose results are rounded and cut at 255
+# The same toolbox as it was in January 2022: its functions see images on 0…1, or of type uint8, whose
+# results are rounded and cut at 255
 
 def sf_of_unit_scale(fused, ir, vis):
     """Of values on 0…1: a 255th of it."""
@@ -160,20 +161,23 @@ def sd_of_bytes(fused, ir, vis):
 
 
 def vif_of_bytes(fused, ir, vis):
-    """In the first scale products of two gray levels are cut at 255, so that it falls out but where the picture is nearly black."""
+    """In the first scale products of two gray levels are cut at 255, so that it falls out but where
+    the picture is nearly black."""
     fused, ir, vis = images(smallest=41, fused=fused, ir=ir, vis=vis)
     return information_fidelity(fused, ir, ceiling=PEAK) + information_fidelity(fused, vis, ceiling=PEAK)
 
 
 def qabf_of_unit_scale(fused, ir, vis):
-    """Of values on 0…1: where two gradients are exactly equal, their strength, at most 5.7, stands for how well it is kept, and not 1."""
+    """Of values on 0…1: where two gradients are exactly equal, their strength, at most 5.7, stands for how
+    well it is kept, and not 1."""
     fused, *sources = (image.once(_gradient_as_matlab_adds) for image in images(fused=fused, ir=ir, vis=vis))
     return edges_kept(fused, sources, lambda x, y: np.where(x == y, y, ratio(x, y)))
 
 
 def nabf_of_unit_scale(fused, ir, vis):
     """Of values on 0…1: no gradient reaches the threshold of 2, so that all pixels weigh the same."""
-    fused, *sources = (image.once(_gradient_per_pixel_by_columns) for image in images(smallest=2, fused=fused, ir=ir, vis=vis))
+    fused, *sources = (image.once(_gradient_per_pixel_by_columns)
+                       for image in images(smallest=2, fused=fused, ir=ir, vis=vis))
     return artefacts(fused, sources)
 
 
@@ -182,14 +186,17 @@ def exposure_ssim(fused, ir, vis):
     return _exposure_ssim(*(image.pixels for image in images(smallest=11, fused=fused, ir=ir, vis=vis)))
 
 
-# Whether two gradients are exactly equal hangs on the order in which products are added up; these are the toolbox's, in MATLAB.
+# Whether two gradients are exactly equal hangs on the order in which products are added up; these
+# are the toolbox's, in MATLAB.
 ALONG, ACROSS = np.array([-1, 0, 1]), np.array([1, 2, 1])
 
 
 def _gradient_as_matlab_adds(pixels):
-    """(strength, orientation) by a convolution, its nine products added up column after column; of the image turned by 180°."""
+    """(strength, orientation) by a convolution, its nine products added up column after column;
+    of the image turned by 180°."""
     padded = np.pad(pixels[::-1, ::-1] / PEAK, 1)
-    across, down = (sum(sum(_products(padded, kernel), [])) for kernel in (np.outer(ACROSS, ALONG), np.outer(-ALONG, ACROSS)))
+    across, down = (sum(sum(_products(padded, kernel), []))
+                    for kernel in (np.outer(ACROSS, ALONG), np.outer(-ALONG, ACROSS)))
     return np.sqrt(across ** 2 + down ** 2), orientation_of(-across, down)
 
 
@@ -207,9 +214,10 @@ def _products(padded, kernel):
     return [[kernel[i, j] * padded[i:i + rows, j:j + columns] for i in range(3)] for j in range(3)]
 
 
-TANG_2022_01 = (EN, Metric('SD', sd_of_bytes), MI_OF_TANG, Metric('SF', sf_of_unit_scale), AG, CC, SCD, Metric('VIF', vif_of_bytes),
-                Metric('Qabf', qabf_of_unit_scale), Metric('Nabf', nabf_of_unit_scale, LOWER), MSE, PSNR_OF_TANG,
-                Metric('SSIM', exposure_ssim), MS_SSIM_OF_TANG, FMI_OF_TANG, FMI_DCT, FMI_W)
+TANG_2022_01 = (EN, Metric('SD', sd_of_bytes), MI_OF_TANG, Metric('SF', sf_of_unit_scale), AG, CC, SCD,
+                Metric('VIF', vif_of_bytes), Metric('Qabf', qabf_of_unit_scale),
+                Metric('Nabf', nabf_of_unit_scale, LOWER), MSE, PSNR_OF_TANG, Metric('SSIM', exposure_ssim),
+                MS_SSIM_OF_TANG, FMI_OF_TANG, FMI_DCT, FMI_W)
 
 
 # CDDFuse's utils/Evaluator.py
@@ -276,14 +284,16 @@ def ssim_sum(fused, ir, vis):
     return 2 * ssim(fused, ir, vis)
 
 
-VIFB = (EN, SD, Metric('MI', mi_in_nats), Metric('SF', sf_per_pixel), AG, QABF, Metric('PSNR', psnr_of_rmse, kin='error'),
-        Metric('SSIM', ssim_sum), CE, EI, Metric('RMSE', rmse_of_sums, LOWER, kin='error'), OURS['Q_CV'], OURS['Q_CB'])
+VIFB = (EN, SD, Metric('MI', mi_in_nats), Metric('SF', sf_per_pixel), AG, QABF,
+        Metric('PSNR', psnr_of_rmse, kin='error'), Metric('SSIM', ssim_sum), CE, EI,
+        Metric('RMSE', rmse_of_sums, LOWER, kin='error'), OURS['Q_CV'], OURS['Q_CB'])
 
 
 # Zheng Liu's imageFusionMetrics (metric*.m)
 
 def tsallis_of_swapped_marginals(fused, ir, vis):
-    """Each gray level's probability is taken from the histogram of the other image; cells for which that is 0 are left out."""
+    """Each gray level's probability is taken from the histogram of the other image; cells for
+    which that is 0 are left out."""
     return tsallis_quality(*images(fused=fused, ir=ir, vis=vis), leveled=_stretched_levels, swapped=True)
 
 
@@ -302,7 +312,8 @@ class Protocol(NamedTuple):
 
 
 PROTOCOLS = {DEFAULT_PROTOCOL: Protocol(METRICS, MORE_METRICS), 'hli': Protocol(HLI), 'tang': Protocol(TANG),
-             'tang_2022_01': Protocol(TANG_2022_01), 'cddfuse': Protocol(CDDFUSE), 'vifb': Protocol(VIFB), 'liu': Protocol(LIU)}
+             'tang_2022_01': Protocol(TANG_2022_01), 'cddfuse': Protocol(CDDFUSE), 'vifb': Protocol(VIFB),
+             'liu': Protocol(LIU)}
 
 
 def definitions(every=True) -> Dict[Metric, List[str]]:
@@ -323,12 +334,14 @@ def definitions(every=True) -> Dict[Metric, List[str]]:
 def metrics_of(protocol, every=False) -> List[Metric]:
     """The metrics of a protocol, named as a table of its scores names them: `SD (hli)`, those of the default just `SD`.
 
-    Of `all`: every definition once, whoever shares it: `MI (cddfuse, vifb)`. every: with those that are computed only when named.
+    Of `all`: every definition once, whoever shares it: `MI (cddfuse, vifb)`. every: with those
+    that are computed only when named.
     """
     if protocol == ALL_PROTOCOLS:
         return [metric._replace(name=label(metric, protocols)) for metric, protocols in definitions(every).items()]
     metrics, more = PROTOCOLS[protocol]
-    return [metric._replace(name=label(metric, [protocol])) for metric in dict.fromkeys(metrics + more if every else metrics)]
+    return [metric._replace(name=label(metric, [protocol]))
+            for metric in dict.fromkeys(metrics + more if every else metrics)]
 
 
 def label(metric, protocols):

@@ -17,7 +17,8 @@ def ranking(scores, tests):
 
     Each image ranks the methods by each metric; equal scores share the mean of their places. Only images count of which
     every method has a score. Columns:
-    mean rank: the mean of what stands in the columns named after the metrics (means over the images), metrics of one kin counting as one.
+    mean rank: the mean of what stands in the columns named after the metrics (means over the images),
+    metrics of one kin counting as one.
     best, second: how often it has the first and the second place (shared ones too), over images and metrics.
     images, missing: of how many images there are scores of all methods, and how many it lacks that another has.
     better, worse: in how many metrics it differs from the first method given, by a paired test corrected after Holm.
@@ -41,26 +42,30 @@ def ranking(scores, tests):
 
 
 def verdict(test, metric):
-    """What a PairedTest says of its method against the first: 'better', 'worse', or '' if it is not significant after Holm's correction."""
+    """What a PairedTest says of its method against the first: 'better', 'worse', or '' if it is not
+    significant after Holm's correction."""
     if not test.p_holm < SIGNIFICANT or test.median_difference == 0:
         return ''
     return 'better' if (test.median_difference < 0) == metric.lower_is_better else 'worse'
 
 
 def write_ranking(scores, tests, folder):
-    """Write ranking.csv, ranking.md and ranking.tex of several methods. tests: from tools.evaluation.report.paired_tests."""
+    """Write ranking.csv, ranking.md and ranking.tex of several methods. tests: from
+    tools.evaluation.report.paired_tests."""
     table = ranking(scores, tests)
     texts, note = ranking_texts(table, scores, tests), describe_ranking(table, scores, tests)
     write_csv(Path(folder, 'ranking.csv'), table.reset_index())
     write_text(Path(folder, 'ranking.md'), markdown_table(
-        ["method", *map(markdown_text, texts)], texts.rename(index=markdown_text).reset_index().values) + f'\n{markdown_text(note)}\n')
+        ["method", *map(markdown_text, texts)], texts.rename(index=markdown_text).reset_index().values)
+        + f'\n{markdown_text(note)}\n')
     write_text(Path(folder, 'ranking.tex'), latex_table(texts, note))
 
 
 def terminal_ranking(scores, tests):
     """The ranking without the columns of single metrics, as aligned text."""
     table = ranking(scores, tests)
-    return f'{terminal_table(ranking_texts(table, scores, tests).iloc[:, :4])}\n\n{describe_ranking(table, scores, tests)}'
+    texts = ranking_texts(table, scores, tests).iloc[:, :4]
+    return f'{terminal_table(texts)}\n\n{describe_ranking(table, scores, tests)}'
 
 
 def ranking_texts(table, scores, tests):
@@ -69,7 +74,8 @@ def ranking_texts(table, scores, tests):
     texts = pd.DataFrame(index=table.index.where(table['missing'] == 0, table.index + f' {INCOMPLETE}'))
     texts['mean rank'] = _two_decimals(table['mean rank'])
     texts['best'], texts['second'] = table['best'].values, table['second'].values
-    texts[f'better : worse than {first}'] = [MISSING if method == first else f'{better} : {worse}' for method, better, worse
+    texts[f'better : worse than {first}'] = [MISSING if method == first else f'{better} : {worse}'
+                                             for method, better, worse
                                              in zip(table.index, table['better'], table['worse'])]
     for metric in scores.metrics:
         texts[metric.name] = _two_decimals(table[metric.name])
@@ -79,11 +85,10 @@ def ranking_texts(table, scores, tests):
 def describe_ranking(table, scores, tests):
     """What the columns of a ranking are, for below it."""
     note = (f'Mean rank over {", ".join(metric.name for metric in scores.metrics)}{_counting_as_one(scores.metrics)} '
-            f'and the {table["images"].iloc[0]} images that all methods have (1 is best); '
-            f'first and second places, in each metric by itself; number of metrics in which a method is better and worse than '
-            f'{tests[0].against} by Wilcoxon signed-rank tests (5 %, corrected after Holm for '
-            f'{sum(test.images > 0 for test in tests)} comparisons); '
-            f'mean rank by metric. Protocol: {scores.protocol}; scored on: {scored_on(scores)}.')
+            f'and the {table["images"].iloc[0]} images that all methods have (1 is best); first and second places, in '
+            f'each metric by itself; number of metrics in which a method is better and worse than {tests[0].against} '
+            f'by Wilcoxon signed-rank tests (5 %, corrected after Holm for {sum(test.images > 0 for test in tests)} '
+            f'comparisons); mean rank by metric. Protocol: {scores.protocol}; scored on: {scored_on(scores)}.')
     missing = ', '.join(f'{method} {number}' for method, number in table['missing'].items() if number)
     return f'{note} {INCOMPLETE} Lacks images: {missing}.' if missing else note
 

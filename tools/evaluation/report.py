@@ -23,14 +23,20 @@ WITHIN_NOISE = '≈'  # after a mean
 
 
 # Characters that LaTeX takes for something else, or does not know
-LATEX_TEXT = {'\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}', '>': r'\textgreater{}',
-              '|': r'\textbar{}', '"': r"{''}", '[': '{[}', '*': '{*}',  # a row that began with the last two would be an option of \\
-              **{character: '\\' + character for character in '&%$#_{}'},
-              '±': r'$\pm$', '↑': r'$\uparrow$', '↓': r'$\downarrow$', '→': r'$\to$', '†': r'\dag{}', '‡': r'\ddag{}', '≥': r'$\geq$',
-              '≤': r'$\leq$', '≠': r'$\neq$', '≈': r'$\approx$', '×': r'$\times$', '·': r'$\cdot$', '−': '$-$', '∞': r'$\infty$',
-              '°': r'$^\circ$', 'µ': r'$\mu$', '…': r'\ldots{}', '²': '$^2$', '³': '$^3$', '₁': '$_1$', '₂': '$_2$', '₃': '$_3$'}
-GREEK_CAPITALS = 'gamma', 'delta', 'theta', 'lambda', 'xi', 'pi', 'sigma', 'upsilon', 'phi', 'psi', 'omega'  # that LaTeX has
-LATIN_CAPITALS = {'eta': 'H', 'rho': 'P', 'chi': 'X'}  # that look as these Greek ones, where it is not the first letter of the name
+LATEX_TEXT = {
+    '\\': r'\textbackslash{}', '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}',
+    '>': r'\textgreater{}',
+    # A row that began with the last two would be an option of \\
+    '|': r'\textbar{}', '"': r"{''}", '[': '{[}', '*': '{*}',
+    **{character: '\\' + character for character in '&%$#_{}'},
+    '±': r'$\pm$', '↑': r'$\uparrow$', '↓': r'$\downarrow$', '→': r'$\to$', '†': r'\dag{}', '‡': r'\ddag{}',
+    '≥': r'$\geq$', '≤': r'$\leq$', '≠': r'$\neq$', '≈': r'$\approx$', '×': r'$\times$', '·': r'$\cdot$', '−': '$-$',
+    '∞': r'$\infty$', '°': r'$^\circ$', 'µ': r'$\mu$', '…': r'\ldots{}', '²': '$^2$', '³': '$^3$', '₁': '$_1$',
+    '₂': '$_2$', '₃': '$_3$'}
+# That LaTeX has
+GREEK_CAPITALS = 'gamma', 'delta', 'theta', 'lambda', 'xi', 'pi', 'sigma', 'upsilon', 'phi', 'psi', 'omega'
+# That look as these Greek ones, where it is not the first letter of the name
+LATIN_CAPITALS = {'eta': 'H', 'rho': 'P', 'chi': 'X'}
 LAST_LATIN = 'ſ'
 
 
@@ -82,7 +88,8 @@ def summary_texts(scores, written):
         ranks = places(means, metric)
         close = within_noise(means, (scores.noise or {}).get(label))
         mark = f' {LATEX_TEXT[WITHIN_NOISE] if written is LATEX else WITHIN_NOISE}'
-        texts[f'{label} {metric.arrow}'] = [written.get(rank, written[0]).format(show(mean), show(std)) + mark * is_close
+        texts[f'{label} {metric.arrow}'] = [written.get(rank, written[0]).format(show(mean), show(std))
+                                            + mark * is_close
                                             for mean, std, rank, is_close in zip(means, stds, ranks, close)]
     return texts
 
@@ -99,7 +106,8 @@ def places(means, metric):
     """
     if len(means) == 1:
         return [0]
-    return metric.graded(means.round(decimals_of(means))).rank(method='dense', ascending=metric.lower_is_better).tolist()
+    graded = metric.graded(means.round(decimals_of(means)))
+    return graded.rank(method='dense', ascending=metric.lower_is_better).tolist()
 
 
 def paired_tests(scores) -> List[PairedTest]:
@@ -122,9 +130,11 @@ def paired_tests(scores) -> List[PairedTest]:
 
 
 def holm(p_values):
-    """p-values corrected for their number, so that one below 5 % is there by chance in 5 % of tables at most; NaN stays NaN.
+    """p-values corrected for their number, so that one below 5 % is there by chance in 5 % of
+    tables at most; NaN stays NaN.
 
-    The smallest is multiplied by the number of tests, the next by one less, and so on; none becomes less than one before it.
+    The smallest is multiplied by the number of tests, the next by one less, and so on; none
+    becomes less than one before it.
     Source: S. Holm, A simple sequentially rejective multiple test procedure, Scand. J. Statist. 6, 1979.
     """
     ordered = pd.Series(p_values, dtype=float).dropna().sort_values()
@@ -148,7 +158,8 @@ def markdown(scores, tests):
     if tests:
         rows = [[label] + [f'{test.p_value:.2g} ({test.median_difference:+.4g})' if test.images else MISSING
                            for test in tests if test.metric == label] for label in scores.table]
-        text += (f'\nWilcoxon signed-rank test against {markdown_text(tests[0].against)}: p-value (median difference)\n\n'
+        text += (f'\nWilcoxon signed-rank test against {markdown_text(tests[0].against)}: p-value (median '
+                 f'difference)\n\n'
                  + markdown_table(['metric', *table['method'][1:]], rows))
     return text + left_out(scores)
 
@@ -172,7 +183,8 @@ def latex_table(table, caption):
 
 
 def write_tables(scores, tests, folder):
-    """Write scores.csv (per image), summary.csv, .md and .tex, and tests.csv if there are tests (from `paired_tests`)."""
+    """Write scores.csv (per image), summary.csv, .md and .tex, and tests.csv if there are
+    tests (from `paired_tests`)."""
     folder = Path(folder)
     write_with_origin(folder / 'scores.csv', scores.table, scores)
     write_with_origin(folder / 'summary.csv', summary(scores), scores)
@@ -204,7 +216,8 @@ def left_out(scores):
 
 def _escaped(text):
     """For LaTeX, with pdfLaTeX too: but for letters of other scripts than Latin and Greek, see `_needs_other_latex`."""
-    text = ''.join(LATEX_TEXT.get(character) or _greek(character) or ('' if unicodedata.category(character) == 'Cc' else character)
+    text = ''.join(LATEX_TEXT.get(character) or _greek(character)
+                   or ('' if unicodedata.category(character) == 'Cc' else character)
                    for character in ' '.join(text.split()))
     return text.replace('--', '-{}-')  # which would be a longer dash
 
@@ -221,5 +234,7 @@ def _greek(character):
 
 
 def _needs_other_latex(text):
-    """The characters of a text in LaTeX that pdfLaTeX does not know, each once, as text: those beyond the Latin alphabets and dashes."""
-    return ''.join(dict.fromkeys(character for character in text if character > LAST_LATIN and character not in '–—‘’“”'))
+    """The characters of a text in LaTeX that pdfLaTeX does not know, each once, as text: those beyond the
+    Latin alphabets and dashes."""
+    return ''.join(dict.fromkeys(character for character in text if character > LAST_LATIN
+                                 and character not in '–—‘’“”'))

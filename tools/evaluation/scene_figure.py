@@ -1,14 +1,16 @@
 """The figure of a fusion paper: rows of scenes, columns of infrared, visible and fused images, with parts enlarged."""
 import warnings
+from itertools import cycle, zip_longest
 from typing import Dict, List, NamedTuple, Sequence
 
 import cv2
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from mpl_toolkits.axes_grid1 import ImageGrid
 
 from tools.base.errors import UserError
-from tools.base.figures import figure_style
+from tools.base.figures import figure_style, fit_text
 from tools.data.images import SIXTEEN_TO_EIGHT_BIT, luma
 
 INFRARED, VISIBLE = 'Infrared', 'Visible'
@@ -17,6 +19,7 @@ REFERENCES = {'ir': INFRARED, 'vi': VISIBLE, 'first': None}  # what differences 
 BOX_COLOURS = ('#e6001a', '#00b050', '#ffc000', '#00b0f0')  # seen on gray, told apart by most colour-blind readers
 LINE_WIDTH, FRAME_WIDTH = 0.8, 1.2  # points: of a box in the image, and around it enlarged
 GAP = 0.03          # inches between images
+STRIP_GAP = 0.025   # of the width of an image, between what is enlarged below it
 BOX_SHARE = 0.22    # of the width and height of a scene that a chosen box takes
 CORNER_SHARE = 0.4  # of the width of an image that a box enlarged in its corner takes
 SMALLEST_FONT = 4   # points that can be read
@@ -48,7 +51,8 @@ class Scene(NamedTuple):
 
 
 def parse_boxes(text, scene):
-    """'x,y,w,h' or several with + between them -> list of Box. Raises UserError for other texts and for what is not inside the scene."""
+    """'x,y,w,h' or several with + between them -> list of Box. Raises UserError for other texts and for
+    what is not inside the scene."""
     height, width = scene.images[INFRARED].shape[:2]
     boxes = []
     for part in text.split('+'):
@@ -56,8 +60,9 @@ def parse_boxes(text, scene):
             box = Box(*map(int, part.split(',')))
         except (TypeError, ValueError):
             raise UserError(f'a box is x,y,w,h in whole pixels, such as 120,40,64,48, not {part!r}') from None
-        if box.x < 0 or box.y < 0 or min(box.width, box.height) < 2 or box.x + box.width > width or box.y + box.height > height:
-            raise UserError(f'the box {part} is not inside {scene.name}, which is {width}×{height}, or smaller than 2×2')
+        x, y, wide, high = box
+        if x < 0 or y < 0 or min(wide, high) < 2 or x + wide > width or y + high > height:
+            raise UserError(f'the box {part} is not inside {scene.name} ({width}×{height}), or smaller than 2×2')
         boxes.append(box)
     return boxes
 
@@ -65,8 +70,9 @@ def parse_boxes(text, scene):
 def choose_boxes(scene, number):
     """Boxes where the methods differ most in detail, none over another -> list of Box.
 
-    The mean over the box of the standard deviation between methods is the largest there, of images without what is
-    coarser than a box: a sky that one method shows brighter says little. A single method is compared with the mean of its sources.
+    The mean over the box of the standard deviation between methods is the largest there, of images without
+    what is coarser than a box: a sky that one method shows brighter says little. A single method is
+    compared with the mean of its sources.
     """
     images = [_levels(luma(scene.images[name])) for name in scene.methods]
     if len(images) == 1:
@@ -87,127 +93,121 @@ def choose_boxes(scene, number):
 
 
 def comparison_figure(scenes: List[Scene], width, columns, enlarged='below', font_size=8, scene_names=False):
-    """All images of the scenes. width: of the figure in inches. columns: images side by side. Returns a matplotlib figure."""
-    return _grid(scenes, list(scenes[0].images), width, columns, enlarged, font_size, scene_names, dict(cmap='gray', vmin=0, vmax=255))
+    """All images of the scenes. width: of the figure in inches. columns: images side by side.
+    Returns a matplotlib figure."""
+    return _grids(scenes, width, columns, enlarged, font_size, scene_names, dict(cmap='gray', vmin=0, vmax=255))
 
 
 def difference_figure(scenes: List[Scene], reference, width, columns, font_size=8, scene_names=False):
-    """Absolute differences of the methods' luma to a source or to the first method, with one colour bar for all.
+    """Absolute differences of the methods' luma to a source or to the first method, all in the same colours.
 
     reference: a key of REFERENCES.
     """
     methods = scenes[0].methods
     base = REFERENCES[reference] or methods[0]
     differences = [scene._replace(boxes=(), images={
-        name: np.abs(_levels(luma(scene.images[name])) - _levels(luma(scene.images[base]))) for name in methods if name != base})
-        for scene in scenes]
+        name: np.abs(_levels(luma(scene.images[name])) - _levels(luma(scene.images[base])))
+        for name in methods if name != base}) for scene in scenes]
     if not differences[0].images:
         raise UserError('differences to the first method need a second one')
     largest = max(image.max() for scene in differences for image in scene.images.values())
-    bar_room = BAR_GAP + BAR_WIDTH + BAR_TEXT * font_size / 72
-    figure = _grid(differences, list(differences[0].images), width, columns, 'no', font_size, scene_names,
-                   dict(cmap='inferno', vmin=0, vmax=max(largest, 1)), room_right=bar_room)
-    height = figure.get_figheight()
-    below = font_size / 72  # half of it is the lowest number's
-    bar = figure.add_axes([1 - (bar_room - BAR_GAP) / width, below / height, BAR_WIDTH / width,
-                           1 - (font_size * LINE_HEIGHT + below) / height])
-    figure.colorbar(figure.axes[0].images[0], cax=bar)
-    bar.tick_params(labelsize=font_size, width=0.5, length=2, pad=1)
-    bar.set_ylabel(f'absolute difference to {base} (gray levels)', fontsize=font_size)
-    return figure
+    return _grids(differences, width, columns, 'no', font_size, scene_names,
+                  dict(cmap='inferno', vmin=0, vmax=max(largest, 1)), f'absolute difference to {base} (gray levels)')
 
 
-def _grid(scenes, names, width, columns, enlarged, font_size, scene_names, shown, room_right=0.0):
-    """The images in rows of scenes, in blocks of so many columns that lie below each other, each under its names."""
+def _grids(scenes, width, columns, enlarged, font_size, scene_names, shown, bar=''):
+    """The images in rows of scenes, in blocks of so many columns that lie below each other, each under its names.
+
+    bar: the text at a colour bar of each block; '' for none. Within a cell, lengths are in widths of an image.
+    """
+    names = list(scenes[0].images)
     blocks = [names[start:start + columns] for start in range(0, len(names), columns)]
-    label = font_size * LINE_HEIGHT
-    left = label if scene_names else 0.0
-    cell = (width - left - room_right - GAP * (len(blocks[0]) - 1)) / len(blocks[0])
-    heights = [_cell_height(scene, cell, enlarged) for scene in scenes]
-    height = len(blocks) * (label + sum(heights) + GAP * len(heights))
-    with figure_style('paper'):
+    line = font_size * LINE_HEIGHT
+    left, right = line * scene_names, BAR_TEXT * font_size / 72 * bool(bar)
+    cell = (width - left - right - (BAR_GAP + BAR_WIDTH) * bool(bar) - GAP * (len(blocks[0]) - 1)) / len(blocks[0])
+    tall = [_image_height(scene) + _strip_height(scene, enlarged) for scene in scenes]
+    below = font_size / 2 / 72 if bar else GAP  # half of it is the lowest number's
+    grid_height = cell * sum(tall) + GAP * (len(scenes) - 1)
+    block_height = line + grid_height + below
+    height = len(blocks) * block_height
+    with figure_style('paper', [*names, *(scene.name for scene in scenes)]):
         figure = Figure(figsize=(width, height))
-        top = height
-        for block in blocks:
-            for column, name in enumerate(block):
-                x = left + column * (cell + GAP) + cell / 2
-                _fit(figure.text(x / width, (top - 0.7 * label) / height, name, fontsize=font_size, ha='center', va='baseline'), cell)
-            top -= label
-            for scene, tall in zip(scenes, heights):
+        for number, block in enumerate(blocks, 1):
+            place = left, height - number * block_height + below, width - left - right, grid_height
+            grid = ImageGrid(figure, np.divide(place, (width, height) * 2), (len(scenes), len(blocks[0])), axes_pad=GAP,
+                             cbar_mode='single' if bar else None, cbar_size=BAR_WIDTH, cbar_pad=BAR_GAP)
+            for scene, high, row in zip(scenes, tall, grid.axes_row):
+                for axes, name in zip_longest(row, block):
+                    if name:
+                        _draw_cell(axes, scene, scene.images[name], enlarged, shown)
+                    axes.set(xlim=(0, 1), ylim=(high, 0), xticks=[], yticks=[], frame_on=False)
+                    axes.grid(False)
                 if scene_names:
-                    _fit(figure.text(0.4 * label / width, (top - tall / 2) / height, scene.name, fontsize=font_size, rotation=90,
-                                     ha='center', va='center'), tall, 'height')
-                for column, name in enumerate(block):
-                    _draw_cell(figure, scene, scene.images[name], left + column * (cell + GAP), top, cell, enlarged, shown)
-                top -= tall + GAP
+                    _fit(row[0].set_ylabel(scene.name, fontsize=font_size, labelpad=2), cell * high, 'height')
+            for axes, name in zip(grid.axes_row[0], block):
+                _fit(axes.set_title(name, fontsize=font_size, pad=0.3 * font_size), cell)
+            if bar:
+                grid.cbar_axes[0].colorbar(grid[0].images[0])
+                grid.cbar_axes[0].tick_params(labelsize=font_size, width=0.5, length=2, pad=1)
+                grid.cbar_axes[0].set_ylabel(bar, fontsize=font_size)
     return figure
 
 
-def _cell_height(scene, cell, enlarged):
-    """Inches that an image and what is enlarged below it take."""
+def _image_height(scene):
     height, width = next(iter(scene.images.values())).shape[:2]
-    tall = cell * height / width
-    return tall + GAP + _strip_height(scene.boxes, cell) if scene.boxes and enlarged == 'below' else tall
+    return height / width
 
 
-def _strip_height(boxes, cell):
-    """Inches of the enlarged boxes side by side: as high as the flattest of them allows, so that all fit the width."""
-    return (cell - GAP * (len(boxes) - 1)) / sum(box.width / box.height for box in boxes)
+def _strip_height(scene, enlarged):
+    """Of the enlarged boxes side by side below an image: as high as lets them fill its width, with a gap above."""
+    if not scene.boxes or enlarged != 'below':
+        return 0
+    return STRIP_GAP + (1 - STRIP_GAP * (len(scene.boxes) - 1)) / sum(box.width / box.height for box in scene.boxes)
 
 
-def _draw_cell(figure, scene, image, left, top, cell, enlarged, shown):
-    """An image with its upper left corner at (left, top) inches, its boxes and the enlarged parts."""
+def _draw_cell(axes, scene, image, enlarged, shown):
+    """An image, its boxes, and these enlarged in its corners or below it."""
     image = _levels(image)
     image = np.rint(image).astype(np.uint8) if image.ndim == 3 else image
     height, width = image.shape[:2]
-    tall = cell * height / width
-    axes = _show(figure, image, left, top, cell, tall, shown)
-    if enlarged == 'below' and scene.boxes:
-        strip, x = _strip_height(scene.boxes, cell), left
-    for index, box in enumerate(scene.boxes):
-        colour = BOX_COLOURS[index % len(BOX_COLOURS)]
-        axes.add_patch(Rectangle((box.x - 0.5, box.y - 0.5), box.width, box.height, fill=False, edgecolor=colour, linewidth=LINE_WIDTH))
+    tall, strip, x = height / width, _strip_height(scene, enlarged) - STRIP_GAP, 0
+    axes.imshow(image, extent=(0, 1, tall, 0), **shown)
+    for index, (box, colour) in enumerate(zip(scene.boxes, cycle(BOX_COLOURS))):
+        axes.add_patch(Rectangle((box.x / width, box.y / width), box.width / width, box.height / width, fill=False,
+                                 edgecolor=colour, linewidth=LINE_WIDTH))
         if enlarged == 'below':
             wide = strip * box.width / box.height
-            _show(figure, box.cut(image), x, top - tall - GAP, wide, strip, shown, colour)
-            x += wide + GAP
+            _draw_enlarged(axes, box.cut(image), x, tall + STRIP_GAP, wide, strip, colour, shown)
+            x += wide + STRIP_GAP
         elif enlarged == 'corner':
-            wide = CORNER_SHARE * cell
-            high = wide * box.height / box.width
-            x, y = _corner(scene.boxes, index, width, height)
-            _show(figure, box.cut(image), left + x * (cell - wide), top - y * (tall - high), wide, high, shown, colour)
+            high = CORNER_SHARE * box.height / box.width
+            right, low = _corner(scene.boxes, index, width, height)
+            _draw_enlarged(axes, box.cut(image), right * (1 - CORNER_SHARE), low * (tall - high), CORNER_SHARE, high,
+                           colour, shown)
+
+
+def _draw_enlarged(axes, image, left, top, wide, high, colour, shown):
+    """An image at a place in axes, in a frame."""
+    axes.imshow(image, extent=(left, left + wide, top + high, top), **shown)
+    frame = axes.add_patch(Rectangle((left, top), wide, high, fill=False, edgecolor=colour, linewidth=2 * FRAME_WIDTH))
+    frame.set_clip_path(frame)  # the half of the line that lies inside
 
 
 def _corner(boxes, index, width, height):
-    """Which corner shows a box enlarged, as (0 left or 1 right, 0 top or 1 bottom): the farthest from all boxes that is not taken yet."""
+    """Which corner shows a box enlarged, as (0 left or 1 right, 0 top or 1 bottom): the farthest from all boxes that is
+    not taken yet."""
     corners = [(1, 1), (0, 1), (1, 0), (0, 0)]
-    distance = lambda corner: min(np.hypot(corner[0] - (box.x + box.width / 2) / width, corner[1] - (box.y + box.height / 2) / height)
-                                  for box in boxes)
+    centres = np.array([((box.x + box.width / 2) / width, (box.y + box.height / 2) / height) for box in boxes])
+    distance = lambda corner: np.linalg.norm(centres - corner, axis=1).min()
     return sorted(corners, key=distance, reverse=True)[index % len(corners)]
-
-
-def _show(figure, image, left, top, wide, high, shown, colour=None):
-    """An image in axes of its own, framed if there is a colour; all lengths in inches. Returns the axes."""
-    width, height = figure.get_size_inches()
-    if colour:  # the frame lies inside
-        inset = FRAME_WIDTH / 72 / 2
-        left, top, wide, high = left + inset, top - inset, wide - 2 * inset, high - 2 * inset
-    axes = figure.add_axes([left / width, (top - high) / height, wide / width, high / height])
-    axes.imshow(image, aspect='auto', **shown)
-    axes.set(xticks=[], yticks=[])
-    axes.grid(False)
-    for spine in axes.spines.values():
-        spine.set(visible=colour is not None, edgecolor=colour, linewidth=FRAME_WIDTH)
-    return axes
 
 
 def _fit(text, room, side='width'):
     """Reduce the size of a text until it fits so many inches; a warning if it would be illegible."""
-    needed = getattr(text.get_window_extent(), side) / text.figure.dpi
-    if needed > room:
-        text.set_fontsize(text.get_fontsize() * room / needed)
+    fit_text(text, room, side)
     if text.get_fontsize() < SMALLEST_FONT:
-        warnings.warn(f'the name {text.get_text()} is too long to be read at its size: give a shorter one with --names', stacklevel=2)
+        warnings.warn(f'the name {text.get_text()} is too long to be read at its size: give a shorter one with --names',
+                      stacklevel=2)
 
 
 def _levels(image):

@@ -35,14 +35,16 @@ MOST_WORKERS = 60 if sys.platform == 'win32' else sys.maxsize  # of a ProcessPoo
 
 class Scores(NamedTuple):
     """What was scored, and the scores."""
-    table: pd.DataFrame  # a row per `method` and `image`, the index; a column per metric; NaN where an image was left out
+    # A row per `method` and `image`, the index; a column per metric; NaN where an image was left out
+    table: pd.DataFrame
     metrics: List[Metric]  # of the columns, with their names
     protocol: str
     channels: bool       # scored per colour channel and averaged, instead of on luma
     problems: List[str]  # what was left out, and why
     ir_range: Any = None  # by which the infrared images were read
     align: Any = None     # by which they were moved then
-    noise: Any = None     # {metric: how far two runs of the same training are apart}, to mark differences that are smaller
+    # {metric: how far two runs of the same training are apart}, to mark differences that are smaller
+    noise: Any = None
 
 
 class Fidelity(NamedTuple):
@@ -57,8 +59,8 @@ class Fidelity(NamedTuple):
 def select_metrics(protocol, names):
     """The metrics of a protocol by their names, in the protocol's order -> list of Metric.
 
-    protocol: one of PROTOCOLS, or `all`. names: `all` stands for those of the toolbox (of ours: the field's common ones), `every` for
-    all that there are. Case does not matter in a name, nor `-` or `_`.
+    protocol: one of PROTOCOLS, or `all`. names: `all` stands for those of the toolbox (of ours: the field's common
+    ones), `every` for all that there are. Case does not matter in a name, nor `-` or `_`.
     Raises UserError for a name that the protocol does not have.
     """
     plain = lambda name: name.casefold().replace('_', '').replace('-', '')
@@ -67,15 +69,16 @@ def select_metrics(protocol, names):
     wanted = {plain(name) for name in names}
     unknown = [name for name in names if plain(name) not in map(plain, [*available, ALL, EVERY])]
     if unknown or not wanted:
-        raise UserError(f'metrics: {", ".join(unknown) or "none"} chosen; protocol {protocol} has: {" ".join(available)} '
-                        f'(or {ALL}, or {EVERY})')
+        raise UserError(f'metrics: {", ".join(unknown) or "none"} chosen; protocol {protocol} has: '
+                        f'{" ".join(available)} (or {ALL}, or {EVERY})')
     if ALL in wanted:
         wanted |= {plain(base_name(metric)) for metric in metrics_of(protocol)}
     return [metric for metric in metrics if EVERY in wanted or plain(base_name(metric)) in wanted]
 
 
 def name_methods(folders: List[Path], names: List[str]) -> Dict[str, Path]:
-    """{name of the method: folder}, the names being those given or those of the folders. Raises UserError if they do not fit."""
+    """{name of the method: folder}, the names being those given or those of the folders. Raises
+    UserError if they do not fit."""
     names = [printable(name) for name in names or [folder.resolve().name for folder in folders]]
     if len(names) != len(folders):
         raise UserError(f'{len(names)} names for {len(folders)} fused folders: --names takes one for each')
@@ -84,16 +87,18 @@ def name_methods(folders: List[Path], names: List[str]) -> Dict[str, Path]:
     return dict(zip(names, folders))
 
 
-def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels=False, workers=0, resize=False, ir_range=None,
-                  align=None):
+def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels=False, workers=0, resize=False,
+                  ir_range=None, align=None):
     """Score the fused images in some folders, one per method, against their sources -> Scores.
 
-    folders: a method's name -> its folder. pairing: from `tools.data.pairing.pair_folders`. metrics: from `select_metrics`.
-    workers: processes, 0 for one per core that may be used. resize: make infrared images fit the visible ones, as fusing does.
+    folders: a method's name -> its folder. pairing: from
+    `tools.data.pairing.pair_folders`. metrics: from `select_metrics`.
+    workers: processes, 0 for one per core that may be used. resize: make infrared images fit
+    the visible ones, as fusing does.
     ir_range: of their values, from `tools.data.value_range.parse_range`. align: how they are moved, as from
     `tools.data.alignment.read_align`.
-    What cannot be scored is left out and named in Scores.problems: files, and methods whose folder holds no image of any pair or two
-    of one.
+    What cannot be scored is left out and named in Scores.problems: files, and methods whose folder holds no
+    image of any pair or two of one.
     Raises UserError if no method is left.
     """
     tasks, problems = match_methods(folders, pairing)
@@ -103,8 +108,8 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
     scenes = [(pair, [method for method in methods if (method, pair.name) in tasks]) for pair in pairing.pairs]
     scenes = [(pair, found) for pair, found in scenes if found]
     # By name: the metrics themselves cannot be sent to another process.
-    score = partial(score_scene, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels, resize=resize,
-                    ir_range=ir_range, align=align)
+    score = partial(score_scene, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels,
+                    resize=resize, ir_range=ir_range, align=align)
     paths = [([tasks[method, pair.name][0] for method in found], pair.ir, pair.vis) for pair, found in scenes]
     complaints = {}
     for (pair, found), results in zip(scenes, run_in_parallel(score, paths, workers, unit='scene')):
@@ -116,10 +121,11 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
 
 
 def match_methods(folders, pairing):
-    """Which files belong together -> ({(method, name of the pair): paths of the fused, the infrared and the visible image}, problems).
+    """Which files belong together -> ({(method, name of the pair): paths of the fused, the infrared and
+    the visible image}, problems).
 
-    The arguments are those of `score_methods`. problems, as texts: files without a counterpart, and methods whose folder cannot be
-    matched, which are left out; UserError if that are all.
+    The arguments are those of `score_methods`. problems, as texts: files without a counterpart, and methods whose
+    folder cannot be matched, which are left out; UserError if that are all.
     """
     tasks, problems = {}, [f'{path}: no partner' for path in pairing.unpaired]
     for method, folder in folders.items():
@@ -141,10 +147,11 @@ def match_methods(folders, pairing):
 
 
 def score_scene(paths, protocol, metrics, channels, resize=False, ir_range=None, align=None):
-    """Score the fused images of one scene -> for each (one value per metric, NaN where there is none; what went wrong, as texts).
+    """Score the fused images of one scene -> for each (one value per metric, NaN where there is
+    none; what went wrong, as texts).
 
-    paths: of the fused images, the infrared and the visible image. metrics: their names, as `metrics_of` the protocol has them.
-    What a metric computes of the sources alone is shared by all methods, and freed before the next metric.
+    paths: of the fused images, the infrared and the visible image. metrics: their names, as `metrics_of` the protocol
+    has them. What a metric computes of the sources alone is shared by all methods, and freed before the next metric.
     """
     fused, ir, vis = paths
     results = [([np.nan] * len(metrics), []) for _ in fused]
@@ -205,7 +212,8 @@ def compare_images(paths):
     ours, theirs = (np.hstack(channels) for channels in zip(*planes))
     differences = np.max([np.abs(np.subtract(*plane, dtype=float)) for plane in planes], axis=0)
     noise = psnr(ours, theirs, theirs)
-    return Fidelity(printable(paths[0].name), noise, similarity, float(differences.max()), float(np.mean(differences == 0))), None
+    return Fidelity(printable(paths[0].name), noise, similarity, float(differences.max()),
+                    float(np.mean(differences == 0))), None
 
 
 def _by_plain_name(folder):
@@ -221,13 +229,14 @@ def _by_plain_name(folder):
 def read_planes(paths, channels, resize=False, ir_range=None, align=None):
     """Read images as tuples of H×W planes on 0…255: their luma, or each of the three colour channels.
 
-    A gray image beside a colour one stands for all three. resize: the second is made to fit the third. ir_range: of its values. align: how
-    it is moved.
+    A gray image beside a colour one stands for all three. resize: the second is made to fit the third. ir_range: of its
+    values. align: how it is moved.
     Raises UserError if unreadable or of different sizes.
     """
     fused, *sources = paths
     read = [_read(fused, channels)]
-    read += _read_sources(*sources, channels, resize, ir_range, align) if len(sources) == 2 else [_read(path, channels) for path in sources]
+    read += _read_sources(*sources, channels, resize, ir_range,
+                          align) if len(sources) == 2 else [_read(path, channels) for path in sources]
     _check_sizes(paths, read)
     return _together([_planes(image) for image in read])
 
@@ -267,8 +276,8 @@ def _together(planes):
 def run_in_parallel(function, tasks, workers, unit='image'):
     """[function(task) for each task], computed by so many worker processes, 0 for all cores, or here if one is enough.
 
-    Several processes that mpirun started (tools/runtime/processes.py) share the tasks; what the function gives has to be something
-    that JSON holds.
+    Several processes that mpirun started (tools/runtime/processes.py) share the tasks; what the function gives has
+    to be something that JSON holds.
     """
     return by_all(partial(_run_in_parallel, function, workers=workers, unit=unit), tasks)
 
@@ -284,7 +293,8 @@ def _run_in_parallel(function, tasks, workers, unit):
             with ProcessPoolExecutor(workers, multiprocessing.get_context('spawn'), _prepare_worker) as pool:
                 try:
                     with _ctrl_c_later(), _main_module_hidden():
-                        # Not pool.map: after Ctrl-C it cancels tasks, which fails loudly when the workers have ended, too.
+                        # Not pool.map: after Ctrl-C it cancels tasks, which fails loudly when
+                        # the workers have ended, too.
                         futures = [pool.submit(function, task) for task in tasks]
                     yield from progress(future.result() for future in futures)
                 except BaseException:  # Ctrl-C above all: otherwise the pool would wait for all that it was given
@@ -297,7 +307,8 @@ def _run_in_parallel(function, tasks, workers, unit):
 
 @contextlib.contextmanager
 def _main_module_hidden():
-    """The processes started here do not import the script, which a user's own, without `if __name__ == '__main__'`, would not survive."""
+    """The processes started here do not import the script, which a user's own, without
+    `if __name__ == '__main__'`, would not survive."""
     main = sys.modules['__main__']
     sys.modules['__main__'] = types.ModuleType('__main__')
     try:
@@ -308,7 +319,8 @@ def _main_module_hidden():
 
 @contextlib.contextmanager
 def _ctrl_c_later():
-    """Ctrl-C waits, also in the processes started here, which would answer it with a traceback until `_prepare_worker`."""
+    """Ctrl-C waits, also in the processes started here, which would answer it with a
+    traceback until `_prepare_worker`."""
     if not hasattr(signal, 'pthread_sigmask'):  # Windows
         yield
         return

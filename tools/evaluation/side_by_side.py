@@ -24,10 +24,12 @@ def metric_tables(scores) -> List[MetricTable]:
     for name in dict.fromkeys(map(base_name, scores.metrics)):
         shared = {metric: protocols for metric, protocols in definitions().items()
                   if metric.name == name and label(metric, protocols) in means}
-        columns = {protocol: means[label(metric, protocols)] for metric, protocols in shared.items() for protocol in protocols}
+        columns = {protocol: means[label(metric, protocols)] for metric, protocols in shared.items()
+                   for protocol in protocols}
         notes = [f'{", ".join(protocols)}: {how_it_differs(metric)}' for metric, protocols in shared.items()
                  if DEFAULT_PROTOCOL not in protocols]
-        tables.append(MetricTable(name, pd.DataFrame({protocol: columns[protocol] for protocol in PROTOCOLS if protocol in columns}),
+        tables.append(MetricTable(name, pd.DataFrame({protocol: columns[protocol]
+                                                      for protocol in PROTOCOLS if protocol in columns}),
                                   ' '.join(notes) or 'The same in every protocol that has it.'))
     return tables
 
@@ -47,10 +49,11 @@ def write_metric_tables(scores, folder):
     rows = rows[[protocol for protocol in PROTOCOLS if protocol in rows]].reset_index()
     write_csv(folder / 'protocols.csv', rows.assign(note=rows['metric'].map(notes)))
     rows = {table.metric: _texts(table).rename(index=markdown_text).reset_index().values for table in tables}
-    text = ''.join(f'## {table.metric}\n\n{markdown_table(["method", *table.means], rows[table.metric])}\n{table.note}\n\n'
-                   for table in tables)
+    shown = {table.metric: markdown_table(['method', *table.means], rows[table.metric]) for table in tables}
+    text = ''.join(f'## {table.metric}\n\n{shown[table.metric]}\n{table.note}\n\n' for table in tables)
     write_text(folder / 'protocols.md', f'{text}{describe(scores, numbers="mean").capitalize()}.\n{left_out(scores)}')
 
 
 def _texts(table):
-    return table.means.apply(lambda means: means.map('{:#.5g}'.format)).replace('nan', MISSING).rename_axis(table.metric)
+    texts = table.means.apply(lambda means: means.map('{:#.5g}'.format))
+    return texts.replace('nan', MISSING).rename_axis(table.metric)

@@ -19,8 +19,8 @@ PICTURES = 'infrared', 'visible', 'own range', 'one range'
 def measure(fuser, clips, frames):
     """Fuse the first frames of clips -> a DataFrame with a row for each clip and kind of picture.
 
-    clips: {name: (infrared folder, visible folder)}. The columns are mean changes from frame to frame, in gray levels: of the mean of a
-    picture, the largest of these, and of the pixels where nothing happens; and the number of frames.
+    clips: {name: (infrared folder, visible folder)}. The columns are mean changes from frame to frame, in gray levels:
+    of the mean of a picture, the largest of these, and of the pixels where nothing happens; and the number of frames.
     """
     rows = []
     for name, folders in clips.items():
@@ -29,7 +29,8 @@ def measure(fuser, clips, frames):
         unscaled = [fuser.unscaled(*images).image for images in tqdm(sources, name, unit='frame')]
         low, high = common_range(unscaled)
         series = dict(zip(PICTURES, zip(*sources)))
-        series['own range'] = [scaled(frame, vis, frame.min(), frame.max()) for frame, (_, vis) in zip(unscaled, sources)]
+        series['own range'] = [scaled(frame, vis, frame.min(), frame.max())
+                               for frame, (_, vis) in zip(unscaled, sources)]
         series['one range'] = [scaled(frame, vis, low, high) for frame, (_, vis) in zip(unscaled, sources)]
         still = [_static(*before, *after) for before, after in _pairwise(sources)]
         for kind in PICTURES:
@@ -37,7 +38,8 @@ def measure(fuser, clips, frames):
             changes = [np.abs(np.subtract(after, before, dtype=float))[where].mean()
                        for (before, after), where in zip(_pairwise(series[kind]), still) if where.any()]
             rows.append((name, len(pairs), kind, means.mean(), means.max(), np.mean(changes)))
-    return pd.DataFrame(rows, columns=['clip', 'frames', 'pictures', 'change of the mean', 'largest', 'change where nothing happens'])
+    return pd.DataFrame(rows, columns=['clip', 'frames', 'pictures', 'change of the mean', 'largest',
+                                       'change where nothing happens'])
 
 
 def _pairwise(items):

@@ -45,8 +45,10 @@ class Options(NamedTuple):
     prefix: of the fused files' names. color: keep the visible images' colour; otherwise both are read as gray.
     resize: make an infrared image fit the visible one. overwrite: replace results that exist.
     features: write feature pictures, too. contact_sheet: write infrared | visible | fused as one picture.
-    patterns: how files' names pair, if words in them do not tell. ir_range: as from `tools.data.value_range.parse_range`.
-    align: move infrared images, 'folder', 'affine' or 'each' (tools/data/displacement.py). sequence: frames of a video, with one range.
+    patterns: how files' names pair, if words in them do not tell. ir_range: as from
+    `tools.data.value_range.parse_range`.
+    align: move infrared images, 'folder', 'affine' or 'each' (tools/data/displacement.py). sequence:
+    frames of a video, with one range.
     """
     prefix: str
     color: bool = False
@@ -63,8 +65,9 @@ class Options(NamedTuple):
 def find_test_sets(names, images, ir=None, vis=None, patterns=None) -> List[TestSet]:
     """The test sets to fuse: `ir` and `vis` (two folders or two files) if given, else those called `names` in `images`.
 
-    A test set is a folder with one of infrared and one of visible images in it, at any depth (tools/data/layouts.py), or one
-    that holds both; 'all' means all of them. Raises UserError if one does not exist, or if it is not clear which folders it means.
+    A test set is a folder with one of infrared and one of visible images in it, at any depth
+    (tools/data/layouts.py), or one that holds both; 'all' means all of them. Raises UserError if one does not exist,
+    or if it is not clear which folders it means.
     """
     if ir or vis:
         if not (ir and vis):
@@ -82,8 +85,8 @@ def find_test_sets(names, images, ir=None, vis=None, patterns=None) -> List[Test
                             f'into {folder / "ir"} and {folder / "vi"}, or give ir and vi{_where_to_get(name)}')
         folders = source_folders(folder, patterns)
         if not folders:
-            raise UserError(f'test set {name}: names do not tell which images in {folder} are infrared and which visible, as ir/ and vi/ '
-                            f'would; there: {what_is_below(folder)}. Give ir and vi')
+            raise UserError(f'test set {name}: names do not tell which images in {folder} are infrared and which '
+                            f'visible, as ir/ and vi/ would; there: {what_is_below(folder)}. Give ir and vi')
         sets.append(TestSet(name.replace('/', '_'), *folders))
     return sets
 
@@ -121,7 +124,8 @@ def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options:
             problems.append(str(error))
             continue
         print(f'{test_set.name}: {pairing.describe()}')
-        for doubt in value_doubts([pair.ir for pair in pairing.pairs], [pair.vis for pair in pairing.pairs], options.ir_range):
+        for doubt in value_doubts([pair.ir for pair in pairing.pairs], [pair.vis for pair in pairing.pairs],
+                                  options.ir_range):
             print(doubt)
         try:
             align, pairs = aligned_pairs(pairing.pairs, folder, options, problems)
@@ -129,7 +133,8 @@ def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options:
             problems.append(f'{test_set.name}: {error}')
             continue
         by_first(note_sources, folder, test_set.ir, test_set.vis, options.patterns, options.resize, options.ir_range,
-                 {'model': fuser.model.name, 'color': options.color, **({'sequence': True} if options.sequence else {})}, align)
+                 {'model': fuser.model.name, 'color': options.color,
+                  **({'sequence': True} if options.sequence else {})}, align)
         problems += fuse_pairs(fuser, pairs, folder, options, align)
     if problems and FIRST:
         print('\n  '.join([f'\nproblems ({len(problems)}):'] + problems), file=sys.stderr)
@@ -137,9 +142,11 @@ def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options:
 
 
 def aligned_pairs(pairs: List[Pair], folder: Path, options: Options, problems: List[str]):
-    """How infrared images are moved: an Align, {infrared file's name: Align}, or None; and the pairs left, the others among `problems`.
+    """How infrared images are moved: an Align, {infrared file's name: Align}, or None; and the pairs
+    left, the others among `problems`.
 
-    Says so. Without `options.align` nothing is moved, and displaced images are doubted. What a folder of results has noted stays.
+    Says so. Without `options.align` nothing is moved, and displaced images are doubted. What a
+    folder of results has noted stays.
     """
     files = [(pair.ir, pair.vis) for pair in pairs]
     if not options.align:
@@ -167,8 +174,8 @@ def _found_align(files, options):
 def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options, align=None) -> List[str]:
     """Fuse pairs of files into `folder`, and return what went wrong, a line each; the other pairs are done anyway.
 
-    align: as from `aligned_pairs`. Several processes (tools/runtime/processes.py) share the pairs, and each returns what went wrong in all.
-    Reading, fusing and writing overlap.
+    align: as from `aligned_pairs`. Several processes (tools/runtime/processes.py) share the pairs, and each returns
+    what went wrong in all. Reading, fusing and writing overlap.
     Raises UserError if a result cannot be written.
     """
     files = {pair: result_files(pair, folder, options) for pair in pairs}
@@ -202,7 +209,8 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options, 
     if seconds:
         print(_summary(seconds, time.perf_counter() - started, folder))
     if options.sequence:
-        make_pictures(folder, {pair: files[pair]['out'] for pair in pairs}, lambda pair: _read(pair.vis, options.color), options.overwrite)
+        make_pictures(folder, {pair: files[pair]['out'] for pair in pairs},
+                      lambda pair: _read(pair.vis, options.color), options.overwrite)
     if options.contact_sheet and FIRST:
         rows = [Row(pair.ir, pair.vis, files[pair]['out'], options.ir_range, align_for(align, pair.ir))
                 for pair in pairs if files[pair]['out'].exists()]
@@ -212,7 +220,8 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options, 
 
 
 def _wanted(files, options):
-    """For each pair whether it is to be fused: not if its results are there, or what the pictures of a sequence are made of."""
+    """For each pair whether it is to be fused: not if its results are there, or what the
+    pictures of a sequence are made of."""
     wanted = [options.overwrite or not all(path.exists() for path in of_pair.values()) for of_pair in files.values()]
     if not all(wanted):
         print(f'{counted(wanted.count(False), "result")} kept from an earlier run (--overwrite replaces them)')
@@ -278,5 +287,5 @@ def _read(path, color, value_range=None):
 def _summary(seconds, elapsed, folder):
     mean = np.mean(seconds[1:] or seconds)
     note = ' (without the first image, for which Jittor may compile)' if len(seconds) > 1 else ''
-    return (f'{counted(len(seconds), "image")} fused into {folder}: {elapsed / len(seconds):.2f} s per image, including '
-            f'reading and writing, {mean:.2f} s in the network{note}')
+    return (f'{counted(len(seconds), "image")} fused into {folder}: {elapsed / len(seconds):.2f} s per image, '
+            f'including reading and writing, {mean:.2f} s in the network{note}')

@@ -35,8 +35,8 @@ class Fused(NamedTuple):
 def load_fuser(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=RUNS, deep_shares=None, align=None) -> 'Fuser':
     """A `Fuser` with the weights that `tools.weights.fusion.load_fusion_model` finds for these arguments.
 
-    align: how infrared images are moved before they are fused, a `tools.data.alignment.Align`; 'each': as each pair's edges say.
-    It computes on the CPU unless `tools.runtime.use_device(cuda=True)` was called.
+    align: how infrared images are moved before they are fused, a `tools.data.alignment.Align`; 'each': as each pair's
+    edges say. It computes on the CPU unless `tools.runtime.use_device(cuda=True)` was called.
     Raises UserError if weights are missing or unsuitable.
     """
     with usual_jittor():
@@ -55,8 +55,8 @@ class Fuser:
 
         ir, vis: H×W gray or H×W×3 RGB, of one height and width, at least 8×8; uint8, uint16, or float in 0…255.
         Of colour images the luma is fused. If `vis` is in colour, so is the result, with the chroma of `vis`.
-        Raises UserError for arrays of another kind, if the weights give values that are not numbers, or where a pair is to be aligned by
-        itself and does not say surely how.
+        Raises UserError for arrays of another kind, if the weights give values that are not numbers, or where a pair is
+        to be aligned by itself and does not say surely how.
         """
         return self.fuse(ir, vis).image
 
@@ -78,28 +78,32 @@ class Fuser:
         """
         _, *values = self._prepared(ir, vis)
         if all(map(is_constant, values)):
-            raise UserError('each image has a single value throughout, so this frame cannot share the range of the others')
+            raise UserError('each image has a single value throughout, so this frame cannot share the range of the '
+                            'others')
         fused, maps = self._through_network(*values, normalize=False)
         return Fused(fused, maps, self._doubt(_stretched(fused, fused.min(), fused.max())))
 
     def attention(self, ir, vis):
-        """Where the cross-attention looks: {'ir': what infrared patches take from visible ones, 'vi': the other way round}.
+        """Where the cross-attention looks: {'ir': what infrared patches take from visible
+        ones, 'vi': the other way round}.
 
-        Each (windows, heads, 256, 256) float32, whose last axis sums to 1. A window has 256×256 pixels, a patch 16×16; windows and
-        patches are counted row by row, and the last ones may reach beyond the image. ir, vis: as for a call, but computed whole.
-        Raises UserError as a call does, and for a network without cross-attention.
+        Each (windows, heads, 256, 256) float32, whose last axis sums to 1. A window has 256×256 pixels, a patch 16×16;
+        windows and patches are counted row by row, and the last ones may reach beyond the image. ir, vis: as for a
+        call, but computed whole. Raises UserError as a call does, and for a network without cross-attention.
         """
         networks, (_, *values) = self.model.networks, self._prepared(ir, vis)
         cam = networks.fusion.cross_atten_block
         if not isinstance(cam.cross_atten_block, cross_atten):
-            raise UserError(f'{self.model.files.fusion} is of variant {self.model.variant}, which has no cross-attention')
+            raise UserError(f'{self.model.files.fusion} is of variant {self.model.variant}, which has no '
+                            'cross-attention')
         with usual_jittor(), jt.no_grad():
             deep = [encoder(jt.array(image[None, None]))[1] for encoder, image in zip(networks, values)]
             weights = cam.attention(*(to_windows(features, cam.img_size) for features in deep))
             return dict(zip(('ir', 'vi'), jt.fetch_sync(list(weights))))
 
     def _prepared(self, ir, vis):
-        """The visible image, and what is fused: the luma of the infrared one, moved, and of the visible one, float32 in 0…255."""
+        """The visible image, and what is fused: the luma of the infrared one, moved, and of the
+        visible one, float32 in 0…255."""
         ir, vis = _checked(ir, 'infrared'), _checked(vis, 'visible')
         if ir.shape[:2] != vis.shape[:2]:
             raise UserError(f'the infrared image is {size_text(ir)}, the visible one {size_text(vis)}: '
@@ -116,7 +120,8 @@ class Fuser:
         except (RuntimeError, MemoryError) as error:
             if not ran_out_of_memory(error):
                 raise
-            raise UserError(f'there is not enough memory for {size_text(vis)} pixels (--cuda false uses the memory of the CPU)') from error
+            raise UserError(f'there is not enough memory for {size_text(vis)} pixels (--cuda false uses the memory of '
+                            'the CPU)') from error
         finally:
             return_memory()
         fused = maps.pop('out')
@@ -126,17 +131,19 @@ class Fuser:
         return fused, maps
 
     def _doubt(self, fused):
-        """A line if a few pixels of the fused image, normalised to 0…255, leave the others little of the range; else ''."""
+        """A line if a few pixels of the fused image, normalised to 0…255, leave the others
+        little of the range; else ''."""
         low, high = np.quantile(fused, (FEW / 2, 1 - FEW / 2))
         taken = 1 - (high - low) / LARGEST_VALUE
-        if self.model.deep_shares == 'bounded' or taken <= MOST:
+        if self.model.deep_shares != 'signed' or taken <= MOST:
             return ''
-        return (f'{1000 * FEW:g} ‰ of the pixels take up {taken:.0%} of the range and leave little to the others: signed deep shares may '
-                'have exploded there; bounded ones cannot (--deep_shares bounded)')
+        return (f'{1000 * FEW:g} ‰ of the pixels take up {taken:.0%} of the range and leave little to the others: '
+                'signed deep shares may have exploded there; bounded ones cannot (--deep_shares bounded)')
 
 
 def scaled(unscaled, vis, low, high):
-    """The picture, uint8 of the shape of `vis`, of a fused image that `Fuser.unscaled` gave: `low` becomes black, `high` white."""
+    """The picture, uint8 of the shape of `vis`, of a fused image that `Fuser.unscaled` gave: `low`
+    becomes black, `high` white."""
     return _as_picture(_stretched(unscaled, low, high), _checked(vis, 'visible'))
 
 

@@ -1,21 +1,22 @@
 """Pictures beside the fused images: contact sheets, and mosaics of feature maps."""
+from itertools import chain
 from pathlib import Path
 from typing import Any, List, NamedTuple, Optional
 
-import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from matplotlib.figure import Figure
+from mpl_toolkits.axes_grid1 import ImageGrid
 
-from tools.base.figures import font_for, warn_of_missing_glyphs
+from tools.base.figures import figure_style, fit_text, save_figure, warn_of_missing_glyphs
 from tools.base.files import printable
 from tools.data.alignment import Align, aligned
-from tools.data.images import fitted, read_gray, read_image, write_image
+from tools.data.images import fitted, read_gray, read_image
 
 MOSAIC = 8  # channels down and across
-CELL_WIDTH, GAP, LABEL_HEIGHT = 360, 6, 20  # pixels of a contact sheet
+DOTS_PER_INCH = 100  # of a contact sheet
+CELL_WIDTH, GAP, LABEL_HEIGHT = 360, 6, 20  # pixels there
 ROWS_PER_SHEET = 25
-FONT_SIZE = 12
-INK, PAPER = 0, 255
+FONT_SIZE = 8
 
 
 class Row(NamedTuple):
@@ -45,36 +46,37 @@ def write_contact_sheets(folder, rows: List[Row]) -> List[Path]:
 
     Returns the files. Raises UserError for an image that cannot be read.
     """
-    paths = []
     warn_of_missing_glyphs(printable(file.name) for row in rows for file in (row.ir, row.vis))
-    for first in range(0, len(rows), ROWS_PER_SHEET):
-        lines = [_line(row) for row in rows[first:first + ROWS_PER_SHEET]]
-        paths.append(Path(folder) / f'contact_sheet_{len(paths) + 1}.png')
-        write_image(paths[-1], np.concatenate(lines))
-    return paths
+    starts = range(0, len(rows), ROWS_PER_SHEET)
+    return [path for number, start in enumerate(starts, 1)
+            for path in save_figure(_sheet(rows[start:start + ROWS_PER_SHEET]), Path(folder, f'contact_sheet_{number}'),
+                                    ['png'], DOTS_PER_INCH)]
 
 
-def _line(row):
-    """The three images of a row with their names above them: H×W×3 uint8."""
+def _sheet(rows):
+    """A figure with the three images of each row, their names above them."""
+    images = [_images(row) for row in rows]
+    names = [(f'infrared: {printable(row.ir.name)}',
+              f'visible: {printable(row.vis.name)}  {vis.shape[1]}×{vis.shape[0]}', 'fused')
+             for row, (_, vis, _) in zip(rows, images)]
+    heights = [image.shape[0] / image.shape[1] for _, image, _ in images]  # of images of width 1
+    cell, gap, label = (pixels / DOTS_PER_INCH for pixels in (CELL_WIDTH, GAP, LABEL_HEIGHT))
+    width, height = 3 * cell + 2 * gap, cell * sum(heights) + label * len(rows)
+    with figure_style('paper', chain(*names)):
+        figure = Figure(figsize=(width, height))
+        grid = ImageGrid(figure, (0, 0, 1, 1 - label / height), (len(rows), 3), axes_pad=(gap, label))
+        for of_row, texts, tall, row in zip(images, names, heights, grid.axes_row):
+            for image, text, axes in zip(of_row, texts, row):
+                axes.imshow(image, cmap='gray', vmin=0, vmax=255, extent=(0, 1, tall, 0))
+                fit_text(axes.set_title(text, fontsize=FONT_SIZE, loc='left', pad=3), cell)
+                axes.axis('off')
+    return figure
+
+
+def _images(row):
+    """Infrared, visible and fused image of a row, of at most 8 bits."""
     ir = read_gray(row.ir, row.ir_range) if row.ir_range else read_image(row.ir)
     vis, fused = read_image(row.vis), read_image(row.fused)
     if row.align:
         ir = aligned(fitted(ir, vis.shape), vis, row.align)
-    height, width = vis.shape[:2]
-    labels = f'infrared: {printable(row.ir.name)}', f'visible: {printable(row.vis.name)}  {width}×{height}', 'fused'
-    cell_height = max(round(CELL_WIDTH * height / width), 1)
-    cells = [_cell(image, cell_height, label) for image, label in zip((ir, vis, fused), labels)]
-    gap = np.full((cells[0].shape[0], GAP, 3), PAPER, np.uint8)
-    return np.concatenate([cells[0], gap, cells[1], gap, cells[2]], axis=1)
-
-
-def _cell(image, height, label):
-    if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
-    if image.ndim == 2:
-        image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-    shrinks = image.shape[1] > CELL_WIDTH
-    image = cv2.resize(image, (CELL_WIDTH, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    strip = Image.new('RGB', (CELL_WIDTH, LABEL_HEIGHT), (PAPER,) * 3)
-    ImageDraw.Draw(strip).text((2, 2), label, fill=(INK,) * 3, font=ImageFont.truetype(font_for(label), FONT_SIZE))
-    return np.concatenate([np.asarray(strip), image])
+    return [(image >> 8).astype(np.uint8) if image.dtype == np.uint16 else image for image in (ir, vis, fused)]

@@ -1,6 +1,8 @@
-"""Frames of a video: all are stretched by one range of values, while each by its own, as stills are, would make them flicker.
+"""Frames of a video: all are stretched by one range of values, while each by its own, as
+stills are, would make them flicker.
 
-First every frame is fused and kept as the network gives it; when all are there, the range is taken from them, and pictures are made.
+First every frame is fused and kept as the network gives it; when all are there, the range is taken
+from them, and pictures are made.
 """
 import contextlib
 import json
@@ -35,8 +37,10 @@ def write_unscaled(path, frame):
 def make_pictures(folder, pictures, read_visible, anew):
     """Make the pictures of the frames that are kept, with one range, and drop what was kept.
 
-    pictures: {pair: file of its picture}; several processes share them. read_visible: gives the visible image of a pair.
-    anew: take the range from these frames also where `folder` has one from before; otherwise that stays, so that frames may be added.
+    pictures: {pair: file of its picture}; several processes share them. read_visible:
+    gives the visible image of a pair.
+    anew: take the range from these frames also where `folder` has one from before; otherwise that
+    stays, so that frames may be added.
     """
     frames = {pair: unscaled_file(picture) for pair, picture in pictures.items()}
     kept = by_first(lambda: [path.exists() for path in frames.values()])
@@ -53,7 +57,8 @@ def make_pictures(folder, pictures, read_visible, anew):
 
 
 def common_range(frames):
-    """(low, high) of frames (H×W each): the minimum and maximum of each, in the end the lowest and the highest but for outliers."""
+    """(low, high) of frames (H×W each): the minimum and maximum of each, in the end the lowest and
+    the highest but for outliers."""
     lows, highs = zip(*((frame.min(), frame.max()) for frame in frames))
     return float(np.percentile(lows, OUTLIERS)), float(np.percentile(highs, 100 - OUTLIERS))
 
@@ -66,9 +71,11 @@ def _range_of(folder, files, anew):
             content = json.loads(path.read_text(encoding='utf-8'))
             return [float(content['low']), float(content['high'])]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f'{path} should hold the range of the frames in {folder}: {error}; delete it, or give --overwrite') from error
+            raise UserError(f'{path} should hold the range of the frames in {folder}: {error}; delete it, or give '
+                            '--overwrite') from error
     low, high = common_range(map(_load, files))
-    write_text(path, json.dumps({'low': low, 'high': high, 'frames': len(files), 'outliers_percent': OUTLIERS}, indent=2) + '\n')
+    write_text(path, json.dumps({'low': low, 'high': high, 'frames': len(files), 'outliers_percent': OUTLIERS},
+                                indent=2) + '\n')
     return [low, high]
 
 

@@ -29,22 +29,27 @@ def write_database(folder, scenes: int, size: Tuple[int, int], seed: int) -> Non
 def write_test_folders(folder, pairs: int, seed: int) -> Tuple[Path, Path]:
     """Write two test sets of `pairs` pairs each, images of three sizes; returns their folders.
 
-    `scenes_gray`: ir/IR1.png with vi/VIS1.png. `scenes_color`: ir/00001.png with vi/00001.png. UserError as for `write_database`.
+    `scenes_gray`: ir/IR1.png with vi/VIS1.png. `scenes_color`: ir/00001.png with vi/00001.png.
+    UserError as for `write_database`.
     """
     gray, colour, first = Path(folder) / 'scenes_gray', Path(folder) / 'scenes_color', SEEDS_PER_RUN * seed
     numbers = range(1, pairs + 1)
-    _write(gray, {(f'ir/IR{n}.png', f'vi/VIS{n}.png'): (first + GRAY_TEST_SEEDS + n, *TEST_SIZES[n % 3]) for n in numbers}, gray=True)
-    _write(colour, {(f'ir/{n:05d}.png', f'vi/{n:05d}.png'): (first + COLOUR_TEST_SEEDS + n, *TEST_SIZES[n % 3]) for n in numbers})
+    _write(gray, {(f'ir/IR{n}.png', f'vi/VIS{n}.png'): (first + GRAY_TEST_SEEDS + n, *TEST_SIZES[n % 3])
+                  for n in numbers}, gray=True)
+    _write(colour, {(f'ir/{n:05d}.png', f'vi/{n:05d}.png'): (first + COLOUR_TEST_SEEDS + n, *TEST_SIZES[n % 3])
+                    for n in numbers})
     return gray, colour
 
 
 def _write(folder, files, gray=False):
     """Make and write scenes: `files` maps (infrared, visible) paths in `folder` to (seed, height, width)."""
     ours = {folder / name for pair in files for name in pair}
-    others = [path for path in folder.rglob('*') if path.is_file() and not path.name.startswith('.') and path not in ours]
+    others = [path for path in folder.rglob('*') if path.is_file() and not path.name.startswith('.')
+              and path not in ours]
     if others:
         raise UserError(f'{folder} holds other files, such as {min(others)}: choose another folder, or delete them')
-    for (ir, vis), (seed, height, width) in tqdm(files.items(), desc=folder.name, unit='scene', delay=1):  # no bar before a UserError
+    # No bar before a UserError
+    for (ir, vis), (seed, height, width) in tqdm(files.items(), desc=folder.name, unit='scene', delay=1):
         infrared, visible = make_scene(seed, height, width)
         write_image(folder / ir, infrared)
         write_image(folder / vis, luma(visible) if gray else visible)

@@ -1,4 +1,5 @@
-"""What is written down of the losses of a training run: its log for people, its CSV for programs, TensorBoard, and the progress shown."""
+"""What is written down of the losses of a training run: its log for people, its CSV for programs,
+TensorBoard, and the progress shown."""
 import os
 import time
 
@@ -36,7 +37,8 @@ class LossLog:
 
     def progress(self, epoch, step):
         """A progress bar, on a terminal, for the steps of an epoch from `step` on."""
-        self.bar = tqdm(desc=f'epoch {epoch + 1}/{self.epochs}', total=self.steps, initial=step, unit='step', disable=None)
+        self.bar = tqdm(desc=f'epoch {epoch + 1}/{self.epochs}', total=self.steps, initial=step, unit='step',
+                        disable=None)
         return self.bar
 
     def add(self, losses, paths):
@@ -50,8 +52,8 @@ class LossLog:
     def flush(self, epoch, step, lr):
         """Write the pending losses; `step` of the epoch is the next one, both counted from 0.
 
-        Returns None, or the first step with a loss that is not finite, up to which they were written: its number within the epoch,
-        counted from 1, its losses as text, and the paths of its images.
+        Returns None, or the first step with a loss that is not finite, up to which they were written: its number within
+        the epoch, counted from 1, its losses as text, and the paths of its images.
         """
         if not self.pending:
             return None
@@ -70,7 +72,8 @@ class LossLog:
         images = len(values) * self.batch_size
         self.seconds, self.images = self.seconds + elapsed, self.images + images
         rate = images / elapsed
-        rows = '' if self.csv_path.stat().st_size else ','.join(['step', 'epoch', 'lr', *self.names, 'images_per_second']) + '\n'
+        head = ','.join(['step', 'epoch', 'lr', *self.names, 'images_per_second']) + '\n'
+        rows = '' if self.csv_path.stat().st_size else head
         for step, losses in enumerate(values, epoch * self.steps + first + 1):
             rows += f'{step},{epoch + 1},{lr:g},{",".join(f"{loss:.9g}" for loss in losses)},{rate:.4g}\n'
             if self.writer:
@@ -79,7 +82,8 @@ class LossLog:
         means, last = np.mean(values, axis=0), first + len(values)
         # The original's line format, which plot_loss_curves.py reads.
         named = (f'{name.replace("_", " ")}: {loss:.6f}' for name, loss in zip(self.names, means))
-        line = ' - '.join([time.ctime(), f'Epoch {epoch + 1}/{self.epochs}', f'Batch {last}/{self.steps}', f'lr:{lr:.6f}', *named])
+        line = ' - '.join([time.ctime(), f'Epoch {epoch + 1}/{self.epochs}', f'Batch {last}/{self.steps}',
+                           f'lr:{lr:.6f}', *named])
         _append(self.csv_path, rows)
         _append(self.log_path, line + '\n')
         self.last = self._named(values[-1])
@@ -102,12 +106,14 @@ class LossLog:
         return {'sizes': sizes, 'seconds': self.seconds, 'images': self.images, 'last': self.last}
 
     def restore(self, state):
-        """Back to a state: what was written since is cut off, since those steps are done again. UserError if something is missing."""
+        """Back to a state: what was written since is cut off, since those steps are done again.
+        UserError if something is missing."""
         self.seconds, self.images, self.last = state['seconds'], state['images'], state['last']
         for name, size in state['sizes'].items():
             path = self.csv_path.with_name(name)
             if not path.is_file() or path.stat().st_size < size:
-                raise UserError(f'{path} lacks lines that were there when the state was saved: put it back, or start a new run')
+                raise UserError(f'{path} lacks lines that were there when the state was saved: put it back, or start a '
+                                'new run')
             os.truncate(path, size)
 
     def close(self):

@@ -21,8 +21,8 @@ class Adam:
     """Adam with L2 weight decay (added to the gradient), as torch.optim.Adam computes it.
 
     Jittor's adds eps before the bias correction of the second moment, so that it acts up to 31.6 times larger in the
-    first steps. A parameter that the loss does not reach decays here, where PyTorch would leave it alone, since Jittor does not tell
-    which these are: networks mark them (network.layers.unread), so that they require no gradient.
+    first steps. A parameter that the loss does not reach decays here, where PyTorch would leave it alone, since Jittor
+    does not tell which these are: networks mark them (network.layers.unread), so that they require no gradient.
     """
 
     def __init__(self, parameters, lr, weight_decay=0.0, betas=(0.9, 0.999), eps=1e-8):
@@ -46,7 +46,8 @@ class Adam:
         self.steps = 0
 
     def step(self, loss):
-        """One step down the gradient of `loss`, a Var of one element; if several processes share a batch, of the mean of theirs."""
+        """One step down the gradient of `loss`, a Var of one element; if several processes share a
+        batch, of the mean of theirs."""
         self.steps += 1
         for i, gradient in enumerate(jt.grad(loss, self.parameters, retain_graph=False)):
             self._update(i, gradient)
@@ -87,7 +88,8 @@ class OfJittor:
 
     def __init__(self, kind, parameters, lr, weight_decay=0.0):
         """kind: its class. parameters: the Vars to train; those that require no gradient are passed over."""
-        self.optimizer = kind([parameter for parameter in parameters if parameter.requires_grad], lr, weight_decay=weight_decay)
+        self.optimizer = kind([parameter for parameter in parameters if parameter.requires_grad], lr,
+                              weight_decay=weight_decay)
 
     @property
     def lr(self):
@@ -104,16 +106,19 @@ class OfJittor:
 
     def _moments(self):
         group, = self.optimizer.param_groups
-        return {f'optimizer/{name}/{i}': moment for name in self.MOMENTS for i, moment in enumerate(group.get(name, ()))}
+        return {f'optimizer/{name}/{i}': moment for name in self.MOMENTS
+                for i, moment in enumerate(group.get(name, ()))}
 
     def state(self):
         """Moments and number of steps as named arrays, to be saved."""
-        return {'optimizer/steps': np.array(self.optimizer.n_step), **{name: one.numpy() for name, one in self._moments().items()}}
+        return {'optimizer/steps': np.array(self.optimizer.n_step),
+                **{name: one.numpy() for name, one in self._moments().items()}}
 
     def load_state(self, arrays):
         """Take back what `state` gave. UserError if it is of another optimiser or other parameters."""
         moments = self._moments()
-        shapes = {name: array.shape for name, array in arrays.items() if name.startswith('optimizer/') and name != 'optimizer/steps'}
+        shapes = {name: array.shape for name, array in arrays.items() if name.startswith('optimizer/')
+                  and name != 'optimizer/steps'}
         if shapes != {name: tuple(moment.shape) for name, moment in moments.items()} or 'optimizer/steps' not in arrays:
             raise UserError(OTHER_STATE)
         self.optimizer.n_step = int(arrays['optimizer/steps'])

@@ -1,4 +1,5 @@
-"""The optimisers that there are to choose from: by name, the class with its module. A new one of Jittor's is an entry here.
+"""The optimisers that there are to choose from: by name, the class with its module. A new
+one of Jittor's is an entry here.
 
 No Jittor here, since settings list the names before it is imported.
 """

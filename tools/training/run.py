@@ -56,18 +56,19 @@ class TrainingRun:
             run.finish()
 
     folder: of the run; if it holds one, model and optimizer take its newest state and the run goes on from there.
-    settings: the script's dataclass. weights_file: its name, with `{epoch}` in it. metadata: goes into the weights files.
+    settings: the script's dataclass. weights_file: its name, with `{epoch}` in it.
+    metadata: goes into the weights files.
 
-    A first Ctrl-C (or SIGTERM or SIGUSR1, as batch systems send them, or SIGHUP, of a closed terminal) ends the loop after the step in
-    progress, with the state saved; a second one ends at once. With several processes, SIGUSR1 does.
+    A first Ctrl-C (or SIGTERM or SIGUSR1, as batch systems send them, or SIGHUP, of a closed terminal) ends the loop
+    after the step in progress, with the state saved; a second one ends at once. With several processes, SIGUSR1 does.
 
     A resumed run gives bit for bit the losses and weights of an uninterrupted one, on one machine's CPU with the same
     number of threads. Nothing random happens after the initial weights but the order of the data (and what `augment`
     does), which follows from seed, epoch and place in it. So the state is the weights, the optimiser's moments and the
     place in the data; the losses so far are in the CSV file, which resuming cuts off where the state was saved.
 
-    Several processes (tools/runtime/processes.py) go through all this in step, so that any number of them can go on; the first alone
-    writes.
+    Several processes (tools/runtime/processes.py) go through all this in step, so that any number of them can
+    go on; the first alone writes.
     """
 
     def __init__(self, folder, model, optimizer, batches, settings, weights_file, metadata):
@@ -83,7 +84,8 @@ class TrainingRun:
         if resume:
             self.state.restore(self.log)
         if COUNT > 1:
-            check_same({'settings': vars(self.settings), 'run folders': str(self.folder), 'images': [self.batches.items, self.batches.seed],
+            check_same({'settings': vars(self.settings), 'run folders': str(self.folder),
+                        'images': [self.batches.items, self.batches.seed],
                         'states': [self.epoch, self.step], 'weights': fingerprint(weights_of(self.model))})
         by_first(self.log.start, self.epoch, self.step, settings.tensorboard)
         by_first(save_settings, settings, self.folder)  # of a resumed run with what was given beside --resume
@@ -118,12 +120,12 @@ class TrainingRun:
 
     def __enter__(self):
         if self.epoch < self.settings.epochs:
-            print(f'training on the {"GPU" if jt.flags.use_cuda else "CPU"}: {len(self.batches)} steps per epoch, beginning with '
-                  f'epoch {self.epoch + 1}, step {self.step + 1}; results go to {self.folder}; the very first step takes '
-                  'minutes, while Jittor compiles', flush=True)
+            print(f'training on the {"GPU" if jt.flags.use_cuda else "CPU"}: {len(self.batches)} steps per epoch, '
+                  f'beginning with epoch {self.epoch + 1}, step {self.step + 1}; results go to {self.folder}; the very '
+                  'first step takes minutes, while Jittor compiles', flush=True)
             if COUNT > 1:
-                print(f'{COUNT} processes share each batch; to stop them after a step: pkill -USR1 mpirun (Ctrl-C lets mpirun kill '
-                      'them within seconds, back to the last saved state)', flush=True)
+                print(f'{COUNT} processes share each batch; to stop them after a step: pkill -USR1 mpirun (Ctrl-C lets '
+                      'mpirun kill them within seconds, back to the last saved state)', flush=True)
         else:
             print(f'{self.folder} has finished its {self.epoch} epochs; to continue training, give a larger number: '
                   f'--epochs {self.epoch + 1}')
@@ -139,8 +141,9 @@ class TrainingRun:
                 open_one.close()
         if ran_out_of_memory(error):
             smaller = max(1, self.batches.batch_size // 2)
-            raise UserError(f'there was not enough memory in epoch {self.epoch + 1}, step {self.step + 1}: resume from the last saved '
-                            f'state, with a smaller batch if this happens again: {self._resuming()} --batch {smaller}') from error
+            raise UserError(f'there was not enough memory in epoch {self.epoch + 1}, step {self.step + 1}: resume from '
+                            f'the last saved state, with a smaller batch if this happens again: {self._resuming()} '
+                            f'--batch {smaller}') from error
         if self.stopping.asked and isinstance(error, RuntimeError):
             # In a terminal, Ctrl-C ends the compiler too that Jittor may be waiting for, which it takes for an error.
             raise KeyboardInterrupt from error
@@ -154,7 +157,8 @@ class TrainingRun:
                 bar.update()
 
     def after_step(self, losses, batch):
-        """Note the losses of a step, {name: Var of one element}; write them, save the state and stop when it is time to.
+        """Note the losses of a step, {name: Var of one element}; write them, save the
+        state and stop when it is time to.
 
         UserError if losses or weights are not finite.
         """
@@ -207,7 +211,8 @@ class TrainingRun:
 
     def _summarise(self):
         lines = [f'{self.folder}: {self.epoch} epochs of {len(self.batches)} steps',
-                 f'time: {self.log.seconds / 60:.1f} minutes, {self.log.images / max(self.log.seconds, 1e-9):.2f} images/s',
+                 f'time: {self.log.seconds / 60:.1f} minutes, {self.log.images / max(self.log.seconds, 1e-9):.2f} '
+                 'images/s',
                  f'losses of the last step: {self.log.last}',
                  f'weights: {self.state.last_weights}',
                  f'images left out because they could not be read: {len(self.batches.broken)}',

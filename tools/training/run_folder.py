@@ -49,7 +49,8 @@ def save_settings(settings, folder):
 
 
 def new_run_folder(parent, prefix):
-    """Make `parent/prefix_DATE_TIME`, or the same with -2, -3, … if there is such a folder. UserError if it cannot be made."""
+    """Make `parent/prefix_DATE_TIME`, or the same with -2, -3, … if there is such a folder.
+    UserError if it cannot be made."""
     folder = first = Path(parent) / time.strftime(f'{prefix}_%Y%m%d_%H%M%S')
     for number in itertools.count(2):
         try:
@@ -79,7 +80,8 @@ def find_run(runs, which):
 
 
 def saved_settings(cls, folder):
-    """{name: value} that `save_settings` wrote into a folder, paths as they are found from here. UserError if it cannot be read.
+    """{name: value} that `save_settings` wrote into a folder, paths as they are found from here.
+    UserError if it cannot be read.
 
     cls: the dataclass of the settings.
     """
@@ -91,11 +93,13 @@ def saved_settings(cls, folder):
     if not isinstance(saved, dict):
         raise UserError(f'{path} is damaged: it does not hold settings')
     started_in = saved.pop(WORKING_FOLDER, os.getcwd())
-    return {name: _each(partial(found_from, started_in), value) if name in paths_in(cls) else value for name, value in saved.items()}
+    return {name: _each(partial(found_from, started_in), value) if name in paths_in(cls) else value
+            for name, value in saved.items()}
 
 
 def changed_settings(settings, saved):
-    """The names of settings that have other values than the saved ones, and may not; the same file is the same however it is spelled."""
+    """The names of settings that have other values than the saved ones, and may not; the same file is the
+    same however it is spelled."""
     cls = type(settings)
     spelled = lambda name, value: _each(os.path.realpath, value) if name in paths_in(cls) else value
     return [name for name, value in vars(settings).items()

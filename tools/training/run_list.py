@@ -1,4 +1,5 @@
-"""The list of the images of a run, made beside the training: to hash 20,000 pairs takes minutes, which it need not wait for."""
+"""The list of the images of a run, made beside the training: to hash 20,000 pairs takes minutes,
+which it need not wait for."""
 import contextlib
 from _thread import start_new_thread  # not threading.Thread: see tools/base/threads.py
 from queue import SimpleQueue
@@ -13,8 +14,8 @@ RUN_LIST = 'training_list.tsv'  # in a run's folder
 class RunList:
     """A thread that writes the list of a run's items, and then says if test images are among them.
 
-    Files that cannot be read are left out, as in training. If it is closed before its end, nothing is written, and the run begins
-    the list anew when it goes on.
+    Files that cannot be read are left out, as in training. If it is closed before its end, nothing is written, and the
+    run begins the list anew when it goes on.
     """
 
     def __init__(self, path, items, folder, modality=None):

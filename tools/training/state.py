@@ -14,7 +14,8 @@ class RunState:
     """Weights, the optimiser's moments, and the place in the data. Nothing else of a run is random: see TrainingRun."""
 
     def __init__(self, folder, model, optimizer, batches, metadata):
-        self.folder, self.model, self.optimizer, self.batches, self.metadata = folder, model, optimizer, batches, metadata
+        self.folder, self.model, self.optimizer = folder, model, optimizer
+        self.batches, self.metadata = batches, metadata
         self.epoch, self.step = 0, 0  # the next step to do: its epoch, and its number within it
         self.last_weights = None  # the newest weights file
 
@@ -31,7 +32,8 @@ class RunState:
 
     def _write(self, arrays, log):
         save_state(self.folder, arrays, {
-            'epoch': self.epoch, 'step': self.step, 'batch': self.batches.batch_size, 'log': log.state(), 'network': self.metadata,
+            'epoch': self.epoch, 'step': self.step, 'batch': self.batches.batch_size, 'log': log.state(),
+            'network': self.metadata,
             'last_weights': self.last_weights and self.last_weights.name, 'broken': self._broken()})
 
     def restore(self, log):
@@ -39,8 +41,10 @@ class RunState:
         arrays, place = load_state(self.folder)
         if 'batch' not in place:
             raise UserError(f'the state in {self.folder} is of an older version: start a new run')
-        if place['network'] != json.loads(json.dumps(self.metadata)):  # weights of the same shapes, which would compute something else
-            raise UserError(f'{self.folder} cannot go on: its network was built with other options or encoders than this version builds')
+        # Weights of the same shapes, which would compute something else
+        if place['network'] != json.loads(json.dumps(self.metadata)):
+            raise UserError(f'{self.folder} cannot go on: its network was built with other options or encoders than '
+                            'this version builds')
         check_frames(self.batches.items, self.folder, [(item, file) for item, file, _ in place['broken']])
         self.model.load_state_dict({name[len('model/'):]: array for name, array in arrays.items()
                                     if name.startswith('model/')})
@@ -52,14 +56,16 @@ class RunState:
         self.batches.broken.update((self.batches.items[item][file], reason) for item, file, reason in place['broken'])
 
     def _broken(self):
-        """The broken files as [number of the item, number of the file in it, reason]: wherever they lie by the time of resuming."""
+        """The broken files as [number of the item, number of the file in it, reason]: wherever they
+        lie by the time of resuming."""
         return [[number, item.index(path), self.batches.broken[path]] for number, item in enumerate(self.batches.items)
                 for path in item if path in self.batches.broken]
 
     def _step_of(self, step, batch):
         """The step of the epoch to go on with, after `step` ones of so many images; says it if batches are smaller now.
 
-        Batches do not change the epoch's order: it goes on where it was. If that is within a batch, the images at its start come again.
+        Batches do not change the epoch's order: it goes on where it was. If that is within a batch, the
+        images at its start come again.
         """
         if self.batches.batch_size > batch:
             raise UserError(f'{self.folder} cannot go on: batch was {batch}, and can only become smaller within a run')

@@ -19,7 +19,8 @@ from tools.weights.choosing import choose
 from tools.weights.names import STATE, numbered
 from tools.weights.torch_file import from_bfloat16, is_torch_file, read_torch
 
-EXPECTED = 'expected weights of CrossFuse (.safetensors) or of the PyTorch original (.model, .pth), or what jt.save writes'
+EXPECTED = ('expected weights of CrossFuse (.safetensors) or of the PyTorch original (.model, .pth), or what jt.save '
+            'writes')
 CHECKSUM = 'checksum'  # in the metadata of our files: the fingerprint of their arrays
 METADATA_KEY = 'crossfuse'  # in a safetensors header, whose metadata may only be text: ours is JSON under this key
 NAMES_SHOWN = 5  # in an error about many weights
@@ -45,7 +46,8 @@ class Weights(NamedTuple):
 
 
 def save_weights(path, arrays: Dict[str, np.ndarray], metadata: Dict[str, Any]):
-    """Write weights and what belongs to them (anything that JSON can hold) as one safetensors file, with a checksum of its values.
+    """Write weights and what belongs to them (anything that JSON can hold) as one safetensors file,
+    with a checksum of its values.
 
     Raises UserError if the file cannot be written; whatever stood at `path` is intact then.
     """
@@ -55,7 +57,8 @@ def save_weights(path, arrays: Dict[str, np.ndarray], metadata: Dict[str, Any]):
 
 
 def load_weights(path, kind=None) -> Weights:
-    """Read a weights file: ours (safetensors), PyTorch's in zip or legacy format, or Jittor's. Its content decides, not its name.
+    """Read a weights file: ours (safetensors), PyTorch's in zip or legacy format, or Jittor's. Its
+    content decides, not its name.
 
     kind: which of KINDS is wanted from a file of others that holds several; None: any.
     Weights stored as float16 or bfloat16 come as float32, in which everything computes.
@@ -77,9 +80,11 @@ def load_weights(path, kind=None) -> Weights:
 
 
 def recognise(weights: Weights, path) -> Tuple[str, str]:
-    """Which network the weights are of: (kind, variant), one of KINDS and of network.variants.VARIANTS ('standard' for an auto-encoder).
+    """Which network the weights are of: (kind, variant), one of KINDS and of network.variants.VARIANTS
+    ('standard' for an auto-encoder).
 
-    Our files say it; of others, the names of the weights tell. Raises UserError, which names `path`, if it is none of them.
+    Our files say it; of others, the names of the weights tell. Raises UserError, which names
+    `path`, if it is none of them.
     """
     kind, variant = weights.metadata.get('kind'), weights.metadata.get('variant')
     if kind is None:
@@ -133,7 +138,8 @@ def save_state(folder, arrays: Dict[str, np.ndarray], metadata: Dict[str, Any]):
         leftover.unlink()
     content = _to_safetensors(arrays, metadata)
     states = numbered(folder, STATE)
-    with whole_file(folder / STATE.format(number=max(states, default=0) + 1)) as temporary, open(temporary, 'wb') as file:
+    path = folder / STATE.format(number=max(states, default=0) + 1)
+    with whole_file(path) as temporary, open(temporary, 'wb') as file:
         file.write(hashlib.sha256(content).digest())
         file.write(content)
     for path in list(states.values())[:-(STATES_KEPT - 1)]:
@@ -181,7 +187,8 @@ def _from_safetensors(data, path):
         mistaken = mistaken_for(data)
         raise UserError(f'{path} is not a weights file{f", but {mistaken}" if mistaken else ""}: {EXPECTED}')
     try:
-        arrays = {name: _array(tensor) for name, tensor in sorted(safetensors.deserialize(data), key=lambda item: item[0])}
+        tensors = sorted(safetensors.deserialize(data), key=lambda item: item[0])
+        arrays = {name: _array(tensor) for name, tensor in tensors}
         header = json.loads(data[8:8 + int.from_bytes(data[:8], 'little')])
         metadata = json.loads(header.get('__metadata__', {}).get(METADATA_KEY, '{}'))
         if not isinstance(metadata, dict):
@@ -192,7 +199,8 @@ def _from_safetensors(data, path):
 
 
 def _array(tensor):
-    """A tensor of a safetensors file, a dict with its `dtype` such as F32, its `shape` and `data`, as an array; bfloat16 as float32."""
+    """A tensor of a safetensors file, a dict with its `dtype` such as F32, its `shape` and `data`, as an
+    array; bfloat16 as float32."""
     kind = tensor['dtype']
     dtype = {'BOOL': '?', 'BF16': '<u2'}.get(kind) or f'<{kind[0].lower()}{int(kind[1:]) // BITS_OF_A_BYTE}'
     array = np.frombuffer(tensor['data'], dtype).reshape(tensor['shape'])

@@ -6,16 +6,18 @@ from tools.base.errors import UserError
 
 Table = Dict[str, Any]  # name → tensor
 DEEPEST = 6  # levels of containers that are searched
-WRAPPERS = ('state_dict', 'model_state_dict', 'model', 'net', 'params')  # what training scripts call the weights in their checkpoints
+# What training scripts call the weights in their checkpoints
+WRAPPERS = ('state_dict', 'model_state_dict', 'model', 'net', 'params')
 PREFIX = re.compile(r'(module\.|_orig_mod\.)*')  # what DataParallel and torch.compile put before each name
 SHOWN, CHARACTERS_SHOWN = 5, 40  # of what was found: entries, characters of a name
 
 
 def choose(content, is_tensor: Callable[[Any], bool], beginnings: Iterable[str], path, expected: str) -> Table:
-    """The one table of tensors in a checkpoint that has a name with one of these beginnings; if none has, the only table there is.
+    """The one table of tensors in a checkpoint that has a name with one of these beginnings; if
+    none has, the only table there is.
 
-    content: nested dicts, lists and tuples. What stands before a beginning, as the name of a module around the network, is cut off.
-    UserError, which says what was found and ends with `expected`, if there is none or several.
+    content: nested dicts, lists and tuples. What stands before a beginning, as the name of a module around the network,
+    is cut off. UserError, which says what was found and ends with `expected`, if there is none or several.
     """
     tables = _tables(content, is_tensor)
     candidates = [(f'{place}/{prefix}'.strip('/.'), _below(table, prefix)) for place, table in tables
@@ -24,9 +26,11 @@ def choose(content, is_tensor: Callable[[Any], bool], beginnings: Iterable[str],
     if len(candidates) > 1:
         found = '; '.join(f'{_short(place) or "at the top"}: {_named(table)}' for place, table in candidates[:SHOWN])
         raise UserError(f'{path} holds {len(candidates)} tables, of which any may be the weights ({found}'
-                        f'{"; …" if len(candidates) > SHOWN else ""}): save the one that is meant as a file of its own; {expected}')
+                        f'{"; …" if len(candidates) > SHOWN else ""}): save the one that is meant as a file of its '
+                        f'own; {expected}')
     if not candidates:
-        found = type(content).__name__ if not _is_container(content) else _named(dict(_items(content))) if content else 'nothing'
+        inside = _named(dict(_items(content))) if _is_container(content) and content else 'nothing'
+        found = inside if _is_container(content) else type(content).__name__
         raise UserError(f'{path} holds no weights, no tensors with names (found: {found}): {expected}')
     (_, table), = candidates
     prefix = PREFIX.match(next(iter(table))).group()  # type: ignore  # it matches any text
@@ -34,19 +38,23 @@ def choose(content, is_tensor: Callable[[Any], bool], beginnings: Iterable[str],
 
 
 def _tables(content, is_tensor) -> List[Tuple[str, Table]]:
-    """(place, its tensors) for each container that holds some with names. place: the names on the way to it, with / between them."""
+    """(place, its tensors) for each container that holds some with names. place: the names on the way
+    to it, with / between them."""
     found, seen, level = [], set(), [('', content)]
     for _ in range(DEEPEST):
         below = []
         for place, container in level:
-            if id(container) in seen or not _is_container(container):  # it may contain itself, or be there a thousand times
+            # It may contain itself, or be there a thousand times
+            if id(container) in seen or not _is_container(container):
                 continue
             seen.add(id(container))
             items = _items(container)
-            table = {name: value for name, value in items if isinstance(name, str) and name.isprintable() and is_tensor(value)}
+            table = {name: value for name, value in items if isinstance(name, str) and name.isprintable()
+                     and is_tensor(value)}
             if table:
                 found.append((place, table))
-            below += [(f'{place}/{str(name)[:CHARACTERS_SHOWN]}'.lstrip('/'), value) for name, value in items if _is_container(value)]
+            below += [(f'{place}/{str(name)[:CHARACTERS_SHOWN]}'.lstrip('/'), value)
+                      for name, value in items if _is_container(value)]
         level = below
     return found
 
@@ -61,9 +69,11 @@ def _items(container):
 
 
 def _prefixes(table, beginnings):
-    """What stands before the beginnings in the names of a table, each once, in order: '' or text that ends with a dot."""
+    """What stands before the beginnings in the names of a table, each once, in order: ''
+    or text that ends with a dot."""
     places = ((name, name.find(beginning)) for name in table for beginning in beginnings)
-    return list(dict.fromkeys(name[:place] for name, place in places if place == 0 or place > 0 and name[place - 1] == '.'))
+    return list(dict.fromkeys(name[:place] for name, place in places if place == 0 or place > 0
+                              and name[place - 1] == '.'))
 
 
 def _below(table, prefix):

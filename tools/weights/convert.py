@@ -4,10 +4,11 @@
     python -m tools.weights.convert fusetrans_epoch_16.model fusion_epoch_16.safetensors --deep_shares signed
     python -m tools.weights.convert fusion_epoch_16.safetensors fusetrans_epoch_16.model
 
-What PyTorch gets is a state dict, as the original's `model.load_state_dict(torch.load(FILE))` takes it. Its file has no
-place for our settings and epoch, nor for options of the network that the original does not have: those are named, and have to be
-given on the way back. The variant of the network is recognised by the names of the weights. A file that holds only
-what fusing reads, as those that come with the repository, is filled up with new values, which fusing does not read.
+What PyTorch gets is a state dict, as the original's `model.load_state_dict(torch.load(FILE))` takes it. Its file
+has no place for our settings and epoch, nor for options of the network that the original does not have: those
+are named, and have to be given on the way back. The variant of the network is recognised by the names of the
+weights. A file that holds only what fusing reads, as those that come with the repository, is filled up with new
+values, which fusing does not read.
 """
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,10 @@ PYTORCH = ('.model', '.pth')
 @dataclass
 class Args:
     source: str = setting('', 'the weights file to read, in any of the formats', positional=True)
-    target: str = setting('', 'the file to write; its extension tells its format: .safetensors, .model, .pth', positional=True)
-    deep_shares: Optional[str] = setting(None, 'how the network weighs deep features, for files of other formats, which cannot say it: '
+    target: str = setting('', 'the file to write; its extension tells its format: .safetensors, .model, .pth',
+                          positional=True)
+    deep_shares: Optional[str] = setting(None, 'how the network weighs deep features, for files of other formats, '
+                                               'which cannot say it: '
                                                'signed if it is the original\'s', choices=DEEP_SHARES)
     overwrite: bool = setting(False, 'replace the target if it exists')
 
@@ -41,7 +44,8 @@ def main(argv=None):
 
 
 def convert(source: Path, target: Path, deep_shares=None, overwrite=False):
-    """Read the weights in `source`, write them to `target` in the format of its extension, and print what was done, and what was lost.
+    """Read the weights in `source`, write them to `target` in the format of its extension, and print
+    what was done, and what was lost.
 
     deep_shares: one of network.variants.DEEP_SHARES, for a fusion network whose file is none of ours and cannot say it.
     Raises UserError if `source` is no weights file of CrossFuse, `target` has another extension, exists or cannot be
@@ -65,7 +69,8 @@ def convert(source: Path, target: Path, deep_shares=None, overwrite=False):
         origin = weights.metadata or {'converted_from': source.name}
         if kind == 'fusion' and not weights.is_ours:
             if not deep_shares:
-                raise UserError(f'{source} cannot say how its network weighs deep features: give --deep_shares signed if it is the '
+                raise UserError(f'{source} cannot say how its network weighs deep features: give --deep_shares signed '
+                                'if it is the '
                                 'original\'s, else what was said when it was converted')
             origin['options'] = {'deep_shares': deep_shares}
         save_weights(target, arrays, {**origin, 'kind': kind, 'variant': variant})
@@ -81,7 +86,8 @@ def what_is_lost(weights, kind, variant):
     options = unusual_options(weights, kind, variant)
     named = ', '.join(f'{name} = {value}' for name, value in options.items())
     again = ' '.join(f'--{name} {value}' for name, value in options.items())
-    return f'\nits format cannot hold {named}, which the original does not compute: give {again} wherever it is used here' * bool(options)
+    lost = f'its format cannot hold {named}, which the original does not compute: give {again} wherever it is used here'
+    return f'\n{lost}' if options else ''
 
 
 def filled_up(weights, kind, source):

@@ -39,8 +39,9 @@ def load_encoder(path, modality, train_flag=True, training=False):
 def find_encoders(ir, vi, runs_folder, run_folder=None):
     """The weights files of the infrared and of the visible auto-encoder, to train the fusion network with.
 
-    ir, vi: each a weights file, a run folder of stage 1 (its last epoch is taken) or of stage 2 (its copy), or None (the newest run
-    of stage 1 under runs_folder). run_folder: of a fusion run that goes on; its own copies are taken then.
+    ir, vi: each a weights file, a run folder of stage 1 (its last epoch is taken) or of stage 2
+    (its copy), or None (the newest run of stage 1 under runs_folder). run_folder: of a fusion run that
+    goes on; its own copies are taken then.
     UserError if one cannot be found.
     """
     if run_folder is not None:
@@ -49,7 +50,8 @@ def find_encoders(ir, vi, runs_folder, run_folder=None):
 
 
 def load_encoders(paths):
-    """[infrared, visible] Encoder from what `find_encoders` found, in eval mode, which in Jittor keeps their weights from being trained."""
+    """[infrared, visible] Encoder from what `find_encoders` found, in eval mode, which in Jittor keeps their
+    weights from being trained."""
     encoders = [load_encoder(path, modality) for path, modality in zip(paths, MODALITIES)]
     for encoder in encoders:
         encoder.model.eval()
@@ -61,7 +63,8 @@ def save_encoders(encoders, run_folder):
     for encoder, modality in zip(encoders, MODALITIES):
         if encoder.path != _copy(run_folder, modality):
             arrays, metadata = encoder.weights
-            save_weights(_copy(run_folder, modality), arrays, {'kind': 'auto_encoder', 'modality': modality, **metadata})
+            save_weights(_copy(run_folder, modality), arrays,
+                         {'kind': 'auto_encoder', 'modality': modality, **metadata})
 
 
 def find_encoder(given, modality, runs_folder):

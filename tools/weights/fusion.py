@@ -8,7 +8,7 @@ from tools.base.errors import UserError
 from tools.weights.checkpoint import Weights, load_weights
 from tools.weights.encoders import Encoder, load_encoder
 from tools.weights.names import ENCODER, FUSION, numbered
-from tools.weights.networks import restore
+from tools.weights.networks import restore, saved_options
 
 RUNS = 'models/transfuse'  # where training puts its runs
 SHIPPED = Path(__file__).resolve().parents[2] / 'results' / 'models'  # the weights that come with the repository
@@ -38,20 +38,24 @@ class FusionModel(NamedTuple):
 
     @property
     def deep_shares(self):
-        """How the deep features are weighed, one of network.net_conv_trans.DEEP_SHARES."""
-        return self.networks.fusion.decoder_fusion.weight.deep_shares
+        """How the deep features are weighed, one of network.variants.DEEP_SHARES; None if the
+        network does not let one choose."""
+        return self.networks.fusion.options.get('deep_shares')
 
     @property
     def name(self):
         """For folders: VARIANT_epochK_RUN, and the deep shares if they are not those of the weights file."""
         shares = '' if self.as_stored else f'_{self.deep_shares}'
-        return re.sub(r'[^\w.-]+', '-', f'{self.variant}_epoch{self.epoch}_{self.run}') + shares  # they may come from a stranger
+        # They may come from a stranger
+        return re.sub(r'[^\w.-]+', '-', f'{self.variant}_epoch{self.epoch}_{self.run}') + shares
 
     def describe(self):
-        text = (f'fusion network: {self.variant}, epoch {self.epoch} of {self.run} ({self.files.fusion}), '
-                f'deep shares {self.deep_shares}')
+        text = f'fusion network: {self.variant}, epoch {self.epoch} of {self.run} ({self.files.fusion})'
+        if self.deep_shares:
+            text += f', deep shares {self.deep_shares}'
         if not self.says_shares:
-            text += (', the original\'s, since its file does not say; if it was converted from a network with other ones, '
+            text += (', the original\'s, since its file does not say; if it was converted from a network with other '
+                     'ones, '
                      'give --deep_shares')
         if not self.checked:
             text += ('\nits file does not say which encoders it was trained with; make sure that they are '
@@ -65,7 +69,7 @@ def load_fusion_model(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=R
     model: a run folder of train_conv_trans.py, or a fusion network's weights file, ours or the PyTorch original's;
     None: the newest run in the folder `runs`, else the weights that come with the repository.
     auto_ir, auto_vi: the encoders' files; None: those beside the fusion network. epoch: of a run; None: the last.
-    deep_shares: how the deep features are weighed, one of network.net_conv_trans.DEEP_SHARES; None: as the weights file says.
+    deep_shares: how the deep features are weighed, one of network.variants.DEEP_SHARES; None: as the weights file says.
     Raises UserError if something is missing, damaged, of the wrong kind, or does not belong together.
     """
     files = find_files(model, auto_ir, auto_vi, epoch, runs)
@@ -73,10 +77,9 @@ def load_fusion_model(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=R
     encoders = {modality: load_encoder(path, modality, train_flag=False)
                 for path, modality in ((files.ir, 'ir'), (files.vi, 'vi'))}
     _check_encoders(weights, files, encoders)
-    fusion = restore(weights, files.fusion, 'fusion', train_flag=False)
-    shares = fusion.decoder_fusion.weight
-    stored_shares = shares.deep_shares
-    shares.deep_shares = deep_shares or stored_shares
+    fusion = restore(weights, files.fusion, 'fusion', train_flag=False,
+                     **({'deep_shares': deep_shares} if deep_shares else {}))
+    stored_shares = saved_options(weights, 'fusion', fusion.variant).get('deep_shares')
     networks = Networks(encoders['ir'].model, encoders['vi'].model, fusion)
     for network in networks:
         network.eval()
@@ -85,7 +88,7 @@ def load_fusion_model(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=R
         networks, files, fusion.variant,
         epoch=str(weights.metadata.get('epoch', epoch_in_name.group(1) if epoch_in_name else 'unknown')),
         run=str(weights.metadata.get('run', files.fusion.stem)), checked='encoders' in weights.metadata,
-        as_stored=shares.deep_shares == stored_shares, says_shares=weights.is_ours or deep_shares is not None)
+        as_stored=deep_shares in (None, stored_shares), says_shares=weights.is_ours or deep_shares is not None)
 
 
 def find_files(model, auto_ir, auto_vi, epoch, runs) -> Files:
@@ -107,7 +110,8 @@ def find_files(model, auto_ir, auto_vi, epoch, runs) -> Files:
 
 
 def fusion_file(model, epoch=None) -> Path:
-    """The weights file that `model`, a file or a run folder, means: of a folder that of an epoch, None for the last. UserError if none."""
+    """The weights file that `model`, a file or a run folder, means: of a folder that of an epoch, None for
+    the last. UserError if none."""
     model = Path(model)
     if model.is_dir():
         return _epoch_file(model, epoch)

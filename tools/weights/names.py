@@ -9,7 +9,8 @@ STATE = 'state_{number}.bin'
 
 
 def numbered(folder, name):
-    """{number: path} of the files in a folder that have the given name with a number in its place `{epoch}` or `{number}`, in order."""
+    """{number: path} of the files in a folder that have the given name with a number in its place
+    `{epoch}` or `{number}`, in order."""
     pattern = re.sub(r'\\{(epoch|number)\\}', r'(\\d+)', re.escape(name))
     matches = ((re.fullmatch(pattern, path.name), path) for path in Path(folder).glob('*'))
     return dict(sorted((int(match.group(1)), path) for match, path in matches if match))

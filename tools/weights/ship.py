@@ -1,6 +1,6 @@
 """Make of a training run the three files that come with the repository: small, and all that fusing needs.
 
-    python -m tools.weights.ship models/transfuse/fuse_20261122_101500 results/models --deep_shares bounded --level database
+    python -m tools.weights.ship models/transfuse/fuse_20261122_101500 results/models --deep_shares bounded
 
 Values are stored as float16, those that fusing does not read are left out, and SHA256SUMS is written beside the files
 (`sha256sum --check SHA256SUMS`). To see what float16 changes, fuse with both and compare:
@@ -28,9 +28,10 @@ LEVELLED_ON = 32  # pairs; what is the same in all images shows in each
 class Args:
     run: str = setting('', 'run folder of train_conv_trans.py; its last epoch is taken', positional=True)
     out: str = setting('', 'the folder to write to', positional=True)
-    deep_shares: Optional[str] = setting(None, 'how deep features are weighed when fusing; none: as in training', choices=DEEP_SHARES)
-    level: List[str] = setting([], 'folders with training pairs, on some of which the faint grid that the attention adds to every image '
-                                   'alike is measured, and taken from the weights; none: it stays')
+    deep_shares: Optional[str] = setting(None, 'how deep features are weighed when fusing; none: as in training',
+                                         choices=DEEP_SHARES)
+    level: List[str] = setting([], 'folders with training pairs, on some of which the faint grid that the attention '
+                                   'adds to every image alike is measured, and taken from the weights; none: it stays')
 
 
 def main(argv=None):
@@ -39,10 +40,11 @@ def main(argv=None):
 
 
 def ship(run, out: Path, deep_shares=None, level=()):
-    """Write the weights of a run folder to the folder `out`, where `deep_shares` (None: the training's) are noted for fusing.
+    """Write the weights of a run folder to the folder `out`, where `deep_shares`
+    (None: the training's) are noted for fusing.
 
-    level: folders with training pairs; if any, what CAM adds to every image alike is measured on some of them and taken off.
-    Raises UserError if weights or pairs cannot be read, or weights not be written.
+    level: folders with training pairs; if any, what CAM adds to every image alike is measured on some of them and taken
+    off. Raises UserError if weights or pairs cannot be read, or weights not be written.
     """
     from tools.weights.fusion import find_files, load_fusion_model  # here, since they load Jittor
     from tools.weights.levelling import patch_pattern
@@ -54,7 +56,8 @@ def ship(run, out: Path, deep_shares=None, level=()):
     noted = {'deep_shares': deep_shares} if deep_shares else {}
     fusion = _write_small(files.fusion, out, 'fusion', noted, pattern, encoders=trained_with)
     written = [*encoders.values(), fusion]
-    write_text(out / CHECKSUMS, ''.join(f'{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n' for path in written))
+    write_text(out / CHECKSUMS, ''.join(f'{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n'
+                                        for path in written))
     for path in written:
         print(f'{path}: {path.stat().st_size / 2 ** 20:.1f} MiB')
 
@@ -71,7 +74,8 @@ def training_pairs(folders):
 def _write_small(path, out, kind, options=None, pattern=None, **metadata):
     """Write the weights in `path` to the folder `out`, under their name, without what their network can do without.
 
-    options: of the network, in place of those in the file. pattern: what is taken from weights, as by tools.weights.levelling.
+    options: of the network, in place of those in the file. pattern: what is taken from weights,
+    as by tools.weights.levelling.
     metadata: in addition to what the file holds.
     """
     from network.layers import dispensable
@@ -85,8 +89,10 @@ def _write_small(path, out, kind, options=None, pattern=None, **metadata):
         arrays = {name: array.astype(np.float16) for name, array in weights.arrays.items() if name not in left_out}
     bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if bad:
-        raise UserError(f'{path} cannot be stored as float16: {bad[0]} has values beyond its range, or that are not numbers')
-    save_weights(out / path.name, arrays, {**weights.metadata, **metadata, 'options': network.options, 'only_for_fusing': True})
+        raise UserError(f'{path} cannot be stored as float16: {bad[0]} has values beyond its range, or that are not '
+                        'numbers')
+    save_weights(out / path.name, arrays, {**weights.metadata, **metadata, 'options': network.options,
+                                           'only_for_fusing': True})
     return out / path.name
 
 

@@ -4,8 +4,9 @@ There are two formats (see torch/serialization.py of PyTorch). Since version 1.6
 `data.pkl` and an entry `data/KEY` for each storage. Before, the "legacy" format: five pickles one after another (magic
 number, version, machine, the object, the storages' keys), then the storages.
 
-Jittor's `jt.save` writes PyTorch's zip if the file's name is .pth, .pt or .bin. Any other is a pickle with numpy arrays inside, then its
-SHA-1 and the JITTOR_END (jittor/__init__.py, safepickle). `pickle.dump` of numpy arrays gives the same without that end.
+Jittor's `jt.save` writes PyTorch's zip if the file's name is .pth, .pt or .bin. Any other is a pickle with numpy
+arrays inside, then its SHA-1 and the JITTOR_END (jittor/__init__.py, safepickle). `pickle.dump` of numpy arrays
+gives the same without that end.
 """
 import hashlib
 import io
@@ -28,7 +29,8 @@ LEGACY_MAGIC = 0x1950a86a20f9469cfc6c  # the first pickle of a legacy file
 JITTOR_END = b'HCAJSLHD'
 SHA1_SIZE = hashlib.sha1().digest_size
 COUNT = struct.Struct('<q')  # stands before each storage of a legacy file: its number of elements
-LARGEST_GROWTH = 8  # tensors may share memory in the file, but all of them together may take only so many times its size
+# Tensors may share memory in the file, but all of them together may take only so many times its size
+LARGEST_GROWTH = 8
 
 # What the zip and pickle modules, numpy and our own code raise about bytes that make no sense.
 MALFORMED = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError, MemoryError, RuntimeError,
@@ -49,16 +51,19 @@ def read_torch(data: bytes, path, beginnings=()) -> Dict[str, np.ndarray]:
     """
     try:
         open_file = _open_zip if data.startswith(ZIP_START) else _open_pickle
-        tensors, read_storage = open_file(data, path, lambda content: choose(content, _is_tensor, beginnings, path, EXPECTED))
-        contents = {key: read_storage(key) for key in {tensor.storage.key for tensor in tensors.values() if isinstance(tensor, Tensor)}}
-        views = {name: _view(tensor, contents[tensor.storage.key]) if isinstance(tensor, Tensor) else _numpy_view(tensor)
+        tensors, read_storage = open_file(data, path,
+                                          lambda content: choose(content, _is_tensor, beginnings, path, EXPECTED))
+        contents = {key: read_storage(key)
+                    for key in {tensor.storage.key for tensor in tensors.values() if isinstance(tensor, Tensor)}}
+        views = {name: _view(tensor, contents[tensor.storage.key]) if isinstance(tensor, Tensor)
+                 else _numpy_view(tensor)
                  for name, tensor in tensors.items()}
         if sum(view.nbytes for view in views.values()) > LARGEST_GROWTH * len(data):
             raise ValueError('tensors that together are much larger than the file')
         return {name: _own_array(view) for name, view in views.items()}
     except MALFORMED as error:
-        raise UserError(f'{path} is damaged or not a weights file of PyTorch or Jittor ({str(error) or type(error).__name__}): '
-                        f'{EXPECTED}') from error
+        raise UserError(f'{path} is damaged or not a weights file of PyTorch or Jittor '
+                        f'({str(error) or type(error).__name__}): {EXPECTED}') from error
 
 
 def _is_tensor(value):
@@ -66,7 +71,8 @@ def _is_tensor(value):
 
 
 def _open_zip(data, path, chosen):
-    """The dict name → Tensor or NumpyArray, `chosen` from the content, and a function that gives the bytes of the storage with a key."""
+    """The dict name → Tensor or NumpyArray, `chosen` from the content, and a function that gives the
+    bytes of the storage with a key."""
     archive = zipfile.ZipFile(io.BytesIO(data))
     names = archive.namelist()
     folders = [name[:-len('data.pkl')] for name in names if name.count('/') == 1 and name.endswith('/data.pkl')]
@@ -123,7 +129,8 @@ def _dtype(storage):
 
 
 def _view(tensor, content):
-    """A tensor as an array that looks into `content`, the bytes of its storage. bfloat16 comes as uint16, which nothing else has."""
+    """A tensor as an array that looks into `content`, the bytes of its storage. bfloat16 comes as
+    uint16, which nothing else has."""
     storage, dtype = tensor.storage, _dtype(tensor.storage)
     numbers = (storage.count, storage.start, tensor.offset, *tensor.shape, *tensor.strides)
     if not all(isinstance(number, int) and number >= 0 for number in numbers):
@@ -135,7 +142,8 @@ def _view(tensor, content):
     last = start + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides))
     if 0 not in tensor.shape and last >= storage.count:
         raise ValueError('a tensor reaches behind its storage')
-    return np.ndarray(tensor.shape, dtype, content, start * dtype.itemsize, [stride * dtype.itemsize for stride in tensor.strides])
+    return np.ndarray(tensor.shape, dtype, content, start * dtype.itemsize,
+                      [stride * dtype.itemsize for stride in tensor.strides])
 
 
 def _numpy_view(array):

@@ -5,12 +5,13 @@ Every function takes H×W arrays of one size, of any real type, with values on t
     from tools.evaluation.metrics.features import qabf
     print(qabf(fused, ir, vis))
 
-It takes a tools.evaluation.metrics.image.Image for an array, too, which remembers what was computed of it. A new metric is a function in
-the file of its family and a line in the table METRICS or MORE_METRICS; it is then in all tables and figures of the evaluation.
+It takes a tools.evaluation.metrics.image.Image for an array, too, which remembers what was computed of it. A new
+metric is a function in the file of its family and a line in the table METRICS or MORE_METRICS; it is then in all
+tables and figures of the evaluation.
 
-ValueError: an argument is not an array of two dimensions, is empty, holds NaN, infinite values or values outside
-0…255, differs in size from the others, is too small for the metric, or flat where the metric's docstring says that it must not be. Other
-flat images give what the docstrings say.
+ValueError: an argument is not an array of two dimensions, is empty, holds NaN, infinite values or values outside 0…255,
+differs in size from the others, is too small for the metric, or flat where the metric's docstring says that it must not
+be. Other flat images give what the docstrings say.
 """
 from functools import partial
 from typing import Callable, NamedTuple

@@ -37,9 +37,11 @@ def ag(fused):
 
 
 def ei(fused):
-    """Edge intensity: mean strength of the Sobel gradient, the image continued by its edge pixels. From 0, higher is better.
+    """Edge intensity: mean strength of the Sobel gradient, the image continued by its edge
+    pixels. From 0, higher is better.
 
-    A flat image has 0. Source: Rajalingam & Priya, Hybrid multimodality medical image fusion technique, IJESI 2, 2018, by VIFB.
+    A flat image has 0. Source: Rajalingam & Priya, Hybrid multimodality medical image fusion
+    technique, IJESI 2, 2018, by VIFB.
     """
     fused, = images(fused=fused)
     return float(np.hypot(*sobel(fused.pixels, cv2.BORDER_REPLICATE)).mean())
@@ -96,10 +98,13 @@ def artefacts(fused, sources):
 def q_g(fused, ir, vis):
     """Edge information kept, as `qabf` but the mean over all pixels of its value there: 0…1, higher is better.
 
-    So flat regions count as much as edges; its sigmoids differ, and angles are folded at π. Gradients of 0 count as 0.00001.
-    Source: Xydeas & Petrović, Objective pixel-level image fusion performance measure, Proc. SPIE 4051, 2000, as Z. Liu has it.
+    So flat regions count as much as edges; its sigmoids differ, and angles are folded at π.
+    Gradients of 0 count as 0.00001.
+    Source: Xydeas & Petrović, Objective pixel-level image fusion performance measure, Proc.
+    SPIE 4051, 2000, as Z. Liu has it.
     """
-    (strength_fused, angle_fused), *sources = (image.once(_gradient_never_zero) for image in images(fused=fused, ir=ir, vis=vis))
+    (strength_fused, angle_fused), *sources = (image.once(_gradient_never_zero)
+                                               for image in images(fused=fused, ir=ir, vis=vis))
     total = weights = 0.0
     for strength, angle in sources:
         orientation = np.abs(np.abs(angle - angle_fused) - np.pi / 2) * 2 / np.pi
@@ -111,8 +116,9 @@ def q_g(fused, ir, vis):
 def q_m(fused, ir, vis):
     """Wavelet coefficients kept over two levels of Haar, finer^(2/3)·coarser^(1/3): 0…3, higher is better.
 
-    Of each level Σ E·W / ΣW over pixels and sources: W = H² + V² + D² of a source, E = Σ exp(−|source − F|) over these three bands, so
-    that only coefficients kept to within some gray levels count. From 4×4 pixels; a level where both sources are flat makes it undefined.
+    Of each level Σ E·W / ΣW over pixels and sources: W = H² + V² + D² of a source, E = Σ exp(−|source − F|) over these
+    three bands, so that only coefficients kept to within some gray levels count. From 4×4 pixels; a level where both
+    sources are flat makes it undefined.
     Source: P.-W. Wang & B. Liu, A novel image fusion metric based on multi-scale analysis, ICSP 2008.
     """
     fused, *sources = (image.once(_haar_details) for image in images(smallest=4, fused=fused, ir=ir, vis=vis))
@@ -130,15 +136,17 @@ def q_m(fused, ir, vis):
 
 
 def q_sf(fused, ir, vis):
-    """Ratio of spatial frequency error (SF_F − SF_R) / SF_R: from −1, BEST AT 0; below it blurred, above it sharpened or noisy.
+    """Ratio of spatial frequency error (SF_F − SF_R) / SF_R: from −1, BEST AT 0; below it
+    blurred, above it sharpened or noisy.
 
-    SF² sums squared differences along rows, columns and both diagonals (these by √½), over the number of pixels; SF_R has at each place the
-    larger difference of the two sources, which must not both be flat. From 2×2 pixels.
+    SF² sums squared differences along rows, columns and both diagonals (these by √½), over the number of pixels; SF_R
+    has at each place the larger difference of the two sources, which must not both be flat. From 2×2 pixels.
     Source: Y. Zheng, Essock, Hansen & Haun, Inf. Fusion 8, 2007.
     """
     fused, ir, vis = images(smallest=2, fused=fused, ir=ir, vis=vis)
     of_fused = of_sources = 0.0
-    for weight, f, a, b in zip((1, 1, 0.5 ** 0.5, 0.5 ** 0.5), *(image.once(_differences) for image in (fused, ir, vis))):
+    for weight, f, a, b in zip((1, 1, 0.5 ** 0.5, 0.5 ** 0.5),
+                               *(image.once(_differences) for image in (fused, ir, vis))):
         of_fused += weight * np.sum(f ** 2)
         of_sources += weight * np.sum(np.maximum(np.abs(a), np.abs(b)) ** 2)
     if of_sources == 0:
@@ -169,7 +177,8 @@ def _gradient_never_zero(pixels):
 
 
 def _haar_details(pixels):
-    """Horizontal, vertical and diagonal coefficients of two levels: a list of arrays 3×h×w. An odd last row or column is dropped."""
+    """Horizontal, vertical and diagonal coefficients of two levels: a list of arrays 3×h×w. An odd
+    last row or column is dropped."""
     found = []
     for _ in range(2):
         rows, columns = (side // 2 * 2 for side in pixels.shape)

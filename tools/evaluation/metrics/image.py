@@ -23,7 +23,8 @@ class Image:
         if not np.isfinite(self.pixels).all():
             raise ValueError(f'{name} contains NaN or infinite values')
         if self.pixels.min() < 0 or self.pixels.max() > PEAK:
-            raise ValueError(f'{name} has values from {self.pixels.min():g} to {self.pixels.max():g}; the metrics take 0…255')
+            raise ValueError(f'{name} has values from {self.pixels.min():g} to {self.pixels.max():g}; the metrics take '
+                             '0…255')
         self.shape, self.size = pixels.shape, pixels.size
         self._known = {}
 
@@ -46,7 +47,8 @@ def images(smallest=1, **given):
         if min(image.shape) < smallest:
             raise ValueError(f'{name} is {size_text(image)} pixels; this metric needs at least {smallest}×{smallest}')
     if len({image.shape for image in checked}) > 1:
-        raise ValueError('the images differ in size: ' + ', '.join(f'{name} {size_text(one)}' for name, one in zip(given, checked)))
+        raise ValueError('the images differ in size: '
+                         + ', '.join(f'{name} {size_text(one)}' for name, one in zip(given, checked)))
     return checked
 
 

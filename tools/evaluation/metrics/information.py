@@ -27,7 +27,8 @@ def mi(fused, ir, vis):
 
 
 def ce(fused, ir, vis):
-    """Cross entropy Σ p·log₂(p/q) of the gray levels of source (p) and fused image (q), where both have any; mean of the sources.
+    """Cross entropy Σ p·log₂(p/q) of the gray levels of source (p) and fused image (q), where both
+    have any; mean of the sources.
 
     LOWER is better, equal histograms have 0; it can be negative, since levels that F lacks do not count.
     Source: VIFB, after Bulanon, Burks & Alchanatis, Biosyst. Eng. 103, 2009.
@@ -59,13 +60,15 @@ def q_te(fused, ir, vis):
     """Tsallis entropy (T(A;F) + T(B;F)) / (H(A)^q + H(B)^q + T(A;B)) of order q = 0.43137, H in bits. Higher is better.
 
     T(X;Y) = (1 − Σ p(x,y)^q / (p(x)·p(y))^(q−1)) / (1 − q). The sources must not both be flat.
-    Source: Nava, Cristóbal & Escalante-Ramírez, SPIE Newsroom 2007; Cvejic, Canagarajah & Bull, Electron. Lett. 42, 2006.
+    Source: Nava, Cristóbal & Escalante-Ramírez, SPIE Newsroom 2007; Cvejic, Canagarajah &
+    Bull, Electron. Lett. 42, 2006.
     """
     return tsallis_quality(*images(fused=fused, ir=ir, vis=vis), levels)
 
 
 def tsallis_quality(fused, ir, vis, leveled, swapped=False):
-    """`q_te` of three Images. leveled: what makes gray levels of pixels. swapped: with each marginal in the place of the other."""
+    """`q_te` of three Images. leveled: what makes gray levels of pixels. swapped: with each
+    marginal in the place of the other."""
     order = TSALLIS_ORDER
 
     def shared(x, y):
@@ -84,8 +87,9 @@ def tsallis_quality(fused, ir, vis, leveled, swapped=False):
 def q_ncie(fused, ir, vis):
     """Nonlinear correlation information entropy 1 + Σ λ/3·log₂₅₆(λ/3). 0.80…1, higher is better.
 
-    λ: eigenvalues of the matrix of I(X;Y) / 8 bits between A, B and F, with 1 on its diagonal. As 8 bits stand for full correlation
-    whatever the entropies are, values are close together, and 1 is out of reach. Independent images have 0.802.
+    λ: eigenvalues of the matrix of I(X;Y) / 8 bits between A, B and F, with 1 on its diagonal. As 8 bits stand
+    for full correlation whatever the entropies are, values are close together, and 1 is out of reach.
+    Independent images have 0.802.
     Source: Q. Wang, Shen & Jin, in Stathaki (ed.), Image Fusion, 2008, chapter 19.
     """
     fused, ir, vis = images(fused=fused, ir=ir, vis=vis)
@@ -100,8 +104,9 @@ def q_ncie(fused, ir, vis):
 def fmi(fused, ir, vis, feature='pixel'):
     """Feature mutual information of F with A and B over 3×3 windows, normalised, mean of both: 0…1, higher is better.
 
-    feature: 'pixel' (the images themselves), 'dct' (of the whole image), 'wavelet' (discrete Meyer), 'gradient' (along
-    the rows), or 'edge' (thinned Sobel edges). From 3×3 pixels. How: `tools.evaluation.metrics.fmi.feature_mutual_information`.
+    feature: 'pixel' (the images themselves), 'dct' (of the whole image), 'wavelet' (discrete Meyer), 'gradient'
+    (along the rows), or 'edge' (thinned Sobel edges). From 3×3 pixels. How:
+    `tools.evaluation.metrics.fmi.feature_mutual_information`.
     Source: Haghighat, Aghagolzadeh & Seyedarabi, Comput. Electr. Eng. 37, 2011, and its fast version of 2014.
     """
     if feature not in FEATURES:

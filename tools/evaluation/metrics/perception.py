@@ -34,11 +34,13 @@ def information_fidelity(fused, source, ceiling=np.inf):
 
 
 def viff(fused, ir, vis):
-    """Visual information fidelity for fusion: at each place that of the source with the smaller gain (VIS where they are equal).
+    """Visual information fidelity for fusion: at each place that of the source with the smaller
+    gain (VIS where they are equal).
 
-    From 0, higher is better; all equal: 1. Noise 325.125 in the place of VIF's 2, each scale Σ V / Σ D as there, their mean weighed
-    by 1, 0, 0.15 and 1. From 41×41 pixels; flat sources hold no information to be lost: 1.
-    Source: Y. Han, Cai, Cao & Xu, A new image fusion performance metric based on visual information fidelity, Inf. Fusion 14, 2013.
+    From 0, higher is better; all equal: 1. Noise 325.125 in the place of VIF's 2, each scale Σ V / Σ D as there, their
+    mean weighed by 1, 0, 0.15 and 1. From 41×41 pixels; flat sources hold no information to be lost: 1.
+    Source: Y. Han, Cai, Cao & Xu, A new image fusion performance metric based on visual information
+    fidelity, Inf. Fusion 14, 2013.
     """
     fused, ir, vis = images(smallest=41, fused=fused, ir=ir, vis=vis)
     total = 0.0
@@ -51,11 +53,13 @@ def viff(fused, ir, vis):
 
 
 def q_cv(fused, ir, vis):
-    """Chen & Varshney's error Σ (L_A·D_A + L_B·D_B) / Σ (L_A + L_B) over blocks of 16×16 pixels. From 0, LOWER is better.
+    """Chen & Varshney's error Σ (L_A·D_A + L_B·D_B) / Σ (L_A + L_B) over blocks of 16×16
+    pixels. From 0, LOWER is better.
 
-    All images are stretched to 0…255 first, so that a loss of contrast is not seen. L: Σ g⁵ of the Sobel gradient; D: mean squared error
-    after a filter of contrast sensitivity, whose frequency is per image and not per degree, so that values depend on the image's size.
-    Blocks at the lower and right edge are filled up with zeros. The sources must not both be flat.
+    All images are stretched to 0…255 first, so that a loss of contrast is not seen. L: Σ g⁵ of the Sobel gradient;
+    D: mean squared error after a filter of contrast sensitivity, whose frequency is per image and not per degree,
+    so that values depend on the image's size. Blocks at the lower and right edge are filled up with zeros. The
+    sources must not both be flat.
     Source: H. Chen & Varshney, Inf. Fusion 8, 2007, the exponent from Z. Liu's toolbox.
     """
     fused, *sources = images(fused=fused, ir=ir, vis=vis)
@@ -72,9 +76,11 @@ def q_cv(fused, ir, vis):
 
 
 def q_cb(fused, ir, vis):
-    """Chen & Blum's quality: how well local contrast is kept, mean of λ·min(c_A,c_F)/max(c_A,c_F) + (1 − λ)·(the same of B). 0…1.
+    """Chen & Blum's quality: how well local contrast is kept, mean of
+    λ·min(c_A,c_F)/max(c_A,c_F) + (1 − λ)·(the same of B). 0…1.
 
-    Higher is better. c: contrast |G₂∗x / G₄∗x − 1|, masked, of the image stretched to 0…255 and filtered by contrast sensitivity;
+    Higher is better. c: contrast |G₂∗x / G₄∗x − 1|, masked, of the image stretched to 0…255 and
+    filtered by contrast sensitivity;
     λ: the share of A in c_A² + c_B². Where neither source has any contrast the value is 0.
     Source: Y. Chen & Blum, A new automated quality assessment algorithm for image fusion, Image Vis. Comput. 27, 2009.
     """
@@ -91,7 +97,8 @@ def q_cb(fused, ir, vis):
 # What they are made of
 
 def _scale_models(fused, source, ceiling=np.inf):
-    """For each scale (local gain from source to fused image, variance of the source, what the gain leaves unexplained), of two Images."""
+    """For each scale (local gain from source to fused image, variance of the source, what the gain leaves
+    unexplained), of two Images."""
     for scale, (of_fused, of_source) in enumerate(zip(fused.once(_scales, ceiling), source.once(_scales, ceiling))):
         (pixels_fused, mean_fused, var_fused), (pixels, mean, variance) = of_fused, of_source
         product = pixels_fused * pixels

@@ -15,21 +15,26 @@ CONSTANT = 0.0001  # of the correlations
 
 
 def q_p(fused, ir, vis):
-    """Phase congruency kept: product of the local correlations of three feature maps of F with those of the sources. 0…1.
+    """Phase congruency kept: product of the local correlations of three feature maps of F
+    with those of the sources. 0…1.
 
-    Higher is better. The maps are phase congruency and its largest and smallest moment; at each pixel the best counts of A, of B, and of
-    the source whose phase congruency is larger. The sources must have features (pixels with a phase congruency above 0.1).
-    Source: Zhao, Laganière & Liu, Performance assessment of combinative pixel-level image fusion based on an absolute feature
-    measurement, Int. J. Innov. Comput. Inf. Control 3, 2007; phase congruency after P. Kovesi, Videre 1, 1999, as in Z. Liu's toolbox.
+    Higher is better. The maps are phase congruency and its largest and smallest moment; at each pixel the best
+    counts of A, of B, and of the source whose phase congruency is larger. The sources must have features (pixels
+    with a phase congruency above 0.1).
+    Source: Zhao, Laganière & Liu, Performance assessment of combinative pixel-level image fusion based on an
+    absolute feature measurement, Int. J. Innov. Comput. Inf. Control 3, 2007; phase congruency after P. Kovesi,
+    Videre 1, 1999, as in Z. Liu's toolbox.
     """
     fused, ir, vis = (image.once(_feature_maps) for image in images(fused=fused, ir=ir, vis=vis))
     stronger = np.where(ir[0] > vis[0], ir, vis)
     masks = [maps[0] > FEATURE for maps in (ir, vis, stronger)]
     if not masks[2].any():
-        raise ValueError('the sources have no features (their phase congruency is below 0.1): this metric is not defined')
+        raise ValueError('the sources have no features (their phase congruency is below 0.1): this metric is not '
+                         'defined')
     product = 1.0
     for index in range(3):
-        best = np.max([_correlation(maps[index] * mask, fused[index]) * mask for maps, mask in zip((ir, vis, stronger), masks)], axis=0)
+        best = np.max([_correlation(maps[index] * mask, fused[index]) * mask
+                       for maps, mask in zip((ir, vis, stronger), masks)], axis=0)
         product *= best.sum() / masks[2].sum()
     return float(product)
 
@@ -58,7 +63,8 @@ def _feature_maps(pixels):
         energy = (even * mean_even + odd * mean_odd - np.abs(even * mean_odd - odd * mean_even)).sum(axis=0)
         energy = np.maximum(energy - _noise(amplitude[0], filters), 0)
         total = amplitude.sum(axis=0)
-        energy *= 1 / (1 + np.exp(10 * (0.5 - total / (amplitude.max(axis=0) + EPSILON) / SCALES)))  # the spread of frequencies
+        # The spread of frequencies
+        energy *= 1 / (1 + np.exp(10 * (0.5 - total / (amplitude.max(axis=0) + EPSILON) / SCALES)))
         energies, amplitudes = energies + energy, amplitudes + total
         congruency = np.divide(energy, total, out=np.zeros_like(total), where=total > 0)
         x, y = congruency * np.cos(angle), congruency * np.sin(angle)
@@ -70,7 +76,8 @@ def _feature_maps(pixels):
 def _noise(smallest_scale, filters):
     """What of the energy is noise, estimated from the amplitude at the smallest scale. filters: 4×H×W."""
     power = np.median(smallest_scale ** 2) / np.log(2) / np.sum(filters[0] ** 2)
-    # The sums over all pixels of products of the filters' real parts in space are, by Parseval, those of their even parts here.
+    # The sums over all pixels of products of the filters' real parts in space are, by Parseval,
+    # those of their even parts here.
     even = (filters + np.roll(filters[:, ::-1, ::-1], 1, axis=(1, 2))) / 2
     products = even.reshape(SCALES, -1) @ even.reshape(SCALES, -1).T
     spread = np.sqrt(power * np.trace(products) + 2 * power * np.triu(products, 1).sum())

@@ -69,34 +69,38 @@ def ms_ssim(fused, ir, vis, value_range=1.0):
         product = 1.0
         for scale, (x, y, weight) in enumerate(zip(fused, source, MS_SSIM_WEIGHTS), 1):
             last = scale == len(MS_SSIM_WEIGHTS)
-            value = gaussian_ssim(x, y, value_range) if last else contrast_map(x, y, 11, (0.03 * value_range) ** 2).mean()
+            contrast = (0.03 * value_range) ** 2
+            value = gaussian_ssim(x, y, value_range) if last else contrast_map(x, y, 11, contrast).mean()
             product *= max(float(value), 0.0) ** weight
         total += product
     return total / 2
 
 
 def q_s(fused, ir, vis):
-    """Piella's quality: mean of λ·SSIM(F,A) + (1 − λ)·SSIM(F,B), λ the share of A in the local variance. −1…1, higher is better.
+    """Piella's quality: mean of λ·SSIM(F,A) + (1 − λ)·SSIM(F,B), λ the share of A in the local
+    variance. −1…1, higher is better.
 
-    Windows and constants as of `ssim`; Piella has 8×8 windows and no constants. Where both sources are flat λ is ½. From 11×11 pixels.
+    Windows and constants as of `ssim`; Piella has 8×8 windows and no constants. Where both sources are
+    flat λ is ½. From 11×11 pixels.
     Source: Piella & Heijmans, A new quality metric for image fusion, ICIP 2003, as Z. Liu has it.
     """
     fused, ir, vis = images(smallest=11, fused=fused, ir=ir, vis=vis)
     (_, of_ir), (_, of_vis) = ir.once(moments, 11), vis.once(moments, 11)
     both = of_ir + of_vis
     share = np.divide(of_ir, both, out=np.full_like(both, 0.5), where=both > 0)
-    return float(np.mean(share * ssim_map(fused, ir, 11, *_constants(PEAK)) + (1 - share) * ssim_map(fused, vis, 11, *_constants(PEAK))))
+    return float(np.mean(share * ssim_map(fused, ir, 11, *_constants(PEAK))
+                         + (1 - share) * ssim_map(fused, vis, 11, *_constants(PEAK))))
 
 
 def q_c(fused, ir, vis):
     """Cvejic's quality: mean of s·Q(A,F) + (1 − s)·Q(B,F), s = c_AF / (c_AF + c_BF). −1…1, higher is better.
 
-    Q: universal image quality index over whole Gaussian windows of 7×7 pixels, c: covariances there. Where s is below 0 the result is 0,
-    where it is above 1 the result is 1, as Z. Liu has it (Cvejic cuts s itself), so that it depends on which source is called A. Windows in
-    which an image is exactly flat have the covariance 0 and not the noise of rounding, which decides there in the toolbox; where
-    both covariances are 0, a window does not count.
-    From 7×7 pixels. Source: Cvejic, Loza, Bull & Canagarajah, A similarity metric for assessment of image fusion algorithms,
-    Int. J. Signal Process. 2, 2005.
+    Q: universal image quality index over whole Gaussian windows of 7×7 pixels, c: covariances there. Where s is below 0
+    the result is 0, where it is above 1 the result is 1, as Z. Liu has it (Cvejic cuts s itself), so that it depends on
+    which source is called A. Windows in which an image is exactly flat have the covariance 0 and not the noise of
+    rounding, which decides there in the toolbox; where both covariances are 0, a window does not count.
+    From 7×7 pixels. Source: Cvejic, Loza, Bull & Canagarajah, A similarity metric for assessment of image fusion
+    algorithms, Int. J. Signal Process. 2, 2005.
     """
     fused, ir, vis = images(smallest=7, fused=fused, ir=ir, vis=vis)
     of_ir, of_vis = (exact_covariance(source, fused) for source in (ir, vis))
@@ -111,11 +115,12 @@ def q_c(fused, ir, vis):
 
 
 def q_y(fused, ir, vis):
-    """Yang's quality: where the sources are alike, λ·S(A,F) + (1 − λ)·S(B,F), else the larger of S(A,F) and S(B,F); its mean.
+    """Yang's quality: where the sources are alike, λ·S(A,F) + (1 − λ)·S(B,F), else the larger
+    of S(A,F) and S(B,F); its mean.
 
-    S: as Q of `q_c`; alike: S(A,B) ≥ 0.75; λ: the share of A in the local variance. −1…1, higher is better. From 7×7 pixels; windows that
-    are exactly flat in both sources do not count. Source: C. Yang, Zhang, Wang & Liu, A novel similarity based quality metric for image
-    fusion, Inf. Fusion 9, 2008.
+    S: as Q of `q_c`; alike: S(A,B) ≥ 0.75; λ: the share of A in the local variance. −1…1, higher is better. From 7×7
+    pixels; windows that are exactly flat in both sources do not count. Source: C. Yang, Zhang, Wang & Liu, A novel
+    similarity based quality metric for image fusion, Inf. Fusion 9, 2008.
     """
     fused, ir, vis = images(smallest=7, fused=fused, ir=ir, vis=vis)
     of_ir, of_vis = (source.once(_exact_moments)[1] for source in (ir, vis))
@@ -139,7 +144,8 @@ def gaussian_ssim(x, y, value_range=PEAK):
 def ssim_map(x, y, window, luminance, contrast):
     """SSIM of two Images for each whole window. luminance, contrast: its constants C1 and C2."""
     (mean_x, _), (mean_y, _) = x.once(moments, window), y.once(moments, window)
-    return (2 * mean_x * mean_y + luminance) / (mean_x ** 2 + mean_y ** 2 + luminance) * contrast_map(x, y, window, contrast)
+    brightness = (2 * mean_x * mean_y + luminance) / (mean_x ** 2 + mean_y ** 2 + luminance)
+    return brightness * contrast_map(x, y, window, contrast)
 
 
 def contrast_map(x, y, window, contrast):
@@ -195,7 +201,8 @@ def _correlation(x, y):
 
 
 def _pyramid(pixels):
-    """The Images of all scales of MS-SSIM: means of 2×2 pixels; an odd side gets a line of zeros before it, as PyTorch's pooling pads."""
+    """The Images of all scales of MS-SSIM: means of 2×2 pixels; an odd side gets a line of zeros before
+    it, as PyTorch's pooling pads."""
     scales = [Image(pixels)]
     for _ in MS_SSIM_WEIGHTS[1:]:
         pixels = np.pad(pixels, [(side % 2, 0) for side in pixels.shape])
