@@ -118,7 +118,7 @@ def evaluate(settings, folders):
     sources = find_sources(settings, folders)
     pairing = sources.pairing()
     print(f'{pairing.describe()}\nscoring {", ".join(methods)} by {" ".join(metric.name for metric in metrics)}')
-    for doubt in value_doubts([pair.ir for pair in pairing.pairs], [pair.vis for pair in pairing.pairs],
+    for doubt in value_doubts([pair.ir for pair in pairing.pairs], [pair.vi for pair in pairing.pairs],
                               sources.ir_range):
         print(doubt)
     scores = score_methods(methods, pairing, settings.protocol, metrics, settings.channels, settings.workers,

@@ -124,7 +124,7 @@ def main():
         compare_results(setup, names, pairing, pairs, settings.metrics, out, note)
     if 'speed' in settings.parts:
         sizes = FUSED_SIZES[:1] if settings.small else FUSED_SIZES
-        files = [(pair.ir, pair.vis) for pair in pairing.pairs]
+        files = [(pair.ir, pair.vi) for pair in pairing.pairs]
         tasks = tasks_of(setup, initial, batches, items, pairs[0], sizes, files)
         time_tasks(setup, tasks, settings.repeats, out, note)
     if 'start' in settings.parts:

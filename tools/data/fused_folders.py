@@ -29,17 +29,17 @@ class Sources(NamedTuple):
 
     def pairing(self):
         """The pairs of files -> tools.data.pairing.Pairing. UserError as from `pair_folders`."""
-        first, *others = [pair_folders(ir, vis, self.patterns) for ir, vis in self.pairs]
+        first, *others = [pair_folders(ir, vi, self.patterns) for ir, vi in self.pairs]
         for other in others:
             first = first._replace(rule='files as given', pairs=first.pairs + other.pairs, notes=first.notes + other.notes)
         return first
 
     def same(self):
         """What two have in common that are of the same images, however their paths are spelled."""
-        return {(os.path.realpath(ir), os.path.realpath(vis)) for ir, vis in self.pairs}, self.patterns
+        return {(os.path.realpath(ir), os.path.realpath(vi)) for ir, vi in self.pairs}, self.patterns
 
     def describe(self):
-        return ', '.join(f'{ir} and {vis}' for ir, vis in self.pairs)
+        return ', '.join(f'{ir} and {vi}' for ir, vi in self.pairs)
 
 
 def find_fused_folders(output, images) -> List[Path]:
@@ -88,14 +88,14 @@ def noted_sources(folder):
     return _read_note(path)[0] if path.is_file() else None
 
 
-def note_sources(folder, ir, vis, patterns, resize, ir_range, settings, align=None):
+def note_sources(folder, ir, vi, patterns, resize, ir_range, settings, align=None):
     """Write down what a folder's images are made from, two folders or two files: files are added to those noted before.
 
     settings: {name: value}, what else the images depend on. align: an Align, or {infrared file's name: Align}, added to those noted.
     UserError if the folder holds results of other images or settings.
     """
     path, files = Path(folder, SOURCES_FILE), ir.is_file()
-    sources, others = Sources(((ir, vis),), patterns), []
+    sources, others = Sources(((ir, vi),), patterns), []
     if path.exists():
         noted, noted_files, noted_settings = _read_note(path)
         if files and noted_files:  # results are called after infrared files, so only one of the same name matters
@@ -107,7 +107,7 @@ def note_sources(folder, ir, vis, patterns, resize, ir_range, settings, align=No
                 isinstance(align, Align) and align != noted.align) or compared.pairs and compared.same() != sources.same():
             raise UserError(f'{folder} holds results of other images or settings, says {path}: choose another folder, or delete it')
         resize |= noted.resize  # pairs that need no resizing are the same with it
-    paths = [[str(pair[side]) for pair in (*others, (ir, vis))] for side in range(2)]
+    paths = [[str(pair[side]) for pair in (*others, (ir, vi))] for side in range(2)]
     content = dict(zip(('ir', 'vi'), paths if files else (paths[0][0], paths[1][0])))
     if patterns:
         content.update(ir_name=patterns.ir, vi_name=patterns.vi)
@@ -123,9 +123,9 @@ def _read_note(path):
     """(Sources, whether they are single files, the other settings) from a sources.json. UserError if it cannot be understood."""
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
-        ir, vis = content.pop('ir'), content.pop('vi', None) or content.pop('vis')
+        ir, vi = content.pop('ir'), content.pop('vi', None) or content.pop('vis')
         files, start = isinstance(ir, list), content.pop(WORKING_FOLDER, os.getcwd())
-        spelled = zip(ir, vis) if files else [(ir, vis)]
+        spelled = zip(ir, vi) if files else [(ir, vi)]
         pairs = tuple((Path(found_from(start, one)), Path(found_from(start, other))) for one, other in spelled)
         if not pairs:
             raise ValueError('no images')

@@ -74,8 +74,8 @@ def known_mistakes():
         Definition('MSE', 'sum over both sources', _times(2, mse)),
         Definition('MSE', 'its root, on 0…255', lambda *images: mse(*images) ** 0.5 * PEAK),
         Definition('PSNR', 'mean of one for each source',
-                   lambda fused, ir, vis: (psnr(fused, ir, ir) + psnr(fused, vis, vis)) / 2),
-        Definition('Nabf', 'of the visible image against the others', lambda fused, ir, vis: nabf(vis, fused, ir)),
+                   lambda fused, ir, vi: (psnr(fused, ir, ir) + psnr(fused, vi, vi)) / 2),
+        Definition('Nabf', 'of the visible image against the others', lambda fused, ir, vi: nabf(vi, fused, ir)),
     ]
     for metric, compute in (('SD', sd), ('AG', ag)):
         mistakes.append(Definition(metric, 'of values on 0…1',

@@ -72,7 +72,7 @@ def lint_file(path, shared: Optional[float] = None) -> List[Finding]:
 
 def shared_information(pairing, ir_range=None):
     """Mean mutual information of the infrared and the visible image over the pairs, in bits."""
-    return float(np.mean([mi(read_gray(pair.vis), *[read_gray(pair.ir, ir_range)] * 2) / 2 for pair in pairing.pairs]))
+    return float(np.mean([mi(read_gray(pair.vi), *[read_gray(pair.ir, ir_range)] * 2) / 2 for pair in pairing.pairs]))
 
 
 # The findings

@@ -110,7 +110,7 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
     # By name: the metrics themselves cannot be sent to another process.
     score = partial(score_scene, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels,
                     resize=resize, ir_range=ir_range, align=align)
-    paths = [([tasks[method, pair.name][0] for method in found], pair.ir, pair.vis) for pair, found in scenes]
+    paths = [([tasks[method, pair.name][0] for method in found], pair.ir, pair.vi) for pair, found in scenes]
     complaints = {}
     for (pair, found), results in zip(scenes, run_in_parallel(score, paths, workers, unit='scene')):
         for method, (values, wrong) in zip(found, results):
@@ -140,7 +140,7 @@ def match_methods(folders, pairing):
         problems += [f'{path}: no source images for it' for path in match.unmatched]
         for pair in pairing.pairs:
             if pair.name in match.paths:
-                tasks[method, pair.name] = match.paths[pair.name], pair.ir, pair.vis
+                tasks[method, pair.name] = match.paths[pair.name], pair.ir, pair.vi
     if not tasks:
         raise UserError('\n'.join(problems))
     return tasks, problems
@@ -153,10 +153,10 @@ def score_scene(paths, protocol, metrics, channels, resize=False, ir_range=None,
     paths: of the fused images, the infrared and the visible image. metrics: their names, as `metrics_of` the protocol
     has them. What a metric computes of the sources alone is shared by all methods, and freed before the next metric.
     """
-    fused, ir, vis = paths
+    fused, ir, vi = paths
     results = [([np.nan] * len(metrics), []) for _ in fused]
     try:
-        sources = _read_sources(ir, vis, channels, resize, ir_range, align)
+        sources = _read_sources(ir, vi, channels, resize, ir_range, align)
         planes_of_sources = [[Image(plane) for plane in _planes(image)] for image in sources]
     except UserError as error:
         return [(values, [str(error)]) for values, _ in results]
@@ -164,7 +164,7 @@ def score_scene(paths, protocol, metrics, channels, resize=False, ir_range=None,
     for path, (_, problems) in zip(fused, results):
         try:
             image = _read(path, channels)
-            _check_sizes((path, ir, vis), (image, *sources))
+            _check_sizes((path, ir, vi), (image, *sources))
             planes.append(_together([[Image(plane) for plane in _planes(image)], *planes_of_sources]))
         except UserError as error:
             planes.append([])
@@ -241,12 +241,12 @@ def read_planes(paths, channels, resize=False, ir_range=None, align=None):
     return _together([_planes(image) for image in read])
 
 
-def _read_sources(ir, vis, channels, resize, ir_range, align):
-    images = [_read(ir, channels, ir_range), _read(vis, channels)]
+def _read_sources(ir, vi, channels, resize, ir_range, align):
+    images = [_read(ir, channels, ir_range), _read(vi, channels)]
     if resize:
         images[0] = fitted(images[0], images[1].shape)
     if align:
-        _check_sizes((ir, vis), images)
+        _check_sizes((ir, vi), images)
         images[0] = aligned(*images, align_for(align, ir))
     return images
 

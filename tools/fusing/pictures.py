@@ -22,7 +22,7 @@ FONT_SIZE = 8
 class Row(NamedTuple):
     """The files shown in one row of a contact sheet."""
     ir: Path
-    vis: Path
+    vi: Path
     fused: Path
     ir_range: Any = None  # by which the infrared image was read, as from `tools.data.value_range.parse_range`
     align: Optional[Align] = None  # by which it was moved then
@@ -46,7 +46,7 @@ def write_contact_sheets(folder, rows: List[Row]) -> List[Path]:
 
     Returns the files. Raises UserError for an image that cannot be read.
     """
-    warn_of_missing_glyphs(printable(file.name) for row in rows for file in (row.ir, row.vis))
+    warn_of_missing_glyphs(printable(file.name) for row in rows for file in (row.ir, row.vi))
     starts = range(0, len(rows), ROWS_PER_SHEET)
     return [path for number, start in enumerate(starts, 1)
             for path in save_figure(_sheet(rows[start:start + ROWS_PER_SHEET]), Path(folder, f'contact_sheet_{number}'),
@@ -57,8 +57,8 @@ def _sheet(rows):
     """A figure with the three images of each row, their names above them."""
     images = [_images(row) for row in rows]
     names = [(f'infrared: {printable(row.ir.name)}',
-              f'visible: {printable(row.vis.name)}  {vis.shape[1]}×{vis.shape[0]}', 'fused')
-             for row, (_, vis, _) in zip(rows, images)]
+              f'visible: {printable(row.vi.name)}  {vi.shape[1]}×{vi.shape[0]}', 'fused')
+             for row, (_, vi, _) in zip(rows, images)]
     heights = [image.shape[0] / image.shape[1] for _, image, _ in images]  # of images of width 1
     cell, gap, label = (pixels / DOTS_PER_INCH for pixels in (CELL_WIDTH, GAP, LABEL_HEIGHT))
     width, height = 3 * cell + 2 * gap, cell * sum(heights) + label * len(rows)
@@ -76,7 +76,7 @@ def _sheet(rows):
 def _images(row):
     """Infrared, visible and fused image of a row, of at most 8 bits."""
     ir = read_gray(row.ir, row.ir_range) if row.ir_range else read_image(row.ir)
-    vis, fused = read_image(row.vis), read_image(row.fused)
+    vi, fused = read_image(row.vi), read_image(row.fused)
     if row.align:
-        ir = aligned(fitted(ir, vis.shape), vis, row.align)
-    return [(image >> 8).astype(np.uint8) if image.dtype == np.uint16 else image for image in (ir, vis, fused)]
+        ir = aligned(fitted(ir, vi.shape), vi, row.align)
+    return [(image >> 8).astype(np.uint8) if image.dtype == np.uint16 else image for image in (ir, vi, fused)]

@@ -45,7 +45,7 @@ class Metric(NamedTuple):
 
 def of_fused(function):
     """A metric of the fused image alone, called like one that takes its sources too."""
-    return lambda fused, ir, vis: function(fused)
+    return lambda fused, ir, vi: function(fused)
 
 
 METRICS = (

@@ -30,7 +30,7 @@ class Windows(NamedTuple):
     spread: np.ndarray   # N: its deviation by the length of p without its mean; 0 if p is even
 
 
-def feature_mutual_information(fused, ir, vis, feature):
+def feature_mutual_information(fused, ir, vi, feature):
     """Mean over all 3×3 windows of the normalised mutual information of fused and source, averaged over the sources.
 
     The arguments are tools.evaluation.metrics.image.Image, and one of FEATURES. Every window of the feature map is scaled to 0…1 and read
@@ -38,8 +38,8 @@ def feature_mutual_information(fused, ir, vis, feature):
     bounds of Fréchet) that gives their Pearson correlation. A pair of equal windows has the value 1, a pair of windows without entropy 0.
     Source: M. Haghighat, M. A. Razian, Fast-FMI: non-reference image fusion metric, AICT 2014.
     """
-    sources = [source.once(_all_windows, feature) for source in (ir, vis)]
-    maps = [image.once(_feature_map, feature) for image in (fused, ir, vis)]
+    sources = [source.once(_all_windows, feature) for source in (ir, vi)]
+    maps = [image.once(_feature_map, feature) for image in (fused, ir, vi)]
     height, width = maps[0].shape
     values = np.empty((2, (height - WINDOW + 1) * width), np.float32)
     size, starts = _chunks(maps[0].shape)
