@@ -39,12 +39,12 @@ def main():
     print(describe(settings))
     print('encoders:', *encoder_files)
 
-    ranges, items, align, batches = read_pairs(settings)
+    reading, items, batches = read_pairs(settings)
     device = use_device(settings.cuda)
     use_mixed_precision(settings.mixed_precision, device)
     set_seed(settings.seed)
     encoders = load_encoders(encoder_files)
-    features = Features(encoders, open_caches(settings.cache_features, encoders, items, SIZE, ranges, align))
+    features = Features(encoders, open_caches(settings.cache_features, encoders, items, SIZE, reading))
     settings, model = start_network(settings, given)
     loss_weights = {**part_of(settings, 'losses'), **VARIANTS[settings.variant].loss_weights}
     optimizer = new_optimizer(settings.optimizer, model.parameters(), settings.lr, settings.weight_decay)
@@ -74,18 +74,16 @@ def read_pairs(settings):
     from tools.data.doubts import value_doubts
     from tools.data.kaist import list_pairs
     from tools.data.loader import Batches
-    from tools.data.names import patterns_of
-    from tools.data.value_range import parse_range
-    listing = list_pairs(settings.path, settings.train_num, settings.train_num_from, settings.ir, settings.vi,
-                         patterns_of(settings.ir_name, settings.vi_name))
+    from tools.data.reading import reading_of
+    reading = reading_of(settings)
+    listing = list_pairs(settings.path, settings.train_num, settings.train_num_from, settings.ir, settings.vi, reading)
     print(listing.report)
-    ranges = parse_range(settings.ir_range), None
-    for doubt in value_doubts(*zip(*listing.items), ir_range=ranges[0]):
+    for doubt in value_doubts(*zip(*listing.items), reading):
         print(doubt)
-    align, items = align_items(listing.items, settings.align, ranges[0])
+    reading, items = align_items(listing.items, settings.align, reading)
     batches = Batches(items, settings.batch, SIZE, settings.seed, settings.workers, settings.cache, settings.augment,
-                      report=tqdm.write, ranges=ranges, align=align)
-    return ranges, items, align, batches
+                      report=tqdm.write, reading=reading)
+    return reading, items, batches
 
 
 def start_network(settings, given):

@@ -6,7 +6,8 @@ from tools.base.errors import UserError
 from tools.data.images import write_image
 from tools.data.kaist import list_images_of, list_pairs
 from tools.data.layouts import folder_pairs, source_folders, what_is_below
-from tools.data.names import modality_of, patterns_of, read_name
+from tools.data.names import modality_of, read_name
+from tools.data.reading import Reading
 
 
 @pytest.fixture
@@ -152,11 +153,11 @@ def test_names_as_asked_for(data):
     make(data, 'country/0_nir.tiff', 'country/0_rgb.tiff', 'field/1_nir.tiff', 'field/1_rgb.tiff')
     with pytest.raises(UserError, match='no training pairs are left'):
         list_pairs(data)
-    patterns = patterns_of('{}_nir', '{}_rgb')
+    reading = Reading('{}_nir', '{}_rgb')
     pairs = [('country/0_nir.tiff', 'country/0_rgb.tiff'), ('field/1_nir.tiff', 'field/1_rgb.tiff')]
-    assert found(list_pairs(data, patterns=patterns), data) == pairs
-    assert found(list_images_of(data, 'ir', patterns=patterns), data) == [pair[:1] for pair in pairs]
-    assert source_folders(data / 'field', patterns) == (data / 'field',) * 2
+    assert found(list_pairs(data, reading=reading), data) == pairs
+    assert found(list_images_of(data, 'ir', reading=reading), data) == [pair[:1] for pair in pairs]
+    assert source_folders(data / 'field', reading) == (data / 'field',) * 2
 
 
 def test_a_test_set_of_several(data):

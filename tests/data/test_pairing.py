@@ -3,8 +3,8 @@ import pytest
 from conftest import SHARED_DATA
 
 from tools.base.errors import UserError
-from tools.data.names import patterns_of
 from tools.data.pairing import match_fused, pair_folders
+from tools.data.reading import Reading
 
 
 @pytest.fixture
@@ -132,22 +132,23 @@ def test_one_folder_of_tno(folders):
     assert {path.name for path in pairing.unpaired} == {'II_bunker.bmp', 'NIR_hei_vis.bmp', 'plain_rgb.bmp', 'plain.bmp'}
 
 
-@pytest.mark.parametrize('ir, vis, patterns', [
+@pytest.mark.parametrize('ir, vis, names_asked_for', [
     ('0_nir.tiff', '0_rgb.tiff', ('{}_nir', '{}_rgb')), ('0_nir.tiff', '0_rgb.tiff', ('{}_NIR.TIFF', '{}_rgb.tiff')),
     ('cam1 (7).png', 'cam2 [7].png', ('cam1 ({})', 'cam2 [{}]')), ('7_x.png', '7.png', ('{}_x', None)),
 ])
-def test_names_as_asked_for(folders, ir, vis, patterns):
+def test_names_as_asked_for(folders, ir, vis, names_asked_for):
     ir_dir, vis_dir = folders([ir, 'other.png'], [vis, 'other.png'])
-    pairing = pair_folders(ir_dir, vis_dir, patterns_of(*patterns))
+    pairing = pair_folders(ir_dir, vis_dir, Reading(*names_asked_for))
     assert names(pairing.pairs) == [(ir, ir, vis)]
     assert pairing.unpaired == [ir_dir / 'other.png', vis_dir / 'other.png']
     with pytest.raises(UserError, match='need one {}'):
-        patterns_of('_nir', '{}_rgb')
+        Reading('_nir', '{}_rgb')
 
 
 def test_names_as_asked_for_in_one_folder(folders):
     folder, _ = folders(['0_nir.tiff', '0_rgb.tiff', '1_rgb.tiff'], [])
-    assert names(pair_folders(folder, folder, patterns_of('{}_nir', '{}_rgb')).pairs) == [('0_nir.tiff', '0_nir.tiff', '0_rgb.tiff')]
+    pairing = pair_folders(folder, folder, Reading('{}_nir', '{}_rgb'))
+    assert names(pairing.pairs) == [('0_nir.tiff', '0_nir.tiff', '0_rgb.tiff')]
     with pytest.raises(UserError, match='ir_name'):
         pair_folders(folder, folder)
 

@@ -8,7 +8,7 @@ from scored_folders import SOURCES, picture, triple
 from evaluate_fusion_results import main
 from tools.base.errors import UserError
 from tools.data.images import read_image, write_image
-from tools.evaluation.explaining import definitions_of, known_mistakes, parse_question, readings
+from tools.evaluation.explaining import definitions_of, handlings, known_mistakes, parse_question
 from tools.evaluation.protocols import ALL_PROTOCOLS, base_name, metrics_of
 
 
@@ -73,7 +73,7 @@ def test_all_images_on_16_to_235(tmp_path):
     paths = [tmp_path / f'{name}.png' for name in ('fused', 'ir', 'vis')]
     for path in paths:
         write_image(path, np.array([[0, 51, 102, 255]], np.uint8))
-    (fused, *sources), = readings(paths, None)['all images on 16…235']
+    (fused, *sources), = handlings(paths)['all images on 16…235']
     assert fused.tolist() == [[16, 60, 104, 235]] and all(np.array_equal(source, fused) for source in sources)
 
 

@@ -19,6 +19,7 @@ from tools.data.images import describe_others, image_size
 from tools.data.layouts import find_layout, layout_of, pair_of
 from tools.data.names import seem_swapped
 from tools.data.pairing import find_partners
+from tools.data.reading import AS_THEY_ARE
 
 MODALITY_NAMES = {'ir': 'infrared', 'vi': 'visible'}
 LAYOUTS = {'ir': 'set00/V000/lwir/I00000.jpg', 'vi': 'set00/V000/visible/I00000.jpg'}, {'ir': 'ir/1.png', 'vi': 'vi/1.png'}
@@ -33,17 +34,17 @@ class Listing(NamedTuple):
     report: str                    # what was found, used and left out, to be shown
 
 
-def list_images_of(roots, modality, train_num=None, train_num_from='first', ir=None, vi=None, patterns=None):
+def list_images_of(roots, modality, train_num=None, train_num_from='first', ir=None, vi=None, reading=AS_THEY_ARE):
     """The training images of one modality ('ir' or 'vi') under one or several folders -> Listing.
 
-    ir, vi: folders of one modality each, in place of roots. patterns: as for tools.data.pairing.find_partners.
+    ir, vi: folders of one modality each, in place of roots. reading: as for tools.data.pairing.find_partners.
     Order: the roots as given, below them sequences and frames by name. `train_num` takes that many (None: all):
     the 'first', as the original does, or 'spread' evenly over all sequences.
     Raises UserError if a folder cannot be read or no readable image is found.
     """
     if (ir or vi) and not {'ir': ir, 'vi': vi}[modality]:
         raise UserError(f'give {modality}, the folder of {MODALITY_NAMES[modality]} images: those are to be trained on')
-    roots, layout = _find(roots, *((ir, None) if modality == 'ir' else (None, vi)), patterns)
+    roots, layout = _find(roots, *((ir, None) if modality == 'ir' else (None, vi)), reading)
     folders = [getattr(sequence, modality) for sequence in layout.sequences]
     images = [[(path,) for folder in one for path in folder.images] for one in folders]
     found = _found({modality: folders})
@@ -51,7 +52,7 @@ def list_images_of(roots, modality, train_num=None, train_num_from='first', ir=N
                          _unused(roots, layout))
 
 
-def list_pairs(roots, train_num=None, train_num_from='first', ir=None, vi=None, patterns=None):
+def list_pairs(roots, train_num=None, train_num_from='first', ir=None, vi=None, reading=AS_THEY_ARE):
     """The training pairs, the same frame in infrared and visible, as `list_images_of` lists images.
 
     Pairs of different sizes are used if their shapes agree: all is resized anyway. Left out and counted in the report: images
@@ -59,9 +60,9 @@ def list_pairs(roots, train_num=None, train_num_from='first', ir=None, vi=None, 
     """
     if bool(ir) != bool(vi):
         raise UserError('give both ir and vi, or neither')
-    roots, layout = _find(roots, ir, vi, patterns)
+    roots, layout = _find(roots, ir, vi, reading)
     left_out = defaultdict(list)
-    pairs = [_pairs_of(sequence, left_out, patterns) for sequence in layout.sequences]
+    pairs = [_pairs_of(sequence, left_out, reading) for sequence in layout.sequences]
     found = _found({'ir': [sequence.ir for sequence in layout.sequences], 'vi': [sequence.vi for sequence in layout.sequences]})
     notes = _unused(roots, layout)
     if ir and seem_swapped(ir, vi):
@@ -69,20 +70,20 @@ def list_pairs(roots, train_num=None, train_num_from='first', ir=None, vi=None, 
     return _make_listing(f'{", ".join(roots)}: {found}', ['ir', 'vi'], pairs, train_num, train_num_from, left_out, notes)
 
 
-def _find(roots, ir, vi, patterns):
+def _find(roots, ir, vi, reading):
     """(the folders to look in, as texts; the Layout of what is in them)."""
     try:
         if ir or vi:
-            return [str(folder) for folder in (ir, vi) if folder], layout_of(ir, vi, patterns)
+            return [str(folder) for folder in (ir, vi) if folder], layout_of(ir, vi, reading)
         roots = [roots] if isinstance(roots, (str, Path)) else list(roots)
-        return list(map(str, roots)), find_layout(roots, patterns)
+        return list(map(str, roots)), find_layout(roots, reading)
     except UserError as error:
         raise UserError(f'training data: {error}') from error
 
 
-def _pairs_of(sequence, left_out, patterns):
+def _pairs_of(sequence, left_out, reading):
     """The pairs of a sequence, by the names of their infrared files."""
-    chosen = pair_of(sequence, patterns)
+    chosen = pair_of(sequence, reading)
     for folder in sequence.ir + sequence.vi:
         if chosen is None:
             left_out['no partner'] += map(str, folder.images)
@@ -92,7 +93,7 @@ def _pairs_of(sequence, left_out, patterns):
         return []
     ir, vi = chosen
     partners_of = defaultdict(list)
-    for one, other in find_partners(ir.images, vi.images, ir.path == vi.path, patterns):
+    for one, other in find_partners(ir.images, vi.images, ir.path == vi.path, reading):
         partners_of[one].append(other)
         partners_of[other].append(one)
     pairs, ir_images = [], set(ir.images)

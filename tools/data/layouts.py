@@ -18,8 +18,9 @@ from typing import List, NamedTuple, Optional, Tuple
 from tools.base.errors import UserError
 from tools.base.wording import counted
 from tools.data.images import describe_others, image_size, is_image
-from tools.data.names import Patterns, folded, make_partners, modality_of, read_name
+from tools.data.names import folded, make_partners, modality_of, read_name
 from tools.data.pairing import BY_A_WORD, NAMED_AT_MOST, find_partners
+from tools.data.reading import AS_THEY_ARE
 
 OTHER = {'ir': 'vi', 'vi': 'ir'}
 
@@ -43,13 +44,13 @@ class Layout(NamedTuple):
     unused: List[Folder]  # with the images whose modality no word tells, and other files
 
 
-def find_layout(roots, patterns: Optional[Patterns] = None) -> Layout:
-    """What lies below some folders: in their order, and by name. patterns: as for tools.data.pairing.find_partners.
+def find_layout(roots, reading=AS_THEY_ARE) -> Layout:
+    """What lies below some folders: in their order, and by name. reading: as for tools.data.pairing.find_partners.
 
     Hidden files and folders are passed over, links are followed. UserError if a folder is missing or cannot be read.
     """
     folders, tops = _walk(roots)
-    mixed = {path: _pairs_inside(folder, tops[path], patterns) for path, folder in folders.items()}
+    mixed = {path: _pairs_inside(folder, tops[path], reading) for path, folder in folders.items()}
     told = _told_by_folders(tops, mixed)
     modality = {path: of for path, (of, _) in told.items()}
     partners = defaultdict(set)
@@ -76,10 +77,10 @@ def find_layout(roots, patterns: Optional[Patterns] = None) -> Layout:
                   [folder for folder in unused if folder.images or folder.others])
 
 
-def layout_of(ir=None, vi=None, patterns: Optional[Patterns] = None) -> Layout:
+def layout_of(ir=None, vi=None, reading=AS_THEY_ARE) -> Layout:
     """What lies below a folder of infrared and one of visible images, in folders of equal names; one of the two may be None."""
     if ir and vi and os.path.realpath(ir) == os.path.realpath(vi):
-        return find_layout([ir], patterns)
+        return find_layout([ir], reading)
     below = [{}, {}]
     for root, found in zip((ir, vi), below):
         for path, folder in (_walk([root])[0] if root else {}).items():
@@ -88,23 +89,23 @@ def layout_of(ir=None, vi=None, patterns: Optional[Patterns] = None) -> Layout:
     return Layout(sequences, [folder._replace(images=[]) for found in below for folder in found.values() if folder.others])
 
 
-def pair_of(sequence, patterns=None) -> Optional[Tuple[Folder, Folder]]:
+def pair_of(sequence, reading=AS_THEY_ARE) -> Optional[Tuple[Folder, Folder]]:
     """The infrared and the visible folder of a sequence; None if it has one modality only.
 
     Of several, those whose images have the same size (RoadScene's crop_LR_visible); UserError if that leaves other than one pair.
     """
     choices = list(product(sequence.ir, sequence.vi))
     if len(choices) > 1:
-        choices = [pair for pair in choices if _of_one_size(*pair, patterns)]
+        choices = [pair for pair in choices if _of_one_size(*pair, reading)]
         if len(choices) != 1:
             ir, vi = (', '.join(str(folder.path) for folder in folders) for folders in sequence)
             raise UserError(f'it is not clear which folders belong together: infrared {ir}; visible {vi}. Give one of each as ir and vi')
     return choices[0] if choices else None
 
 
-def folder_pairs(root, patterns=None) -> List[Tuple[Path, Path]]:
+def folder_pairs(root, reading=AS_THEY_ARE) -> List[Tuple[Path, Path]]:
     """All pairs of an infrared and a visible folder below a folder; twice the same where one folder holds both."""
-    pairs = [pair_of(sequence, patterns) for sequence in find_layout([root], patterns).sequences]
+    pairs = [pair_of(sequence, reading) for sequence in find_layout([root], reading).sequences]
     return [(ir.path, vi.path) for ir, vi in filter(None, pairs)]
 
 
@@ -115,12 +116,12 @@ def set_name(text, images):
     return text if name.startswith('.') else name
 
 
-def source_folders(test_set, patterns=None) -> Optional[Tuple[Path, Path]]:
+def source_folders(test_set, reading=AS_THEY_ARE) -> Optional[Tuple[Path, Path]]:
     """The folders of infrared and of visible images in a test set, directly in it or at any depth; None if there are none.
 
     UserError if there are several.
     """
-    pairs = folder_pairs(test_set, patterns)
+    pairs = folder_pairs(test_set, reading)
     directly = [pair for pair in pairs if pair[0].parent == Path(test_set)]
     pairs = directly or pairs
     if len(pairs) > 1:
@@ -164,9 +165,9 @@ def _parts(path):
     return Path(os.path.abspath(path)).parts
 
 
-def _pairs_inside(folder, top, patterns):
+def _pairs_inside(folder, top, reading):
     """The partners among the images of one folder, none where the folder's name tells another thing."""
-    partners = find_partners(folder.images, folder.images, one_folder=True, patterns=patterns)
+    partners = find_partners(folder.images, folder.images, one_folder=True, reading=reading)
     surely = any(why != BY_A_WORD for why in partners.values()) or not modality_of(_parts(folder.path)[top:])[0]
     return partners if surely else {}
 
@@ -230,8 +231,8 @@ def _label(path, told):
     return '/'.join(_parts(path)[told[path][1]:]) if path in told else path.name
 
 
-def _of_one_size(ir, vi, patterns):
-    for pair in find_partners(ir.images, vi.images, patterns=patterns):
+def _of_one_size(ir, vi, reading):
+    for pair in find_partners(ir.images, vi.images, reading=reading):
         try:
             return image_size(pair[0]) == image_size(pair[1])
         except UserError:

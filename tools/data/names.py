@@ -10,8 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Optional, Tuple
 
-from tools.base.errors import UserError
-
 MODALITY = {
     **dict.fromkeys(('ir', 'infrared', 'thermal', 'lwir', 'mwir', 'tir', 'fir', 'inf', 'th', 't', 'g', 'previewdata'), 'ir'),
     **dict.fromkeys(('vi', 'vis', 'visible', 'visual', 'rgb', 'w', 'r'), 'vi'),
@@ -52,12 +50,6 @@ class Name(NamedTuple):
     @property
     def is_other_band(self):
         return any(run in OTHER_BANDS for run in self.key)
-
-
-class Patterns(NamedTuple):
-    """How names are asked to pair, such as '{}_nir' and '{}_rgb': what stands for {} must be the same."""
-    ir: str
-    vi: str
 
 
 @lru_cache(maxsize=2 ** 18)  # the names of large sets come again and again: I00000
@@ -104,19 +96,9 @@ def seem_swapped(ir, vi) -> bool:
     return ir_says != vi_says and (ir_says == 'vi' and vi_says != 'vi' or vi_says == 'ir' and ir_says != 'ir')
 
 
-def patterns_of(ir_name, vi_name) -> Optional[Patterns]:
-    """The Patterns of two settings, None if neither is given. UserError if one has no {}."""
-    if ir_name is None and vi_name is None:
-        return None
-    for pattern in (ir_name, vi_name):
-        if pattern is not None and pattern.count('{}') != 1:
-            raise UserError(f'ir_name and vi_name need one {{}} for what the names have in common, as {{}}_nir; not {pattern!r}')
-    return Patterns(ir_name or '{}', vi_name or '{}')
-
-
-def common_part(pattern, path) -> Optional[str]:
-    """What stands for {} in a file's name, with or without its extension; None if it is not named so."""
-    before, after = (re.escape(folded(part)) for part in pattern.split('{}'))
+def common_part(named, path) -> Optional[str]:
+    """What stands for {} of `named` in a file's name, with or without its extension; None if it is not named so."""
+    before, after = (re.escape(folded(part)) for part in named.split('{}'))
     match = re.fullmatch(f'{before}(.+){after}', folded(path.stem)) or re.fullmatch(f'{before}(.+){after}', folded(path.name))
     return match and match.group(1)
 

@@ -9,6 +9,7 @@ from tools.base.files import printable
 from tools.base.wording import counted
 from tools.data.images import list_images, natural_key, other_files
 from tools.data.names import common_part, folded, make_partners, read_name, seem_swapped
+from tools.data.reading import AS_THEY_ARE
 
 NAMED_AT_MOST = 5  # files in an error message
 SAME_NAME, BY_WORDS, BY_A_WORD, AS_ASKED = range(4)  # why two files are a pair
@@ -30,6 +31,10 @@ class Pairing(NamedTuple):
     unpaired: List[Path]
     notes: Tuple[str, ...] = ()  # what else the user should know, a line each
 
+    def files(self) -> Tuple[List[Path], List[Path]]:
+        """([infrared files], [visible files]) of the pairs."""
+        return [pair.ir for pair in self.pairs], [pair.vis for pair in self.pairs]
+
     def describe(self):
         """For the user: what was paired and by which rule, and below it each file left without a partner, and what is doubtful."""
         text = f'{counted(len(self.pairs), "pair")} found by the rule: {self.rule}'
@@ -45,15 +50,15 @@ class FusedMatch(NamedTuple):
     rule: str               # how names were matched, if not by being equal, else ''
 
 
-def find_partners(ir_files, vi_files, one_folder=False, patterns=None) -> Dict[Tuple[Path, Path], int]:
+def find_partners(ir_files, vi_files, one_folder=False, reading=AS_THEY_ARE) -> Dict[Tuple[Path, Path], int]:
     """{(infrared file, visible file): why they are partners}, all candidates, by the files' names alone.
 
-    one_folder: the files are in one folder, so that only words tell their modality. patterns: tools.data.names.Patterns
-    that are to count in place of the words. Words on one side only, as in IR_hill and hill, count for files that have no other partner.
+    one_folder: the files are in one folder, so that only words tell their modality. reading: its names, if any, count
+    in place of the words. Words on one side only, as in IR_hill and hill, count for files that have no other partner.
     """
-    if patterns:
-        ir_parts, vi_parts = ({path: common_part(pattern, path) for path in files}
-                              for pattern, files in zip(patterns, (ir_files, vi_files)))
+    if reading.names:
+        ir_parts, vi_parts = ({path: common_part(named, path) for path in files}
+                              for named, files in zip(reading.names, (ir_files, vi_files)))
         return {(ir, vi): AS_ASKED for ir, vi in _with_equal(ir_parts, vi_parts) if ir != vi}
 
     ir_names, vi_names = ({path: read_name(path.stem) for path in files} for files in (ir_files, vi_files))
@@ -73,11 +78,11 @@ def find_partners(ir_files, vi_files, one_folder=False, patterns=None) -> Dict[T
     return found
 
 
-def pair_folders(ir, vis, patterns=None):
+def pair_folders(ir, vis, reading=AS_THEY_ARE) -> Pairing:
     """Pair the images of an infrared and a visible folder by their names, or two single files -> Pairing.
 
     A folder may mix ways of naming. A folder that holds both modalities may be given twice; the same name does not count
-    then, which would pair each file with itself. patterns: as for `find_partners`.
+    then, which would pair each file with itself. reading: its names, as for `find_partners`.
     Raises UserError if a file has two candidates (never a guess), if nothing is paired, or if a path is missing.
     """
     ir, vis = Path(ir), Path(vis)
@@ -95,9 +100,9 @@ def pair_folders(ir, vis, patterns=None):
     one_folder = ir.samefile(vis)
     ir_files = list_images(ir)
     vis_files = ir_files if one_folder else list_images(vis)
-    partners = find_partners(ir_files, vis_files, one_folder, patterns)
+    partners = find_partners(ir_files, vis_files, one_folder, reading)
     if not partners:
-        swapped = find_partners(vis_files, ir_files, one_folder, patterns) and not one_folder
+        swapped = find_partners(vis_files, ir_files, one_folder, reading) and not one_folder
         raise UserError(f'no infrared image in {ir} ({_what_is_in(ir, ir_files)}) has a visible partner in {vis} '
                         f'({_what_is_in(vis, vis_files)}); ' + ('ir and vi seem to be swapped' if swapped else HOW_NAMES_PAIR))
     _refuse_two_candidates(partners)

@@ -1,6 +1,6 @@
 """Pictures beside the fused images: contact sheets, and mosaics of feature maps."""
 from pathlib import Path
-from typing import Any, List, NamedTuple, Optional
+from typing import List, NamedTuple
 
 import cv2
 import numpy as np
@@ -8,8 +8,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tools.base.figures import font_for, warn_of_missing_glyphs
 from tools.base.files import printable
-from tools.data.alignment import Align, aligned
-from tools.data.images import fitted, read_gray, read_image, write_image
+from tools.data.images import read_image, write_image
+from tools.data.reading import AS_THEY_ARE, Reading
 
 MOSAIC = 8  # channels down and across
 CELL_WIDTH, GAP, LABEL_HEIGHT = 360, 6, 20  # pixels of a contact sheet
@@ -23,8 +23,7 @@ class Row(NamedTuple):
     ir: Path
     vis: Path
     fused: Path
-    ir_range: Any = None  # by which the infrared image was read, as from `tools.data.value_range.parse_range`
-    align: Optional[Align] = None  # by which it was moved then
+    reading: Reading = AS_THEY_ARE
 
 
 def feature_mosaic(maps):
@@ -56,10 +55,7 @@ def write_contact_sheets(folder, rows: List[Row]) -> List[Path]:
 
 def _line(row):
     """The three images of a row with their names above them: H×W×3 uint8."""
-    ir = read_gray(row.ir, row.ir_range) if row.ir_range else read_image(row.ir)
-    vis, fused = read_image(row.vis), read_image(row.fused)
-    if row.align:
-        ir = aligned(fitted(ir, vis.shape), vis, row.align)
+    ir, vis, fused = row.reading.shown(row.ir, row.vis), read_image(row.vis), read_image(row.fused)
     height, width = vis.shape[:2]
     labels = f'infrared: {printable(row.ir.name)}', f'visible: {printable(row.vis.name)}  {width}×{height}', 'fused'
     cell_height = max(round(CELL_WIDTH * height / width), 1)
