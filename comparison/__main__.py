@@ -113,7 +113,7 @@ def main():
         results.compare(setup, names, pairing, pairs, settings.metrics, out, note)
     if 'speed' in settings.parts:
         sizes = speed.FUSED_SIZES[:1] if settings.small else speed.FUSED_SIZES
-        work = speed.Work(initial, batches, items, pairs[0], sizes, [(pair.ir, pair.vis) for pair in pairing.pairs])
+        work = speed.Work(initial, batches, items, pairs[0], sizes, [(pair.ir, pair.vi) for pair in pairing.pairs])
         speed.compare(setup, work, settings.repeats, out, note)
     if 'start' in settings.parts:
         start.compare(setup, out, note, **start.SMALL if settings.small else {})

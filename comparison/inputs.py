@@ -64,14 +64,14 @@ def write_pairs(folder, pairs):
     written, left_out = [], []
     for pair in pairs:
         try:
-            ir, vis = read_gray(pair.ir), read_gray(pair.vis)
-            if ir.shape != vis.shape:
-                raise UserError(f'{pair.ir} and {pair.vis} differ in size')
+            ir, vi = read_gray(pair.ir), read_gray(pair.vi)
+            if ir.shape != vi.shape:
+                raise UserError(f'{pair.ir} and {pair.vi} differ in size')
         except UserError as error:
             left_out.append(str(error))
             continue
         path = folder / f'{pair.name}.npy'
-        np.save(path, np.stack([ir, vis]))
+        np.save(path, np.stack([ir, vi]))
         written.append(PairFile(pair.name, path))
     return written, left_out
 

@@ -172,7 +172,7 @@ class JittorSide(Trainer):
 
 def _pairs(files):
     """Paths (infrared, visible) as a list of Pair."""
-    return [Pair(Path(ir).name, Path(ir), Path(vis)) for ir, vis in files]
+    return [Pair(Path(ir).name, Path(ir), Path(vi)) for ir, vi in files]
 
 
 if __name__ == '__main__':

@@ -159,7 +159,7 @@ def fuse(setup, plan, runs, pairings):
     fused = {(test, shares): {run: run.folder / f'fused_{test}_{shares}' for run in runs} for test in pairings for shares in DEEP_SHARES}
     with open_sides([JITTOR], setup) as sides:
         for (test, shares), folders in fused.items():
-            files = [[str(pair.ir), str(pair.vis)] for pair in pairings[test].pairs]
+            files = [[str(pair.ir), str(pair.vi)] for pair in pairings[test].pairs]
             for run, folder in tqdm(folders.items(), f'fusing {test}, {shares} shares', unit='run'):
                 if len(list(folder.glob('[!.]*'))) < len(files):
                     sides[JITTOR].ask('start_fusing', **encoders, fusion=run.weights, deep_shares=shares)

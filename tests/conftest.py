@@ -130,10 +130,10 @@ def data(tmp_path, monkeypatch):
     from tools.data.images import write_image
     monkeypatch.chdir(tmp_path)
     for i in range(1, 7):
-        ir, vis = picture(i), picture(100 + i)
+        ir, vi = picture(i), picture(100 + i)
         write_image(tmp_path / f'images/{SET}/ir/IR{i}.png', ir)
-        write_image(tmp_path / f'images/{SET}/vis/VIS{i}.png', vis)
-        write_image(tmp_path / f'a/results_transfuse_IR{i}.png', np.maximum(ir, vis))
-        write_image(tmp_path / f'b/IR{i}.png', (ir // 2 + vis // 2))
-        write_image(tmp_path / f'c/IR{i}.bmp', vis - vis // 10)
+        write_image(tmp_path / f'images/{SET}/vis/VIS{i}.png', vi)
+        write_image(tmp_path / f'a/results_transfuse_IR{i}.png', np.maximum(ir, vi))
+        write_image(tmp_path / f'b/IR{i}.png', (ir // 2 + vi // 2))
+        write_image(tmp_path / f'c/IR{i}.bmp', vi - vi // 10)
     return tmp_path

@@ -245,7 +245,7 @@ def test_test_pairs_that_cannot_be_used_are_named(tmp_path):
     sizes = Pair('sizes.png', good.ir, write_gray(tmp_path / 'small.png', image[:10]))
     text = tmp_path / 'text.png'
     text.write_text('no image')
-    pairs, left_out = inputs.write_pairs(tmp_path / 'pairs', [good, sizes, Pair('text.png', text, good.vis)])
+    pairs, left_out = inputs.write_pairs(tmp_path / 'pairs', [good, sizes, Pair('text.png', text, good.vi)])
     assert [pair.name for pair in pairs] == ['good.png']
     assert np.array_equal(np.load(pairs[0].path), [image, 255 - image])
     assert len(left_out) == 2 and 'differ in size' in left_out[0] and 'text.png' in left_out[1]

@@ -10,8 +10,8 @@ from tools.data.reading import Reading
 @pytest.fixture
 def folders(tmp_path):
     """Makes the folders ir/ and vis/ with empty files of the given names; pairing looks at names only."""
-    def make(ir, vis):
-        for folder, names in (('ir', ir), ('vis', vis)):
+    def make(ir, vi):
+        for folder, names in (('ir', ir), ('vis', vi)):
             (tmp_path / folder).mkdir()
             for name in names:
                 (tmp_path / folder / name).touch()
@@ -20,10 +20,10 @@ def folders(tmp_path):
 
 
 def names(pairs):
-    return [(pair.name, pair.ir.name, pair.vis.name) for pair in pairs]
+    return [(pair.name, pair.ir.name, pair.vi.name) for pair in pairs]
 
 
-@pytest.mark.parametrize('ir, vis, rule', [
+@pytest.mark.parametrize('ir, vi, rule', [
     ('IR1.png', 'VIS1.png', 'IR1 ↔ VIS1'),
     ('IR_hill.png', 'vi_hill.bmp', 'IR_hill ↔ vi_hill'),
     ('ir7.PNG', 'VI7.jpg', 'ir7 ↔ VI7'),
@@ -52,43 +52,43 @@ def names(pairs):
     ('B\u00e4ume_fir.png', 'Ba\u0308ume_RGB.png', 'B\u00e4ume_fir ↔ Ba\u0308ume_RGB'),
     ('a_inf_b.png', 'A_W_B.png', 'a_inf_b ↔ A_W_B'),
 ])
-def test_rules(folders, ir, vis, rule):
-    ir_dir, vis_dir = folders([ir], [vis])
-    pairing = pair_folders(ir_dir, vis_dir)
-    assert names(pairing.pairs) == [(ir, ir, vis)]
-    assert pairing.pairs[0].ir == ir_dir / ir and pairing.pairs[0].vis == vis_dir / vis
+def test_rules(folders, ir, vi, rule):
+    ir_dir, vi_dir = folders([ir], [vi])
+    pairing = pair_folders(ir_dir, vi_dir)
+    assert names(pairing.pairs) == [(ir, ir, vi)]
+    assert pairing.pairs[0].ir == ir_dir / ir and pairing.pairs[0].vi == vi_dir / vi
     assert pairing.rule == rule
     assert pairing.unpaired == []
     assert rule in pairing.describe()
 
 
-@pytest.mark.parametrize('ir, vis', [('IR1.png', 'VIS2.png'), ('1.png', '2.png'), ('hill_ir.png', 'dale_vis.png'),
+@pytest.mark.parametrize('ir, vi', [('IR1.png', 'VIS2.png'), ('1.png', '2.png'), ('hill_ir.png', 'dale_vis.png'),
                                      ('VIS1.png', 'IR1.png'), ('hill_vis.png', 'hill_ir.png'),
                                      ('iris.png', 'virus.png'), ('0_nir.png', '0_rgb.png'), ('II_a.png', 'VIS_a.png'),
                                      ('near_infrared_1.png', 'visible_1.png'), ('NIR.tif', 'Vis.tif'),
                                      ('a_g.png', 'a_r.png'), ('IR1.png', 'VIS01.png')])
-def test_nothing_paired_is_an_error_that_names_files(folders, ir, vis):
+def test_nothing_paired_is_an_error_that_names_files(folders, ir, vi):
     with pytest.raises(UserError) as error:
-        pair_folders(*folders([ir], [vis]))
-    assert ir in str(error.value) and vis in str(error.value)
+        pair_folders(*folders([ir], [vi]))
+    assert ir in str(error.value) and vi in str(error.value)
 
 
 def test_empty_and_missing_folders(folders, tmp_path):
-    ir_dir, vis_dir = folders(['notes.txt'], ['1.png'])
+    ir_dir, vi_dir = folders(['notes.txt'], ['1.png'])
     with pytest.raises(UserError, match='no images'):
-        pair_folders(ir_dir, vis_dir)
+        pair_folders(ir_dir, vi_dir)
     with pytest.raises(UserError, match='nowhere'):
         pair_folders(ir_dir, tmp_path / 'nowhere')
 
 
 def test_order_is_natural_and_leftovers_are_listed(folders):
-    ir_dir, vis_dir = folders(['IR10.png', 'IR2.png', 'IR1.png', 'IR99.png'],
+    ir_dir, vi_dir = folders(['IR10.png', 'IR2.png', 'IR1.png', 'IR99.png'],
                               ['VIS1.png', 'VIS2.png', 'VIS10.png', 'other.jpg'])
-    pairing = pair_folders(ir_dir, vis_dir)
+    pairing = pair_folders(ir_dir, vi_dir)
     assert [pair.name for pair in pairing.pairs] == ['IR1.png', 'IR2.png', 'IR10.png']
-    assert pairing.unpaired == [ir_dir / 'IR99.png', vis_dir / 'other.jpg']
+    assert pairing.unpaired == [ir_dir / 'IR99.png', vi_dir / 'other.jpg']
     assert pairing.describe().splitlines() == ['3 pairs found by the rule: IR1 ↔ VIS1, 2 without a partner:',
-                                               f'  {ir_dir / "IR99.png"}', f'  {vis_dir / "other.jpg"}']
+                                               f'  {ir_dir / "IR99.png"}', f'  {vi_dir / "other.jpg"}']
 
 
 def test_mixed_names_say_each_rule(folders):
@@ -97,7 +97,7 @@ def test_mixed_names_say_each_rule(folders):
     assert pairing.rule == 'IR1 ↔ VIS1 (2), same name, any extension (1)'
 
 
-@pytest.mark.parametrize('ir, vis, named', [
+@pytest.mark.parametrize('ir, vi, named', [
     (['IR1.png'], ['VIS1.png', 'VI1.png'], 'IR1.png'),
     (['IR1.png'], ['RGB1.png', 'W1.png'], 'IR1.png'),
     (['a_ir.png'], ['a.png', 'visible-a.png'], 'a_ir.png'),
@@ -109,11 +109,11 @@ def test_mixed_names_say_each_rule(folders):
     (['IR1.png'], ['IR1.png', 'VIS1.png'], 'IR1.png'),
     (['IR1.png', 'VIS1.png'], ['VIS1.png'], 'VIS1.png'),
 ])
-def test_two_candidates_are_an_error(folders, ir, vis, named):
+def test_two_candidates_are_an_error(folders, ir, vi, named):
     with pytest.raises(UserError, match='2 candidates') as error:
-        pair_folders(*folders(ir, vis))
+        pair_folders(*folders(ir, vi))
     assert named in str(error.value)
-    assert all(name in str(error.value) for name in (ir + vis if len(ir + vis) == 3 else []))
+    assert all(name in str(error.value) for name in (ir + vi if len(ir + vi) == 3 else []))
 
 
 def test_one_folder_with_both_never_pairs_an_image_with_itself(folders):
@@ -132,15 +132,15 @@ def test_one_folder_of_tno(folders):
     assert {path.name for path in pairing.unpaired} == {'II_bunker.bmp', 'NIR_hei_vis.bmp', 'plain_rgb.bmp', 'plain.bmp'}
 
 
-@pytest.mark.parametrize('ir, vis, names_asked_for', [
+@pytest.mark.parametrize('ir, vi, names_asked_for', [
     ('0_nir.tiff', '0_rgb.tiff', ('{}_nir', '{}_rgb')), ('0_nir.tiff', '0_rgb.tiff', ('{}_NIR.TIFF', '{}_rgb.tiff')),
     ('cam1 (7).png', 'cam2 [7].png', ('cam1 ({})', 'cam2 [{}]')), ('7_x.png', '7.png', ('{}_x', None)),
 ])
-def test_names_as_asked_for(folders, ir, vis, names_asked_for):
-    ir_dir, vis_dir = folders([ir, 'other.png'], [vis, 'other.png'])
-    pairing = pair_folders(ir_dir, vis_dir, Reading(*names_asked_for))
-    assert names(pairing.pairs) == [(ir, ir, vis)]
-    assert pairing.unpaired == [ir_dir / 'other.png', vis_dir / 'other.png']
+def test_names_as_asked_for(folders, ir, vi, names_asked_for):
+    ir_dir, vi_dir = folders([ir, 'other.png'], [vi, 'other.png'])
+    pairing = pair_folders(ir_dir, vi_dir, Reading(*names_asked_for))
+    assert names(pairing.pairs) == [(ir, ir, vi)]
+    assert pairing.unpaired == [ir_dir / 'other.png', vi_dir / 'other.png']
     with pytest.raises(UserError, match='need one {}'):
         Reading('_nir', '{}_rgb')
 
@@ -154,34 +154,34 @@ def test_names_as_asked_for_in_one_folder(folders):
 
 
 def test_swapped_folders_are_doubted(folders, tmp_path):
-    ir_dir, vis_dir = folders(['1.png'], ['1.png'])
-    assert 'are swapped' not in pair_folders(ir_dir, vis_dir).describe()
-    swapped = pair_folders(vis_dir, ir_dir)
+    ir_dir, vi_dir = folders(['1.png'], ['1.png'])
+    assert 'are swapped' not in pair_folders(ir_dir, vi_dir).describe()
+    swapped = pair_folders(vi_dir, ir_dir)
     assert len(swapped.pairs) == 1 and swapped.describe().count('given as ir and vi, are swapped') == 1
     (ir_dir / 'train').mkdir()
-    (vis_dir / 'train').mkdir()
-    for folder in (ir_dir, vis_dir):
+    (vi_dir / 'train').mkdir()
+    for folder in (ir_dir, vi_dir):
         (folder / 'train' / '1.png').touch()
-    assert 'are swapped' in pair_folders(vis_dir / 'train', ir_dir / 'train').describe()
-    assert 'are swapped' in pair_folders(vis_dir / '1.png', ir_dir / '1.png').describe()
-    assert 'are swapped' not in pair_folders(ir_dir / '1.png', vis_dir / '1.png').describe()
+    assert 'are swapped' in pair_folders(vi_dir / 'train', ir_dir / 'train').describe()
+    assert 'are swapped' in pair_folders(vi_dir / '1.png', ir_dir / '1.png').describe()
+    assert 'are swapped' not in pair_folders(ir_dir / '1.png', vi_dir / '1.png').describe()
     (ir_dir / '1.png').rename(ir_dir / 'IR1.png')
-    (vis_dir / '1.png').rename(vis_dir / 'VIS1.png')
+    (vi_dir / '1.png').rename(vi_dir / 'VIS1.png')
     with pytest.raises(UserError, match='seem to be swapped'):
-        pair_folders(vis_dir, ir_dir)
+        pair_folders(vi_dir, ir_dir)
 
 
 def test_other_files_are_counted(folders):
-    ir_dir, vis_dir = folders(['1.png', '1.npy', '2.npy', 'notes.txt', '.hidden'], ['1.png'])
-    text = pair_folders(ir_dir, vis_dir).describe()
-    assert f'{ir_dir}: 3 other files (2 .npy, 1 .txt) passed over' in text and str(vis_dir) not in text
+    ir_dir, vi_dir = folders(['1.png', '1.npy', '2.npy', 'notes.txt', '.hidden'], ['1.png'])
+    text = pair_folders(ir_dir, vi_dir).describe()
+    assert f'{ir_dir}: 3 other files (2 .npy, 1 .txt) passed over' in text and str(vi_dir) not in text
 
 
 def test_what_is_there_instead_is_said(folders):
-    ir_dir, vis_dir = folders(['1.npy', '2.npy'], ['1.png'])
+    ir_dir, vi_dir = folders(['1.npy', '2.npy'], ['1.png'])
     (ir_dir / 'train').mkdir()
     with pytest.raises(UserError, match=r'no images, 2 other files \(2 .npy\), folders train'):
-        pair_folders(ir_dir, vis_dir)
+        pair_folders(ir_dir, vi_dir)
 
 
 def test_one_folder_without_marked_names(folders):
@@ -191,13 +191,13 @@ def test_one_folder_without_marked_names(folders):
 
 
 def test_two_files(folders):
-    ir_dir, vis_dir = folders(['left.png'], ['right.jpg'])
-    pairing = pair_folders(ir_dir / 'left.png', vis_dir / 'right.jpg')
+    ir_dir, vi_dir = folders(['left.png'], ['right.jpg'])
+    pairing = pair_folders(ir_dir / 'left.png', vi_dir / 'right.jpg')
     assert names(pairing.pairs) == [('left.png', 'left.png', 'right.jpg')]
     with pytest.raises(UserError, match='both'):
         pair_folders(ir_dir / 'left.png', ir_dir / 'left.png')
     with pytest.raises(UserError, match='two folders or two files'):
-        pair_folders(ir_dir, vis_dir / 'right.jpg')
+        pair_folders(ir_dir, vi_dir / 'right.jpg')
 
 
 @pytest.mark.parametrize('fused', ['results_transfuse_IR1.png', 'results_crossfuse_IR1.png',
@@ -216,14 +216,14 @@ def test_fused_names(folders, tmp_path, fused):
 
 @pytest.mark.parametrize('fused', [
     '{}_recover', 'fused_{}', 'results of CDDFuse {} v2', 'epoch3_{}', 'FUSED-{}'])
-@pytest.mark.parametrize('called', ['ir', 'vis', 'bare', 'number'])
-@pytest.mark.parametrize('ir, vis', [('IR{}', 'VIS{}'), ('{}_ir', '{}_vis'), ('IR{}', '{}')])
-def test_one_text_around_all_names_is_taken_off(folders, tmp_path, fused, called, ir, vis):
+@pytest.mark.parametrize('called', ['ir', 'vi', 'bare', 'number'])
+@pytest.mark.parametrize('ir, vi', [('IR{}', 'VIS{}'), ('{}_ir', '{}_vis'), ('IR{}', '{}')])
+def test_one_text_around_all_names_is_taken_off(folders, tmp_path, fused, called, ir, vi):
     numbers = [1, 2, 3, 11, 12, 21]
-    pairs = pair_folders(*folders([ir.format(n) + '.png' for n in numbers], [vis.format(n) + '.png' for n in numbers])).pairs
+    pairs = pair_folders(*folders([ir.format(n) + '.png' for n in numbers], [vi.format(n) + '.png' for n in numbers])).pairs
     out = tmp_path / 'out'
     out.mkdir()
-    way = {'ir': ir, 'vis': vis, 'bare': '{}', 'number': '{:04d}'}[called]
+    way = {'ir': ir, 'vi': vi, 'bare': '{}', 'number': '{:04d}'}[called]
     if called == 'number':
         fused = '{}'
     for n in numbers[:-1]:
@@ -285,7 +285,7 @@ def test_ambiguous_fused_images(folders, tmp_path):
     with pytest.raises(UserError, match='two fused images for IR1.png'):
         match_fused(pairs, out)
 
-    crossed = [pairs[0]._replace(vis=pairs[1].ir), pairs[1]]
+    crossed = [pairs[0]._replace(vi=pairs[1].ir), pairs[1]]
     (out / 'IR1.png').rename(out / 'IR2.png')
     with pytest.raises(UserError, match='could be the fused image of'):
         match_fused(crossed, out)

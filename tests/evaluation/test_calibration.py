@@ -28,13 +28,13 @@ def reference(tmp_path):
 
 
 def test_table_and_page(reference, tmp_path):
-    fused, ir, vis = (np.random.default_rng(seed).integers(0, 256, (170, 180), dtype=np.uint8) for seed in range(3))
-    reference['triples']['CF1']['values']['vifb_octave']['Ssim'] = 2 * m.ssim(fused, ir, vis) / 1.25
+    fused, ir, vi = (np.random.default_rng(seed).integers(0, 256, (170, 180), dtype=np.uint8) for seed in range(3))
+    reference['triples']['CF1']['values']['vifb_octave']['Ssim'] = 2 * m.ssim(fused, ir, vi) / 1.25
     table = calibrate(reference, tmp_path)
     triple = reference['triples']['CF1']
     assert len(table) == sum(value_of(triple, source) is not None for sources in CHECKED.values() for source in sources)
     row = table.set_index('metric').loc['SSIM']
-    assert row['ours'] == pytest.approx(m.ssim(fused, ir, vis)) and row['relative difference'] == pytest.approx(0.25)
+    assert row['ours'] == pytest.approx(m.ssim(fused, ir, vi)) and row['relative difference'] == pytest.approx(0.25)
     write_calibration(reference, table, tmp_path / 'out')
     page = (tmp_path / 'out/README.md').read_text(encoding='utf-8')
     line, = [line for line in page.splitlines() if line.startswith('| SSIM |')]

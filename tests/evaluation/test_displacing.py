@@ -71,8 +71,8 @@ def test_better_is_plus_also_where_lower_values_are_better():
 def test_flicker_of_frames_whose_range_changes(tmp_path):
     """A clip in which nothing happens but for one bright pixel, which a range of its own for each frame makes all others follow."""
     class Fuser:
-        def unscaled(self, ir, vis):
-            return type('Fused', (), {'image': np.maximum(ir, vis).astype(np.float32)})
+        def unscaled(self, ir, vi):
+            return type('Fused', (), {'image': np.maximum(ir, vi).astype(np.float32)})
     image = luma(make_scene(0, *SIZE)[1]) // 2
     for frame in range(4):
         spotted = image.copy()

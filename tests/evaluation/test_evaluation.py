@@ -27,11 +27,11 @@ def test_scores_of_one_method(data, capsys):
     assert [row['image'] for row in rows] == [f'IR{i}.png' for i in range(1, 7)]
     assert list(rows[0]) == ['method', 'image', 'protocol', 'scored on', 'EN', 'SD', 'MI']
     for i, row in enumerate(rows, 1):
-        fused, ir, vis = triple(i)
+        fused, ir, vi = triple(i)
         assert [row['method'], row['protocol'], row['scored on']] == ['a', 'default', 'luma']
         assert float(row['EN']) == pytest.approx(m.en(fused), rel=1e-7)
         assert float(row['SD']) == pytest.approx(m.sd(fused), rel=1e-7)
-        assert float(row['MI']) == pytest.approx(m.mi(fused, ir, vis), rel=1e-7)
+        assert float(row['MI']) == pytest.approx(m.mi(fused, ir, vi), rel=1e-7)
     summary, = table()
     deviations = [m.sd(triple(i)[0]) for i in range(1, 7)]
     assert float(summary['SD mean']) == pytest.approx(np.mean(deviations), rel=1e-7)
@@ -97,10 +97,10 @@ def test_undefined_metric_is_named(data, capsys):
 def test_protocol_is_named(data, capsys, protocol, metrics):
     assert main([*SOURCES, '--fused', 'a', '--protocol', protocol, '--metrics', metrics]) == 0
     name = f'{metrics} ({protocol})'
-    fused, ir, vis = triple(1)
-    expected = {'hli': m.sd(fused) * math.sqrt(fused.size) / 255, 'tang': m.psnr(fused, ir, vis) + 20 * math.log10(255),
-                'cddfuse': m.mi(fused, ir, vis) * math.log(2), 'tang_2022_01': m.sf(fused) / 255,
-                'liu': m.q_mi(fused, ir, vis)}.get(protocol)
+    fused, ir, vi = triple(1)
+    expected = {'hli': m.sd(fused) * math.sqrt(fused.size) / 255, 'tang': m.psnr(fused, ir, vi) + 20 * math.log10(255),
+                'cddfuse': m.mi(fused, ir, vi) * math.log(2), 'tang_2022_01': m.sf(fused) / 255,
+                'liu': m.q_mi(fused, ir, vi)}.get(protocol)
     row = table('out/scores.csv')[0]
     assert row['protocol'] == protocol
     assert expected is None or float(row[name]) == pytest.approx(expected, rel=1e-7)
@@ -353,7 +353,7 @@ def test_luma_or_channels(data):
         write_image(data / f'images/{SET}/vis/VIS{i}.png', picture(100 + i, channels=3))
         write_image(data / f'd/IR{i}.png', picture(200 + i, channels=3))
     paths = 'd/IR1.png', f'images/{SET}/ir/IR1.png', f'images/{SET}/vis/VIS1.png'
-    fused, ir, vis = map(read_image, paths)
+    fused, ir, vi = map(read_image, paths)
     main([*SOURCES, '--fused', 'd', '--metrics', 'EN', 'MI'])
     row = table('out/scores.csv')[0]
     assert row['scored on'] == 'luma'
@@ -362,7 +362,7 @@ def test_luma_or_channels(data):
     row = table('out/scores.csv')[0]
     assert row['scored on'] == 'colour channels, averaged'
     assert 'scored on: colour channels, averaged' in (data / 'out/summary.md').read_text(encoding='utf-8')
-    planes = [(fused[:, :, k], ir, vis[:, :, k]) for k in range(3)]
+    planes = [(fused[:, :, k], ir, vi[:, :, k]) for k in range(3)]
     assert float(row['EN']) == pytest.approx(np.mean([m.en(plane[0]) for plane in planes]), rel=1e-6)
     assert float(row['MI']) == pytest.approx(np.mean([m.mi(*plane) for plane in planes]), rel=1e-6)
 
@@ -414,9 +414,9 @@ def test_sources_file_is_preferred(data):
 
 
 def test_sources_that_differ(data):
-    vis = f'images/{SET}/vis'
-    output_folder(data, f'{SET}_transfuse_epoch4_x', 20, 'a', {'ir': f'./images/{SET}/ir', 'vis': vis})
-    output_folder(data, f'{SET}_cnn_epoch4_x', 10, 'b', {'ir': str(data / f'images/{SET}/ir'), 'vis': vis})
+    vi = f'images/{SET}/vis'
+    output_folder(data, f'{SET}_transfuse_epoch4_x', 20, 'a', {'ir': f'./images/{SET}/ir', 'vis': vi})
+    output_folder(data, f'{SET}_cnn_epoch4_x', 10, 'b', {'ir': str(data / f'images/{SET}/ir'), 'vis': vi})
     assert main(['--test_set', SET, *OUT]) == 0
     output_folder(data, f'{SET}_other_epoch4_x', 5, 'c', {'ir': 'elsewhere/ir', 'vis': 'elsewhere/vis'})
     with pytest.raises(UserError, match='from different images.*other_epoch4_x from elsewhere/ir and elsewhere/vis; '):

@@ -91,8 +91,8 @@ def test_results_of_resizing_are_scored_as_they_were_made(data):
     with pytest.raises(UserError, match='the images differ in size'):
         main([*SOURCES, '--fused', 'a'])
     assert main([*SOURCES, '--fused', 'a', '--resize']) == 0
-    fused, ir, vis = triple(1)
-    expected = m.mi(fused, cv2.resize(ir, vis.shape[::-1], interpolation=cv2.INTER_LINEAR), vis)
+    fused, ir, vi = triple(1)
+    expected = m.mi(fused, cv2.resize(ir, vi.shape[::-1], interpolation=cv2.INTER_LINEAR), vi)
     assert float(table('out/scores.csv')[0]['MI']) == pytest.approx(expected, rel=1e-7)
 
     noted = {'ir': f'images/{SET}/ir', 'vi': f'images/{SET}/vis', 'resize': True}
@@ -106,9 +106,9 @@ def test_results_of_resizing_are_scored_as_they_were_made(data):
 def test_infrared_of_16_bits_is_scored_as_it_was_fused(data, capsys):
     for i in range(1, 7):
         write_image(data / f'images/{SET}/ir/IR{i}.png', (7000 + 5 * picture(i).astype(int)).astype(np.uint16))
-    fused, _, vis = triple(1)
+    fused, _, vi = triple(1)
     path = data / f'images/{SET}/ir/IR1.png'
-    plain, stretched = (m.mi(fused, read_gray(path, ir_range), vis) for ir_range in (None, 'auto'))
+    plain, stretched = (m.mi(fused, read_gray(path, ir_range), vi) for ir_range in (None, 'auto'))
     assert abs(stretched - plain) > 0.1
 
     assert main([*SOURCES, '--fused', 'a', '--metrics', 'MI']) == 0
@@ -124,7 +124,7 @@ def test_infrared_of_16_bits_is_scored_as_it_was_fused(data, capsys):
     main([*SOURCES, '--fused', 'one', '--explain', f'MI={stretched:.5f}', '--ir_range', 'auto'])
     assert 'none gives' not in capsys.readouterr().out
     assert main([*SOURCES, '--fused', 'a', '--metrics', 'MI', '--channels', '--ir_range', '7000', '8275']) == 0
-    expected = m.mi(fused, read_gray(path, (7000.0, 8275.0)), vis)
+    expected = m.mi(fused, read_gray(path, (7000.0, 8275.0)), vi)
     assert float(table('out/scores.csv')[0]['MI']) == pytest.approx(expected, rel=1e-7)
 
     noted = {'ir': f'images/{SET}/ir', 'vi': f'images/{SET}/vis', 'ir_range': 'auto'}
@@ -263,7 +263,7 @@ class Deadly(type(Path())):
 
 def test_a_worker_that_dies_is_reported(data):
     pairing = pair_folders(f'images/{SET}/ir', f'images/{SET}/vis')
-    pairing = pairing._replace(pairs=[pair._replace(vis=Deadly(pair.vis)) for pair in pairing.pairs])
+    pairing = pairing._replace(pairs=[pair._replace(vi=Deadly(pair.vi)) for pair in pairing.pairs])
     with pytest.raises(UserError, match='there was not enough memory.*--workers 1'):
         score_methods({'a': 'a'}, pairing, 'default', select_metrics('default', ['EN']), workers=2)
 
@@ -273,7 +273,7 @@ def test_a_new_metric_is_a_function_and_a_line_of_the_table(data):
     shutil.copytree(REPOSITORY / 'tools', data / 'tools', ignore=shutil.ignore_patterns('__pycache__'))
     path = data / 'tools/evaluation/metrics/__init__.py'
     code = path.read_text(encoding='utf-8')
-    function = ('def darkest(fused, ir, vis):\n    fused, ir, vis = images(fused=fused, ir=ir, vis=vis)\n'
+    function = ('def darkest(fused, ir, vi):\n    fused, ir, vi = images(fused=fused, ir=ir, vi=vi)\n'
                 '    return float(fused.pixels.min()) + float(ir.pixels.min())\n\n\n')
     code = code.replace('class Metric(', 'from tools.evaluation.metrics.image import images\n\n\nclass Metric(')
     code = code.replace('class Metric(', f'{function}class Metric(')

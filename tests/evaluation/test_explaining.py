@@ -17,13 +17,13 @@ def mean(compute):
 
 
 @pytest.mark.parametrize('metric, value, expected', [
-    ('SD', lambda f, ir, vis: m.sd(f), 'protocol default, tang, cddfuse, vifb; luma'),
-    ('sd', lambda f, ir, vis: m.sd(f) * f.size ** 0.5 / 255, 'protocol hli; luma'),
-    ('SD', lambda f, ir, vis: cv2.equalizeHist(f).std(), 'protocol default, tang, cddfuse, vifb; fused image equalised'),
-    ('MI', lambda f, ir, vis: m.mi(f, vis, vis) / 2, 'of the visible image only; luma'),
+    ('SD', lambda f, ir, vi: m.sd(f), 'protocol default, tang, cddfuse, vifb; luma'),
+    ('sd', lambda f, ir, vi: m.sd(f) * f.size ** 0.5 / 255, 'protocol hli; luma'),
+    ('SD', lambda f, ir, vi: cv2.equalizeHist(f).std(), 'protocol default, tang, cddfuse, vifb; fused image equalised'),
+    ('MI', lambda f, ir, vi: m.mi(f, vi, vi) / 2, 'of the visible image only; luma'),
     ('SSIM', m.ssim, 'protocol default; luma'),
-    ('psnr', lambda f, ir, vis: m.psnr(f, ir, vis) + 20 * np.log10(255), 'protocol tang, tang_2022_01; luma'),
-    ('SF', lambda f, ir, vis: m.sf(f) / 255, 'protocol tang_2022_01; luma'),
+    ('psnr', lambda f, ir, vi: m.psnr(f, ir, vi) + 20 * np.log10(255), 'protocol tang, tang_2022_01; luma'),
+    ('SF', lambda f, ir, vi: m.sf(f) / 255, 'protocol tang_2022_01; luma'),
 ])
 def test_the_first_answer_is_what_gives_the_number(data, capsys, metric, value, expected):
     assert main([*SOURCES, '--fused', 'a', '--explain', f'{metric}={mean(value):.5f}']) == 0
@@ -88,8 +88,8 @@ def test_bad_files_are_named(data, capsys):
 
 
 def test_every_definition_is_told_apart_and_works():
-    ir, vis = (picture(seed, 170, 180) for seed in range(2))
-    images = np.minimum(ir // 2 + vis // 2, 250), ir, np.minimum(vis * 1.3, 255).astype(np.uint8)  # none of the mistakes is without effect
+    ir, vi = (picture(seed, 170, 180) for seed in range(2))
+    images = np.minimum(ir // 2 + vi // 2, 250), ir, np.minimum(vi * 1.3, 255).astype(np.uint8)  # none of the mistakes is without effect
     for name in dict.fromkeys(map(base_name, metrics_of(ALL_PROTOCOLS, every=True))):
         values = {definition.text: definition.compute(*images) for definition in definitions_of(name)}
         assert len(values) == len(definitions_of(name)) and len(set(values.values())) == len(values), name

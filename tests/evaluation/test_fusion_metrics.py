@@ -26,17 +26,17 @@ ALL = OF_FUSED + OF_THREE
 FEATURES = ['pixel', 'dct', 'wavelet', 'gradient']
 
 
-def score(metric, fused, ir, vis, **options):
-    return metric(fused) if metric in OF_FUSED else metric(fused, ir, vis, **options)
+def score(metric, fused, ir, vi, **options):
+    return metric(fused) if metric in OF_FUSED else metric(fused, ir, vi, **options)
 
 
 def scene(height=170, width=190, seed=0):
-    """A triple (fused, ir, vis), uint8: smooth random sources and their mean with some noise."""
+    """A triple (fused, ir, vi), uint8: smooth random sources and their mean with some noise."""
     random = np.random.default_rng(seed)
-    ir, vis = (cv2.GaussianBlur(random.uniform(0, 255, (height, width)), (0, 0), sigma) for sigma in (3, 1))
-    ir, vis = (255 * (image - image.min()) / np.ptp(image) for image in (ir, vis))
-    fused = np.clip((ir + vis) / 2 + random.normal(0, 3, (height, width)), 0, 255)
-    return tuple(np.rint(image).astype(np.uint8) for image in (fused, ir, vis))
+    ir, vi = (cv2.GaussianBlur(random.uniform(0, 255, (height, width)), (0, 0), sigma) for sigma in (3, 1))
+    ir, vi = (255 * (image - image.min()) / np.ptp(image) for image in (ir, vi))
+    fused = np.clip((ir + vi) / 2 + random.normal(0, 3, (height, width)), 0, 255)
+    return tuple(np.rint(image).astype(np.uint8) for image in (fused, ir, vi))
 
 
 # On real images
@@ -66,9 +66,9 @@ def test_means_of_the_published_images(published):
 @pytest.mark.parametrize('shared', [SHARED_DATA] if SHARED_DATA else [])
 def test_vifb_in_colour(shared):
     entry = json.loads((REFERENCE / 'metrics_more.json').read_text(encoding='utf-8'))['colour']['M3FD00370']
-    ir, vis = (cv2.imread(str(shared.parent / entry[role]))[:480, :640].astype(float) for role in ('ir', 'vis'))
+    ir, vi = (cv2.imread(str(shared.parent / entry[role]))[:480, :640].astype(float) for role in ('ir', 'vis'))
     ir = ir[:, :, 2]  # the first channel, of RGB
-    planes = [(np.floor((ir + vis[:, :, k]) / 2 + 0.5), ir, vis[:, :, k]) for k in range(3)]
+    planes = [(np.floor((ir + vi[:, :, k]) / 2 + 0.5), ir, vi[:, :, k]) for k in range(3)]
     for metric, name in ((m.q_cb, 'Qcb'), (m.q_cv, 'Qcv'), (m.ce, 'Cross_entropy')):
         expected = entry['values']['vifb_octave'][name]
         assert np.mean([metric(*plane) for plane in planes]) == pytest.approx(expected, rel=1e-9), name
@@ -85,9 +85,9 @@ def entropy(values):
 
 
 def test_en_mi_of_formula():
-    fused, ir, vis = (image.ravel().tolist() for image in scene(31, 47))
+    fused, ir, vi = (image.ravel().tolist() for image in scene(31, 47))
     assert m.en(np.reshape(fused, (31, 47))) == pytest.approx(entropy(fused))
-    expected = sum(entropy(fused) + entropy(source) - entropy(list(zip(fused, source))) for source in (ir, vis))
+    expected = sum(entropy(fused) + entropy(source) - entropy(list(zip(fused, source))) for source in (ir, vi))
     assert m.mi(*scene(31, 47)) == pytest.approx(expected)
 
 
@@ -109,13 +109,13 @@ def test_sd_sf_ag_of_formula():
 
 
 def test_cc_scd_mse_psnr_of_formula():
-    fused, ir, vis = (image.astype(float) for image in scene(20, 30))
+    fused, ir, vi = (image.astype(float) for image in scene(20, 30))
     pearson = lambda x, y: np.corrcoef(x.ravel(), y.ravel())[0, 1]
-    assert m.cc(fused, ir, vis) == pytest.approx((pearson(fused, ir) + pearson(fused, vis)) / 2)
-    assert m.scd(fused, ir, vis) == pytest.approx(pearson(fused - vis, ir) + pearson(fused - ir, vis))
-    error = (np.mean((fused - ir) ** 2) + np.mean((fused - vis) ** 2)) / 2
-    assert m.mse(fused, ir, vis) == pytest.approx(error / 255 ** 2)
-    assert m.psnr(fused, ir, vis) == pytest.approx(10 * math.log10(255 ** 2 / error))
+    assert m.cc(fused, ir, vi) == pytest.approx((pearson(fused, ir) + pearson(fused, vi)) / 2)
+    assert m.scd(fused, ir, vi) == pytest.approx(pearson(fused - vi, ir) + pearson(fused - ir, vi))
+    error = (np.mean((fused - ir) ** 2) + np.mean((fused - vi) ** 2)) / 2
+    assert m.mse(fused, ir, vi) == pytest.approx(error / 255 ** 2)
+    assert m.psnr(fused, ir, vi) == pytest.approx(10 * math.log10(255 ** 2 / error))
 
 
 def sobel(image, i, j):
@@ -185,8 +185,8 @@ def test_vif_of_formula():
             above += np.log(1 + gain ** 2 * variance / (rest + 2)).sum()
             below += np.log(1 + variance / 2).sum()
         return above / below
-    fused, ir, vis = (image.astype(float) for image in scene(50, 60))
-    assert m.vif(fused, ir, vis) == pytest.approx(fidelity(fused, ir) + fidelity(fused, vis), rel=1e-6)
+    fused, ir, vi = (image.astype(float) for image in scene(50, 60))
+    assert m.vif(fused, ir, vi) == pytest.approx(fidelity(fused, ir) + fidelity(fused, vi), rel=1e-6)
 
 
 def similarity(x, y, value_range):
@@ -200,9 +200,9 @@ def similarity(x, y, value_range):
 
 
 def test_ssim_of_formula():
-    fused, ir, vis = (image.astype(float) for image in scene(40, 50))
-    expected = (similarity(fused, ir, 255)[0] + similarity(fused, vis, 255)[0]) / 2
-    assert m.ssim(fused, ir, vis) == pytest.approx(expected)
+    fused, ir, vi = (image.astype(float) for image in scene(40, 50))
+    expected = (similarity(fused, ir, 255)[0] + similarity(fused, vi, 255)[0]) / 2
+    assert m.ssim(fused, ir, vi) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize('value_range', [1.0, 255.0])
@@ -215,10 +215,10 @@ def test_ms_ssim_of_formula(value_range):
             whole, structure = similarity(x, y, value_range)
             product *= (whole if k == 4 else structure) ** weight
         return product
-    fused, ir, vis = (image.astype(float) for image in scene(176, 192))
-    expected = (of_scales(fused, ir) + of_scales(fused, vis)) / 2
-    assert m.ms_ssim(fused, ir, vis, value_range) == pytest.approx(expected)
-    assert m.ms_ssim(fused, ir, vis) == m.ms_ssim(fused, ir, vis, 1.0)
+    fused, ir, vi = (image.astype(float) for image in scene(176, 192))
+    expected = (of_scales(fused, ir) + of_scales(fused, vi)) / 2
+    assert m.ms_ssim(fused, ir, vi, value_range) == pytest.approx(expected)
+    assert m.ms_ssim(fused, ir, vi) == m.ms_ssim(fused, ir, vi, 1.0)
 
 
 def window_information(source, fused):
@@ -299,47 +299,47 @@ def test_known_values():
 def test_all_equal_is_best(metric, best):
     image = scene()[1]
     assert metric(image, image, image) == pytest.approx(best, abs=1e-6)
-    fused, ir, vis = scene()
-    worse = metric(fused, ir, vis)
+    fused, ir, vi = scene()
+    worse = metric(fused, ir, vi)
     assert worse > best if metric in (m.nabf, m.mse, m.ce, m.q_cv) else abs(worse) > 0.01 if metric is m.q_sf else worse < best
 
 
 def test_phase_congruency_of_equal_images_is_nearly_best():
     """Not quite: features of the sources are cut out before they are compared, those of the fused image are not."""
-    fused, ir, vis = scene()
-    assert 1 > m.q_p(ir, ir, ir) > 0.98 > m.q_p(fused, ir, vis)
+    fused, ir, vi = scene()
+    assert 1 > m.q_p(ir, ir, ir) > 0.98 > m.q_p(fused, ir, vi)
 
 
 def test_the_table_says_which_values_are_better():
     """An image of another scene is worse by each metric that sees the sources."""
-    fused, ir, vis = scene()
+    fused, ir, vi = scene()
     worse = scene(seed=9)[0]
     for metric in (*METRICS, *MORE_METRICS):
-        values = metric.graded(metric.compute(fused, ir, vis)), metric.graded(metric.compute(worse, ir, vis))
+        values = metric.graded(metric.compute(fused, ir, vi)), metric.graded(metric.compute(worse, ir, vi))
         if metric.name not in ('EN', 'SD', 'SF', 'AG', 'EI', 'CE', 'Q_SF'):  # but those that see only how much there is
             assert (values[0] < values[1]) == metric.lower_is_better, metric.name
 
 
 def test_scd_of_a_sum_is_best():
-    _, ir, vis = (image // 2 for image in scene())
-    assert m.scd(ir + vis, ir, vis) == pytest.approx(2)
+    _, ir, vi = (image // 2 for image in scene())
+    assert m.scd(ir + vi, ir, vi) == pytest.approx(2)
 
 
 @pytest.mark.parametrize('metric', METRICS, ids=lambda metric: metric.name)
 def test_the_table_says_which_way_is_better(metric):
-    fused, ir, vis = scene()
+    fused, ir, vi = scene()
     flat = np.full_like(ir, 90)
     if metric.name in ('EN', 'SD', 'SF', 'AG', 'SCD'):
-        better, worse = (metric.compute(image, ir // 2, vis // 2) for image in (ir // 2 + vis // 2, flat))
+        better, worse = (metric.compute(image, ir // 2, vi // 2) for image in (ir // 2 + vi // 2, flat))
     else:
-        better, worse = metric.compute(ir, ir, ir), metric.compute(fused, ir, vis)
+        better, worse = metric.compute(ir, ir, ir), metric.compute(fused, ir, vi)
     assert (better < worse) == metric.lower_is_better and better != worse
 
 
 @pytest.mark.parametrize('metric', [metric for metric in OF_THREE if metric is not m.q_c])
 def test_sources_are_equal_partners(metric):
-    fused, ir, vis = scene()
-    assert metric(fused, ir, vis) == pytest.approx(metric(fused, vis, ir), rel=1e-10)
+    fused, ir, vi = scene()
+    assert metric(fused, ir, vi) == pytest.approx(metric(fused, vi, ir), rel=1e-10)
 
 
 # What they accept
@@ -403,17 +403,17 @@ def test_one_flat_image(which, feature):
     (lambda image: image[:0], 'fused is 190×0 pixels'),
 ])
 def test_bad_input(metric, bad, message):
-    fused, ir, vis = scene()
+    fused, ir, vi = scene()
     fused[0, 0] = 255
     with pytest.raises(ValueError, match=message):
-        score(metric, bad(fused), ir, vis)
+        score(metric, bad(fused), ir, vi)
 
 
 @pytest.mark.parametrize('metric', OF_THREE)
 def test_different_sizes(metric):
-    fused, ir, vis = scene()
-    with pytest.raises(ValueError, match='differ in size: fused 190×170, ir 189×170, vis 190×170'):
-        metric(fused, ir[:, :-1], vis)
+    fused, ir, vi = scene()
+    with pytest.raises(ValueError, match='differ in size: fused 190×170, ir 189×170, vi 190×170'):
+        metric(fused, ir[:, :-1], vi)
 
 
 @pytest.mark.parametrize('metric, side', [
@@ -443,8 +443,8 @@ def test_protocols_on_odd_images(protocol):
 
 
 def test_what_was_computed_of_an_image_changes_nothing():
-    fused, other, ir, vis = (Image(image) for image in (*scene()[:1], 255 - scene()[0], *scene()[1:]))
+    fused, other, ir, vi = (Image(image) for image in (*scene()[:1], 255 - scene()[0], *scene()[1:]))
     for metric in (*METRICS, *MORE_METRICS):
-        alone = metric.compute(fused.pixels, ir.pixels, vis.pixels)
-        metric.compute(other, ir, vis)
-        assert metric.compute(fused, ir, vis) == alone, metric.name
+        alone = metric.compute(fused.pixels, ir.pixels, vi.pixels)
+        metric.compute(other, ir, vi)
+        assert metric.compute(fused, ir, vi) == alone, metric.name

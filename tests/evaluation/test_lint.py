@@ -94,9 +94,9 @@ def test_names_of_metrics():
 def test_the_script(data, capsys):
     entropies, shared = [], []
     for i in range(1, 7):
-        fused, ir, vis = triple(i)
+        fused, ir, vi = triple(i)
         entropies.append(en(fused))
-        shared.append(mi(vis, ir, ir) / 2)
+        shared.append(mi(vi, ir, ir) / 2)
     most = sum(entropies) / 6 + sum(shared) / 6
     (data / 'a.md').write_text(f'| m | EN | MI |\n|-|-|-|\n| x | {sum(entropies) / 6:.4f} | {most + 0.01:.4f} |\n')
     (data / 'b.md').write_text('no table')

@@ -179,7 +179,7 @@ def test_three_hundred_scenes_of_ten_methods(tmp_path, browser):
     scores = Scores(pd.DataFrame({'EN': np.linspace(5, 7, 3000)}, index), select_metrics('default', ['EN']), 'default', False, [])
     write_image(tmp_path / 'image.png', picture(1, 24, 32))
     pairs = [Pair(f'S{number}.png', tmp_path / 'image.png', tmp_path / 'image.png') for number in range(300)]
-    tasks = {(name, pair.name): (pair.ir, pair.ir, pair.vis) for name in names for pair in pairs}
+    tasks = {(name, pair.name): (pair.ir, pair.ir, pair.vi) for name in names for pair in pairs}
     page_module.write_page(tmp_path / 'page.html', scores, paired_tests(scores), names, Pairing('', pairs, []), tasks)
     steps = """<script>onload = () => { document.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowLeft'}));
     const canvases = document.querySelectorAll('#parts canvas').length;

@@ -43,13 +43,13 @@ def write_displaced(folder, number=2):
 
 def write_clip(folder, frames=4, colour=False):
     """Frames of one scene that get brighter, and a spot in the last."""
-    ir, vis = pair_of(40, 56)
+    ir, vi = pair_of(40, 56)
     for frame in range(1, frames + 1):
-        brighter = (vis * (0.6 + 0.1 * frame)).clip(0, 255).astype(np.uint8)
+        brighter = (vi * (0.6 + 0.1 * frame)).clip(0, 255).astype(np.uint8)
         hot = ir.copy()
         hot[:3, :3] = 255 if frame == frames else hot[:3, :3]
         write_image(folder / 'ir' / f'{frame}.png', hot)
-        write_image(folder / 'vi' / f'{frame}.png', np.stack([brighter, vis, vis // 2], axis=2) if colour else brighter)
+        write_image(folder / 'vi' / f'{frame}.png', np.stack([brighter, vi, vi // 2], axis=2) if colour else brighter)
 
 
 # ---- displaced pairs
@@ -68,15 +68,15 @@ def test_aligned_pairs_are_fused_and_scored_alike(fuse, fuser, tmp_path, capsys)
     assert 'infrared is moved by (-9.' in capsys.readouterr().out.replace('-8.9', '-9.')
     align = read_align(json.loads((tmp_path / 'out' / 'sources.json').read_text())['align'])
     assert mean_distance(align, SIZE, BACK) < 0.5 and noted_sources(tmp_path / 'out').reading.align == align
-    ir, vis = read_gray('ir/0.png'), read_gray('vi/0.png')
+    ir, vi = read_gray('ir/0.png'), read_gray('vi/0.png')
     fused = read_gray(list_images(tmp_path / 'out')[0])
-    assert np.array_equal(fused, fuser(aligned(ir, vis, align), vis))
+    assert np.array_equal(fused, fuser(aligned(ir, vi, align), vi))
 
     evaluate_fusion_results.main(['--fused', 'out', '--metrics', 'SCD', '--out', 'table', '--workers', '1', '--html'])
     assert 'infrared moved as in fusing' in capsys.readouterr().out
     from tools.fusion_metrics import scd
     rows = (tmp_path / 'table' / 'scores.csv').read_text().splitlines()
-    assert any(f'{scd(*(image.astype(float) for image in (fused, aligned(ir, vis, align), vis))):.4g}'[:5] in row for row in rows)
+    assert any(f'{scd(*(image.astype(float) for image in (fused, aligned(ir, vi, align), vi))):.4g}'[:5] in row for row in rows)
 
     with pytest.raises(UserError, match='holds results of other images or settings'):
         fuse()
@@ -95,24 +95,24 @@ def test_each_pair_by_itself_and_those_not_sure_left_out(fuse, tmp_path, capsys)
 
 def test_a_fuser_that_aligns(runs, fuser):
     ir, visible = make_scene(1, *SIZE)
-    off, vis = np.roll(ir, (-4, 9), (0, 1)), luma(visible)
+    off, vi = np.roll(ir, (-4, 9), (0, 1)), luma(visible)
     given, by_itself = load_fuser(runs / RUN, align=BACK), load_fuser(runs / RUN, align='each')
-    assert np.array_equal(given(off, vis), fuser(aligned(off.astype(np.float32), vis, BACK), vis))
+    assert np.array_equal(given(off, vi), fuser(aligned(off.astype(np.float32), vi, BACK), vi))
     inner = slice(20, -20), slice(20, -20)
-    expected = fuser(ir, vis)[inner].astype(float)
-    assert np.abs(by_itself(off, vis)[inner] - expected).mean() < np.abs(fuser(off, vis)[inner] - expected).mean() / 2
+    expected = fuser(ir, vi)[inner].astype(float)
+    assert np.abs(by_itself(off, vi)[inner] - expected).mean() < np.abs(fuser(off, vi)[inner] - expected).mean() / 2
     with pytest.raises(UserError, match='uncertain how the infrared image is displaced'):
-        by_itself(np.random.RandomState(0).randint(0, 256, SIZE, np.uint8), vis)
+        by_itself(np.random.RandomState(0).randint(0, 256, SIZE, np.uint8), vi)
 
 
 # ---- frames of a video
 
 def test_unscaled_frames_with_their_own_limits_are_the_stills(fuser):
-    ir, vis = pair_of(40, 56)
-    frame = fuser.unscaled(ir, vis).image
+    ir, vi = pair_of(40, 56)
+    frame = fuser.unscaled(ir, vi).image
     assert frame.dtype == np.float32 and not 0 <= frame.min() < frame.max() <= 1
-    still = scaled(frame, vis, frame.min(), frame.max())
-    assert np.abs(still.astype(int) - fuser(ir, vis)).max() <= 1  # rounding before values are cut off to whole numbers
+    still = scaled(frame, vi, frame.min(), frame.max())
+    assert np.abs(still.astype(int) - fuser(ir, vi)).max() <= 1  # rounding before values are cut off to whole numbers
     with pytest.raises(UserError, match='a single value'):
         fuser.unscaled(np.full_like(ir, 7), np.full_like(ir, 9))
 
@@ -127,12 +127,12 @@ def test_a_sequence_has_one_range(fuse, fuser, tmp_path, script):
     write_clip(tmp_path, colour=script is test_color_image)
     assert fuse('--sequence', script=script) == 0
     read = read_image if script is test_color_image else read_gray
-    sources = [(read_gray(ir), read(vis)) for ir, vis in zip(list_images(tmp_path / 'ir'), list_images(tmp_path / 'vi'))]
+    sources = [(read_gray(ir), read(vi)) for ir, vi in zip(list_images(tmp_path / 'ir'), list_images(tmp_path / 'vi'))]
     frames = [fuser.unscaled(*images).image for images in sources]
     found = json.loads((tmp_path / 'out' / RANGE_FILE).read_text())
     assert (found['low'], found['high']) == pytest.approx(common_range(frames)) and found['frames'] == 4
-    for path, frame, (_, vis) in zip(list_images(tmp_path / 'out'), frames, sources):
-        assert np.array_equal(read_image(path), scaled(frame, vis, found['low'], found['high']))
+    for path, frame, (_, vi) in zip(list_images(tmp_path / 'out'), frames, sources):
+        assert np.array_equal(read_image(path), scaled(frame, vi, found['low'], found['high']))
     assert not (tmp_path / 'out' / UNSCALED).exists()
     with pytest.raises(UserError, match='holds results of other images or settings'):
         fuse(script=script)
@@ -143,11 +143,11 @@ def test_a_sequence_that_was_stopped_goes_on_and_frames_can_be_added(fuse, tmp_p
     fused = []
     unscaled = load_fuser.__globals__['Fuser'].unscaled
 
-    def stopped_at_the_third(self, ir, vis):
+    def stopped_at_the_third(self, ir, vi):
         if len(fused) == 2:
             raise KeyboardInterrupt
         fused.append(ir)
-        return unscaled(self, ir, vis)
+        return unscaled(self, ir, vi)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr('tools.fusing.fuser.Fuser.unscaled', stopped_at_the_third)
         fuse('--sequence')

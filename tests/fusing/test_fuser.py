@@ -131,8 +131,8 @@ def test_a_layer_that_does_not_say_its_reach_is_refused():
 
 @pytest.mark.parametrize('height, width', [(8, 8), (9, 15), (16, 8), (23, 131), (135, 40)])
 def test_any_size(fuser, height, width):
-    ir, vis = pair_of(height, width)
-    fused = fuser(ir, vis)
+    ir, vi = pair_of(height, width)
+    fused = fuser(ir, vi)
     assert fused.shape == (height, width) and fused.dtype == np.uint8
     assert fused.min() == 0 and fused.max() >= 254  # normalised over the whole image
 
@@ -145,10 +145,10 @@ def test_too_small_or_different_sizes(fuser):
 
 
 def test_depths_give_the_same(fuser):
-    ir, vis = pair_of(40, 56)
-    fused = fuser(ir, vis)
-    assert np.array_equal(fuser(ir.astype(np.uint16) * 257, vis.astype(np.float64)), fused)
-    assert np.array_equal(fuser(np.stack([ir] * 3, axis=2), vis.astype(np.float16)), fused)
+    ir, vi = pair_of(40, 56)
+    fused = fuser(ir, vi)
+    assert np.array_equal(fuser(ir.astype(np.uint16) * 257, vi.astype(np.float64)), fused)
+    assert np.array_equal(fuser(np.stack([ir] * 3, axis=2), vi.astype(np.float16)), fused)
 
 
 def test_a_few_pixels_that_take_the_range_are_doubted(run, monkeypatch):
@@ -170,7 +170,7 @@ def test_a_few_pixels_that_take_the_range_are_doubted(run, monkeypatch):
 def test_eager_execution_of_the_users_own_does_not_reach_the_network(run, monkeypatch):
     seen = []
 
-    def fuse_pair(networks, ir, vis):
+    def fuse_pair(networks, ir, vi):
         seen.append(jt.flags.lazy_execution)
         return {'out': ir}
     monkeypatch.setattr(tools.fusing.fuser, 'fuse_pair', fuse_pair)
@@ -245,9 +245,9 @@ def test_options_that_no_network_can_be_built_with(run, tmp_path, options, messa
 
 
 def test_16_bits_are_not_cut_to_8(fuser):
-    ir, vis = pair_of(40, 56)
+    ir, vi = pair_of(40, 56)
     faint = 3000 + ir.astype(np.uint16)  # one gray level at 8 bits
-    assert not np.array_equal(fuser(faint, vis), fuser(faint // 257 * 257, vis))
+    assert not np.array_equal(fuser(faint, vi), fuser(faint // 257 * 257, vi))
 
 
 @pytest.mark.parametrize('image, message', [
@@ -269,24 +269,24 @@ def colour_of(gray):
 
 @pytest.mark.parametrize('depth', [np.uint8, np.uint16, np.float32])
 def test_colour_keeps_chroma_and_fuses_luma(fuser, depth):
-    ir, vis = pair_of(48, 64)
-    vis = colour_of(vis)
-    given = vis.astype(depth) * (257 if depth == np.uint16 else 1)
+    ir, vi = pair_of(48, 64)
+    vi = colour_of(vi)
+    given = vi.astype(depth) * (257 if depth == np.uint16 else 1)
     fused = fuser(ir, given)
-    assert fused.shape == vis.shape and fused.dtype == np.uint8
+    assert fused.shape == vi.shape and fused.dtype == np.uint8
     expected_luma = fuser(ir, luma(given))
     unclipped = (fused > 0).all(axis=2) & (fused < 255).all(axis=2)
     assert unclipped.mean() > 0.5
-    difference = rgb_to_ycrcb(fused).astype(int) - rgb_to_ycrcb(vis)
+    difference = rgb_to_ycrcb(fused).astype(int) - rgb_to_ycrcb(vi)
     assert np.abs(luma(fused).astype(int) - expected_luma)[unclipped].max() <= 1
     assert np.abs(difference[:, :, 1:])[unclipped].max() <= 1
     assert fused[:, :, 0].mean() > fused[:, :, 2].mean() + 20  # red stays red
 
 
 def test_gray_in_three_channels_stays_gray(fuser):
-    ir, vis = pair_of(40, 40)
-    fused = fuser(ir, np.stack([vis] * 3, axis=2))
-    assert np.array_equal(fused, np.stack([fuser(ir, vis)] * 3, axis=2))
+    ir, vi = pair_of(40, 40)
+    fused = fuser(ir, np.stack([vi] * 3, axis=2))
+    assert np.array_equal(fused, np.stack([fuser(ir, vi)] * 3, axis=2))
 
 
 def test_constant_pairs_give_the_brighter_value(fuser):
@@ -297,9 +297,9 @@ def test_constant_pairs_give_the_brighter_value(fuser):
 
 
 def test_one_constant_image_is_fused(fuser):
-    _, vis = pair_of(40, 40)
+    _, vi = pair_of(40, 40)
     for constant in (0, 255):
-        fused = fuser(np.full((40, 40), constant, np.uint8), vis)
+        fused = fuser(np.full((40, 40), constant, np.uint8), vi)
         assert fused.min() == 0 and fused.max() >= 254
 
 

@@ -39,9 +39,9 @@ def fuse(runs, monkeypatch, tmp_path):
 def write_set(folder, sizes=((40, 56), (33, 47)), colour=False):
     """A test set of IR1.png, … and VIS1.png, … under folder/ir and folder/vis."""
     for number, (height, width) in enumerate(sizes, 1):
-        ir, vis = pair_of(height, width, number)
+        ir, vi = pair_of(height, width, number)
         write_image(folder / 'ir' / f'IR{number}.png', ir)
-        write_image(folder / 'vis' / f'VIS{number}.png', np.stack([vis, vis // 2, vis // 3], axis=2) if colour else vis)
+        write_image(folder / 'vis' / f'VIS{number}.png', np.stack([vi, vi // 2, vi // 3], axis=2) if colour else vi)
     return folder
 
 
@@ -54,7 +54,7 @@ def sources():
             folder = SHARED_DATA / 'images' / name
             pair = pair_folders(folder / 'ir', folder / 'vis').pairs[number]
             corner = slice(0, 90), slice(0, 121)
-            sets.append((name, read_gray(pair.ir)[corner], read_image(pair.vis)[corner]))
+            sets.append((name, read_gray(pair.ir)[corner], read_image(pair.vi)[corner]))
     return sets
 
 
@@ -76,21 +76,21 @@ def test_a_gray_test_set(fuse, fuser, tmp_path, capsys):
 
 
 def test_all_sources_in_both_scripts(fuse, fuser, tmp_path):
-    for name, ir, vis in sources():
+    for name, ir, vi in sources():
         folder = tmp_path / name
         write_image(folder / 'ir' / 'a.png', ir)
-        write_image(folder / 'vis' / 'a.png', vis)
+        write_image(folder / 'vis' / 'a.png', vi)
         folders = '--ir', folder / 'ir', '--vis', folder / 'vis'
         assert fuse(test_conv_trans, *folders, '--out', folder / 'gray') == 0
         assert fuse(test_color_image, *folders, '--out', folder / 'color') == 0
         gray = read_image(folder / 'gray' / 'results_transfuse_a.png')
         color = read_image(folder / 'color' / 'results_crossfuse_a.png')
-        assert gray.shape == ir.shape and color.shape == vis.shape
+        assert gray.shape == ir.shape and color.shape == vi.shape
         assert np.array_equal(gray, fuser(ir, read_gray(folder / 'vis' / 'a.png')))
-        assert np.array_equal(color, fuser(ir, vis))
+        assert np.array_equal(color, fuser(ir, vi))
         clipped = (color == 0) | (color == 255)
         inside = ~(clipped.any(axis=2) if color.ndim == 3 else clipped)
-        assert np.abs(luma(color).astype(int) - fuser(ir, luma(vis)))[inside].max() <= 1
+        assert np.abs(luma(color).astype(int) - fuser(ir, luma(vi)))[inside].max() <= 1
 
 
 def test_all_sets_and_a_set_that_is_missing(fuse, tmp_path):
@@ -125,21 +125,21 @@ def test_a_set_as_a_shell_completes_it(tmp_path, monkeypatch):
 
 
 def test_two_files_of_a_lossy_format(fuse, tmp_path):
-    ir, vis = pair_of(32, 40)
+    ir, vi = pair_of(32, 40)
     write_image(tmp_path / 'a.jpg', ir)
-    write_image(tmp_path / 'b.bmp', vis)
+    write_image(tmp_path / 'b.bmp', vi)
     assert fuse(test_conv_trans, '--ir', 'a.jpg', '--vis', 'b.bmp', '--out', 'out') == 0
     assert [path.name for path in list_images('out')] == ['results_transfuse_a.png']
 
 
 def test_16_bits_and_alpha(fuse, fuser, tmp_path):
-    ir, vis = pair_of(40, 56)
+    ir, vi = pair_of(40, 56)
     deep = 3000 + ir.astype(np.uint16)
     write_image(tmp_path / 'ir.png', deep)
-    cv2.imwrite(str(tmp_path / 'vis.png'), np.stack([vis, vis // 2, vis // 3, vis], axis=2))  # B, G, R, alpha
+    cv2.imwrite(str(tmp_path / 'vis.png'), np.stack([vi, vi // 2, vi // 3, vi], axis=2))  # B, G, R, alpha
     for script, name in ((test_conv_trans, 'results_transfuse_ir.png'), (test_color_image, 'results_crossfuse_ir.png')):
         assert fuse(script, '--ir', 'ir.png', '--vis', 'vis.png', '--out', name[:-4]) == 0
-    rgb = np.stack([vis // 3, vis // 2, vis], axis=2)
+    rgb = np.stack([vi // 3, vi // 2, vi], axis=2)
     assert np.array_equal(read_image(tmp_path / 'results_crossfuse_ir' / 'results_crossfuse_ir.png'), fuser(deep, rgb))
     gray = read_image(tmp_path / 'results_transfuse_ir' / 'results_transfuse_ir.png')
     assert np.array_equal(gray, fuser(deep, read_gray(tmp_path / 'vis.png')))
@@ -190,11 +190,11 @@ def test_contact_sheet(fuse, tmp_path):
 
 # Test sets as people have them
 
-@pytest.mark.parametrize('ir, vis', [('Ir/00370', 'Vis/00370'), ('infrared/test/7', 'visible/test/7'), ('test/ir/1', 'test/vi/1'),
+@pytest.mark.parametrize('ir, vi', [('Ir/00370', 'Vis/00370'), ('infrared/test/7', 'visible/test/7'), ('test/ir/1', 'test/vi/1'),
                                      ('IR_lake_g', 'VIS_lake_r'), ('a/LWIR', 'a/Vis')])
-def test_layouts_of_test_sets(fuse, tmp_path, ir, vis):
+def test_layouts_of_test_sets(fuse, tmp_path, ir, vi):
     images = pair_of(24, 32)
-    for name, image in zip((ir, vis), images):
+    for name, image in zip((ir, vi), images):
         write_image(tmp_path / 'images' / 'Some_Set' / f'{name}.png', image)
     write_image(tmp_path / 'images' / 'Some_Set' / 'labels' / 'x.png', images[0])
     for chosen in ('Some_Set', 'all'):
@@ -391,8 +391,8 @@ def test_single_files_one_after_another(fuse, tmp_path, monkeypatch):
     write_set(tmp_path)
     (tmp_path / 'vis' / 'VIS2.png').rename(tmp_path / 'right.png')  # in another folder, of a name that tells nothing
     for _ in range(2):  # the second time all is there already
-        for ir, vis in (('ir/IR1.png', 'vis/VIS1.png'), (tmp_path / 'ir' / 'IR2.png', 'right.png')):
-            assert fuse(test_conv_trans, '--ir', ir, '--vi', vis, '--out', 'out') == 0
+        for ir, vi in (('ir/IR1.png', 'vis/VIS1.png'), (tmp_path / 'ir' / 'IR2.png', 'right.png')):
+            assert fuse(test_conv_trans, '--ir', ir, '--vi', vi, '--out', 'out') == 0
     assert [path.name for path in list_images(tmp_path / 'out')] == ['results_transfuse_IR1.png', 'results_transfuse_IR2.png']
     (tmp_path / 'elsewhere').mkdir()
     monkeypatch.chdir(tmp_path / 'elsewhere')
@@ -405,9 +405,9 @@ def test_single_files_of_one_name_are_not_mixed(fuse, tmp_path):
     for name in ('one', 'two'):
         write_set(tmp_path / name, sizes=((24, 32),))
     assert fuse(test_conv_trans, '--ir', 'one/ir/IR1.png', '--vi', 'one/vis/VIS1.png', '--out', 'out') == 0
-    for ir, vis in (('two/ir/IR1.png', 'two/vis/VIS1.png'), ('one/ir/IR1.png', 'two/vis/VIS1.png'), ('one/ir', 'one/vis')):
+    for ir, vi in (('two/ir/IR1.png', 'two/vis/VIS1.png'), ('one/ir/IR1.png', 'two/vis/VIS1.png'), ('one/ir', 'one/vis')):
         with pytest.raises(UserError, match='results of other images or settings'):
-            fuse(test_conv_trans, '--ir', ir, '--vi', vis, '--out', 'out', '--overwrite')
+            fuse(test_conv_trans, '--ir', ir, '--vi', vi, '--out', 'out', '--overwrite')
 
 
 def test_results_go_on_after_everything_moved(fuse, tmp_path, monkeypatch):

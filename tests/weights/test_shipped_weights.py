@@ -123,10 +123,10 @@ def test_they_fuse_drawn_scenes_well(seed, tmp_path):
     """Warm things, people above all, are brighter than what is around them, and no few pixels take the range."""
     fuser = load_fuser(runs=tmp_path)  # no run there: what is shipped
     assert fuser.model.files.fusion.parent == SHIPPED == REPOSITORY / 'results' / 'models'
-    ir, vis = make_scene(seed, 256, 320)
-    fused = fuser.fuse(ir, vis)
+    ir, vi = make_scene(seed, 256, 320)
+    fused = fuser.fuse(ir, vi)
     gray = fused.image.mean(axis=2)
     assert fused.doubt == '' and gray.std() > 15
     hot, cool = ir > 220, ir < 100
     assert hot.mean() > 0.001 and gray[hot].mean() > gray[cool].mean() + 40
-    assert np.corrcoef(gray.ravel(), vis.mean(axis=2).ravel())[0, 1] > 0.3  # the visible image is there, too
+    assert np.corrcoef(gray.ravel(), vi.mean(axis=2).ravel())[0, 1] > 0.3  # the visible image is there, too

@@ -44,7 +44,7 @@ def main(arguments=None):
         raise UserError(f'{settings.out} holds the images themselves: give another folder as out')
     pairing = pair_folders(settings.ir, settings.vi, Reading(settings.ir_name, settings.vi_name))
     print(pairing.describe())
-    pairs = {(pair.ir, pair.vis): pair for pair in pairing.pairs}
+    pairs = {(pair.ir, pair.vi): pair for pair in pairing.pairs}
     align, left_out = find_align(list(pairs), settings.align)
     print(align_text(align))
     problems = [f'{pairs[files].name} left out: {why}' for files, why in left_out.items()]
@@ -60,9 +60,9 @@ def main(arguments=None):
     return 1 if problems else 0
 
 
-def write_aligned(ir, vis, align, folder):
+def write_aligned(ir, vi, align, folder):
     """Write an infrared image after it is moved, in its own depth. UserError if one cannot be read or written."""
-    visible = read_image(vis)
+    visible = read_image(vi)
     image = aligned(fitted(read_image(ir), visible.shape), visible, align)
     extension = ir.suffix if ir.suffix.lower() in LOSSLESS else '.png'
     write_image(folder / f'{ir.stem}{extension}', image)

@@ -24,17 +24,17 @@ class Sources(NamedTuple):
 
     def pairing(self):
         """The pairs of files -> tools.data.pairing.Pairing. UserError as from `pair_folders`."""
-        first, *others = [pair_folders(ir, vis, self.reading) for ir, vis in self.pairs]
+        first, *others = [pair_folders(ir, vi, self.reading) for ir, vi in self.pairs]
         for other in others:
             first = first._replace(rule='files as given', pairs=first.pairs + other.pairs, notes=first.notes + other.notes)
         return first
 
     def same(self):
         """What two have in common that are of the same images, however their paths are spelled."""
-        return {(os.path.realpath(ir), os.path.realpath(vis)) for ir, vis in self.pairs}, self.reading.names
+        return {(os.path.realpath(ir), os.path.realpath(vi)) for ir, vi in self.pairs}, self.reading.names
 
     def describe(self):
-        return ', '.join(f'{ir} and {vis}' for ir, vis in self.pairs)
+        return ', '.join(f'{ir} and {vi}' for ir, vi in self.pairs)
 
 
 def find_fused_folders(output, images) -> List[Path]:
@@ -83,13 +83,13 @@ def noted_sources(folder):
     return _read_note(path)[0] if path.is_file() else None
 
 
-def note_sources(folder, ir, vis, reading, settings):
+def note_sources(folder, ir, vi, reading, settings):
     """Write down what a folder's images are made from, two folders or two files: files are added to those noted before.
 
     settings: {name: value}, what else the images depend on. UserError if the folder holds results of others.
     """
     path, files = Path(folder, SOURCES_FILE), ir.is_file()
-    sources, others = Sources(((ir, vis),), reading), []
+    sources, others = Sources(((ir, vi),), reading), []
     if path.exists():
         noted, noted_files, noted_settings = _read_note(path)
         if files and noted_files:  # results are called after infrared files, so only one of the same name matters
@@ -98,7 +98,7 @@ def note_sources(folder, ir, vis, reading, settings):
         reading = reading.together_with(noted.reading)
         if reading is None or settings != noted_settings or compared.pairs and compared.same() != sources.same():
             raise UserError(f'{folder} holds results of other images or settings, says {path}: choose another folder, or delete it')
-    paths = [[str(pair[side]) for pair in (*others, (ir, vis))] for side in range(2)]
+    paths = [[str(pair[side]) for pair in (*others, (ir, vi))] for side in range(2)]
     content = dict(zip(('ir', 'vi'), paths if files else (paths[0][0], paths[1][0])))
     content.update({**reading.noted(), WORKING_FOLDER: os.getcwd(), **settings})
     write_text(path, json.dumps(content, indent=2) + '\n')
@@ -108,9 +108,9 @@ def _read_note(path):
     """(Sources, whether they are single files, the other settings) from a sources.json. UserError if it cannot be understood."""
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
-        ir, vis = content.pop('ir'), content.pop('vi', None) or content.pop('vis')
+        ir, vi = content.pop('ir'), content.pop('vi', None) or content.pop('vis')
         files, start = isinstance(ir, list), content.pop(WORKING_FOLDER, os.getcwd())
-        spelled = zip(ir, vis) if files else [(ir, vis)]
+        spelled = zip(ir, vi) if files else [(ir, vi)]
         pairs = tuple((Path(found_from(start, one)), Path(found_from(start, other))) for one, other in spelled)
         if not pairs:
             raise ValueError('no images')

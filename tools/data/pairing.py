@@ -22,7 +22,7 @@ FUSED_PREFIX = r'results_[a-z0-9]+_'  # the original's results_transfuse_IR1.png
 class Pair(NamedTuple):
     name: str  # the infrared file's, as it stands in tables
     ir: Path
-    vis: Path
+    vi: Path
 
 
 class Pairing(NamedTuple):
@@ -33,7 +33,7 @@ class Pairing(NamedTuple):
 
     def files(self) -> Tuple[List[Path], List[Path]]:
         """([infrared files], [visible files]) of the pairs."""
-        return [pair.ir for pair in self.pairs], [pair.vis for pair in self.pairs]
+        return [pair.ir for pair in self.pairs], [pair.vi for pair in self.pairs]
 
     def describe(self):
         """For the user: what was paired and by which rule, and below it each file left without a partner, and what is doubtful."""
@@ -78,40 +78,40 @@ def find_partners(ir_files, vi_files, one_folder=False, reading=AS_THEY_ARE) -> 
     return found
 
 
-def pair_folders(ir, vis, reading=AS_THEY_ARE) -> Pairing:
+def pair_folders(ir, vi, reading=AS_THEY_ARE) -> Pairing:
     """Pair the images of an infrared and a visible folder by their names, or two single files -> Pairing.
 
     A folder may mix ways of naming. A folder that holds both modalities may be given twice; the same name does not count
     then, which would pair each file with itself. reading: its names, as for `find_partners`.
     Raises UserError if a file has two candidates (never a guess), if nothing is paired, or if a path is missing.
     """
-    ir, vis = Path(ir), Path(vis)
-    for path in (ir, vis):
+    ir, vi = Path(ir), Path(vi)
+    for path in (ir, vi):
         if not path.exists():
             raise UserError(f'{path}: no such file or folder')
-    if ir.is_file() != vis.is_file():
-        raise UserError(f'{ir} and {vis}: give two folders or two files, not one of each')
-    doubts = [f'doubtful: their names say that {ir} and {vis}, given as ir and vi, are swapped'] if seem_swapped(ir, vis) else []
+    if ir.is_file() != vi.is_file():
+        raise UserError(f'{ir} and {vi}: give two folders or two files, not one of each')
+    doubts = [f'doubtful: their names say that {ir} and {vi}, given as ir and vi, are swapped'] if seem_swapped(ir, vi) else []
     if ir.is_file():
-        if ir.samefile(vis):
+        if ir.samefile(vi):
             raise UserError(f'{ir} was given both as the infrared and as the visible image')
-        return Pairing('two files as given', [Pair(printable(ir.name), ir, vis)], [], tuple(doubts))
+        return Pairing('two files as given', [Pair(printable(ir.name), ir, vi)], [], tuple(doubts))
 
-    one_folder = ir.samefile(vis)
+    one_folder = ir.samefile(vi)
     ir_files = list_images(ir)
-    vis_files = ir_files if one_folder else list_images(vis)
-    partners = find_partners(ir_files, vis_files, one_folder, reading)
+    vi_files = ir_files if one_folder else list_images(vi)
+    partners = find_partners(ir_files, vi_files, one_folder, reading)
     if not partners:
-        swapped = find_partners(vis_files, ir_files, one_folder, reading) and not one_folder
-        raise UserError(f'no infrared image in {ir} ({_what_is_in(ir, ir_files)}) has a visible partner in {vis} '
-                        f'({_what_is_in(vis, vis_files)}); ' + ('ir and vi seem to be swapped' if swapped else HOW_NAMES_PAIR))
+        swapped = find_partners(vi_files, ir_files, one_folder, reading) and not one_folder
+        raise UserError(f'no infrared image in {ir} ({_what_is_in(ir, ir_files)}) has a visible partner in {vi} '
+                        f'({_what_is_in(vi, vi_files)}); ' + ('ir and vi seem to be swapped' if swapped else HOW_NAMES_PAIR))
     _refuse_two_candidates(partners)
 
-    pairs = sorted((Pair(printable(ir_file.name), ir_file, vis_file) for ir_file, vis_file in partners),
+    pairs = sorted((Pair(printable(ir_file.name), ir_file, vi_file) for ir_file, vi_file in partners),
                    key=lambda pair: natural_key(pair.name))
     paired = {path for pair in partners for path in pair}
-    files = ir_files if one_folder else ir_files + vis_files
-    folders = [ir] if one_folder else [ir, vis]
+    files = ir_files if one_folder else ir_files + vi_files
+    folders = [ir] if one_folder else [ir, vi]
     passed_over = [f'{folder}: {text} passed over' for folder, text in zip(folders, map(other_files, folders)) if text]
     return Pairing(_rules(pairs, partners), pairs, [path for path in files if path not in paired], (*doubts, *passed_over))
 
@@ -164,8 +164,8 @@ def _rules(pairs, partners):
     """Why files were paired, as text: an example of each way, with its number if there are several."""
     examples = {}
     for pair in pairs:
-        why = partners[pair.ir, pair.vis]
-        examples.setdefault(why, 'same name, any extension' if why == SAME_NAME else f'{pair.ir.stem} ↔ {pair.vis.stem}')
+        why = partners[pair.ir, pair.vi]
+        examples.setdefault(why, 'same name, any extension' if why == SAME_NAME else f'{pair.ir.stem} ↔ {pair.vi.stem}')
     counts = Counter(partners.values())
     return ', '.join(sorted(text if len(counts) == 1 else f'{text} ({counts[why]})' for why, text in examples.items()))
 
@@ -188,7 +188,7 @@ def _by_names(pairs, called):
     """{what the infrared or the visible file of a pair is called: the pairs}, without empty names. called: function of a stem."""
     named = defaultdict(set)
     for pair in pairs:
-        for name in {called(pair.ir.stem), called(pair.vis.stem)} - {''}:
+        for name in {called(pair.ir.stem), called(pair.vi.stem)} - {''}:
             named[name].add(pair)
     return named
 
@@ -214,9 +214,9 @@ def _number(stem):
 
 def _refuse_two_candidates(partners):
     partners_of = defaultdict(list)
-    for ir_file, vis_file in partners:
-        partners_of[ir_file].append(vis_file)
-        partners_of[vis_file].append(ir_file)
+    for ir_file, vi_file in partners:
+        partners_of[ir_file].append(vi_file)
+        partners_of[vi_file].append(ir_file)
     for path, candidates in partners_of.items():
         if len(candidates) > 1:
             raise UserError(f'{path} has {len(candidates)} candidates for a partner: {some_names(candidates)}; '

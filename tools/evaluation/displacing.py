@@ -85,7 +85,7 @@ def score_displaced(methods, pairs, shifts, metrics, fuser=None, workers=0):
     tasks, names = [], []
     found = {name: match_fused(pairs, folder).paths for name, folder in methods.items()}
     for number, pair in enumerate(tqdm(pairs, 'fusing', unit='pair', disable=fuser is None)):
-        (ir, visible), (right, down) = next(read_pairs([(pair.ir, pair.vis)])), DIRECTIONS[number % len(DIRECTIONS)]
+        (ir, visible), (right, down) = next(read_pairs([(pair.ir, pair.vi)])), DIRECTIONS[number % len(DIRECTIONS)]
         as_it_is = fuser(ir, visible) if fuser else None
         for shift in shifts:
             moved = aligned(ir, visible, Align(shift * right, shift * down)) if shift else ir

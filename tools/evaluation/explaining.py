@@ -32,7 +32,7 @@ class Definition(NamedTuple):
     """A way to compute what is called by the name of a metric."""
     metric: str
     text: str
-    compute: Callable  # (fused, ir, vis) -> float
+    compute: Callable  # (fused, ir, vi) -> float
 
 
 class Answer(NamedTuple):
@@ -73,8 +73,8 @@ def known_mistakes():
         Definition('AG', 'mean strength of the Sobel gradient', of_fused(ei)),
         Definition('MSE', 'sum over both sources', _times(2, mse)),
         Definition('MSE', 'its root, on 0…255', lambda *images: mse(*images) ** 0.5 * PEAK),
-        Definition('PSNR', 'mean of one for each source', lambda fused, ir, vis: (psnr(fused, ir, ir) + psnr(fused, vis, vis)) / 2),
-        Definition('Nabf', 'of the visible image against the others', lambda fused, ir, vis: nabf(vis, fused, ir)),
+        Definition('PSNR', 'mean of one for each source', lambda fused, ir, vi: (psnr(fused, ir, ir) + psnr(fused, vi, vi)) / 2),
+        Definition('Nabf', 'of the visible image against the others', lambda fused, ir, vi: nabf(vi, fused, ir)),
     ]
     for metric, compute in (('SD', sd), ('AG', ag)):
         mistakes.append(Definition(metric, 'of values on 0…1', of_fused(lambda fused, compute=compute: compute(fused) / PEAK)))
@@ -97,7 +97,7 @@ def definitions_of(metric):
 
 
 def handlings(paths, reading=AS_THEY_ARE):
-    """How the images may have been handled before -> {text: list of (fused, ir, vis), over which the mean is taken}."""
+    """How the images may have been handled before -> {text: list of (fused, ir, vi), over which the mean is taken}."""
     luma, colour = (read_planes(paths, channels, reading) for channels in (False, True))
     fused, *sources = luma[0]
     levels = np.rint(fused).astype(np.uint8)

@@ -95,7 +95,7 @@ def read_scenes(settings, methods):
 
 def read_scene(pair, fused):
     """Read the images of a pair. Raises UserError if one cannot be read or has another size."""
-    paths = {INFRARED: pair.ir, VISIBLE: pair.vis, **fused}
+    paths = {INFRARED: pair.ir, VISIBLE: pair.vi, **fused}
     images = {name: read_image(path) for name, path in paths.items()}
     height, width = images[INFRARED].shape[:2]
     for name, image in images.items():

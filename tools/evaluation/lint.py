@@ -69,7 +69,7 @@ def shared_information(pairing, reading):
     """Mean mutual information of the infrared and the visible image over the pairs, in bits."""
     values = []
     for pair in pairing.pairs:
-        visible = read_gray(pair.vis)
+        visible = read_gray(pair.vi)
         infrared = reading.moved(read_gray(pair.ir, reading.ir_range), visible, pair.ir)
         values.append(mi(visible, infrared, infrared) / 2)
     return float(np.mean(values))

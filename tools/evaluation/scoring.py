@@ -99,7 +99,7 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
     # By name: the metrics themselves cannot be sent to another process.
     score = partial(score_scene, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels,
                     reading=reading)
-    paths = [([tasks[method, pair.name][0] for method in found], pair.ir, pair.vis) for pair, found in scenes]
+    paths = [([tasks[method, pair.name][0] for method in found], pair.ir, pair.vi) for pair, found in scenes]
     complaints = {}
     for (pair, found), results in zip(scenes, run_in_parallel(score, paths, workers, unit='scene')):
         for method, (values, wrong) in zip(found, results):
@@ -128,7 +128,7 @@ def match_methods(folders, pairing):
         problems += [f'{path}: no source images for it' for path in match.unmatched]
         for pair in pairing.pairs:
             if pair.name in match.paths:
-                tasks[method, pair.name] = match.paths[pair.name], pair.ir, pair.vis
+                tasks[method, pair.name] = match.paths[pair.name], pair.ir, pair.vi
     if not tasks:
         raise UserError('\n'.join(problems))
     return tasks, problems
@@ -140,18 +140,18 @@ def score_scene(paths, protocol, metrics, channels, reading=AS_THEY_ARE):
     paths: of the fused images, the infrared and the visible image. metrics: their names, as `metrics_of` the protocol has them.
     What a metric computes of the sources alone is shared by all methods, and freed before the next metric.
     """
-    fused, ir, vis = paths
+    fused, ir, vi = paths
     results = [([np.nan] * len(metrics), []) for _ in fused]
     try:
-        sources = _read_sources(ir, vis, channels, reading)
+        sources = _read_sources(ir, vi, channels, reading)
         planes_of_sources = [[Image(plane) for plane in _planes(image)] for image in sources]
     except UserError as error:
         return [(values, [str(error)]) for values, _ in results]
-    planes = []  # of each fused image: (fused, ir, vis) for its luma or each channel; none if it cannot be scored
+    planes = []  # of each fused image: (fused, ir, vi) for its luma or each channel; none if it cannot be scored
     for path, (_, problems) in zip(fused, results):
         try:
             image = _read(path, channels)
-            _check_sizes((path, ir, vis), (image, *sources))
+            _check_sizes((path, ir, vi), (image, *sources))
             planes.append(_together([[Image(plane) for plane in _planes(image)], *planes_of_sources]))
         except UserError as error:
             planes.append([])
@@ -226,8 +226,8 @@ def read_planes(paths, channels, reading=AS_THEY_ARE):
     return _together([_planes(image) for image in read])
 
 
-def _read_sources(ir, vis, channels, reading):
-    infrared, visible = _read(ir, channels, reading.ir_range), _read(vis, channels)
+def _read_sources(ir, vi, channels, reading):
+    infrared, visible = _read(ir, channels, reading.ir_range), _read(vi, channels)
     return [reading.moved(infrared, visible, ir), visible]
 
 

@@ -25,12 +25,12 @@ def measure(fuser, clips, frames):
     rows = []
     for name, folders in clips.items():
         pairs = pair_folders(*folders).pairs[:frames]
-        sources = [(read_gray(pair.ir), read_gray(pair.vis)) for pair in pairs]
+        sources = [(read_gray(pair.ir), read_gray(pair.vi)) for pair in pairs]
         unscaled = [fuser.unscaled(*images).image for images in tqdm(sources, name, unit='frame')]
         low, high = common_range(unscaled)
         series = dict(zip(PICTURES, zip(*sources)))
-        series['own range'] = [scaled(frame, vis, frame.min(), frame.max()) for frame, (_, vis) in zip(unscaled, sources)]
-        series['one range'] = [scaled(frame, vis, low, high) for frame, (_, vis) in zip(unscaled, sources)]
+        series['own range'] = [scaled(frame, vi, frame.min(), frame.max()) for frame, (_, vi) in zip(unscaled, sources)]
+        series['one range'] = [scaled(frame, vi, low, high) for frame, (_, vi) in zip(unscaled, sources)]
         still = [_static(*before, *after) for before, after in _pairwise(sources)]
         for kind in PICTURES:
             means = np.abs(np.diff([picture.mean() for picture in series[kind]]))
@@ -44,10 +44,10 @@ def _pairwise(items):
     return zip(items, items[1:])
 
 
-def _static(ir_before, vis_before, ir_after, vis_after):
+def _static(ir_before, vi_before, ir_after, vi_after):
     """Where neither source changes from one frame to the next: a mask."""
     changes = [np.abs(np.subtract(*(cv2.GaussianBlur(image, (0, 0), NOISE) for image in images), dtype=float))
-               for images in ((ir_after, ir_before), (vis_after, vis_before))]
+               for images in ((ir_after, ir_before), (vi_after, vi_before))]
     return np.maximum(*changes) <= STATIC
 
 

@@ -37,7 +37,7 @@ class TestSet(NamedTuple):
     """A name for the results, and two folders of images, or two files."""
     name: str
     ir: Path
-    vis: Path
+    vi: Path
 
 
 class Options(NamedTuple):
@@ -58,17 +58,17 @@ class Options(NamedTuple):
     sequence: bool = False
 
 
-def find_test_sets(names, images, ir=None, vis=None, reading=AS_THEY_ARE) -> List[TestSet]:
-    """The test sets to fuse: `ir` and `vis` (two folders or two files) if given, else those called `names` in `images`.
+def find_test_sets(names, images, ir=None, vi=None, reading=AS_THEY_ARE) -> List[TestSet]:
+    """The test sets to fuse: `ir` and `vi` (two folders or two files) if given, else those called `names` in `images`.
 
     A test set is a folder with one of infrared and one of visible images in it, at any depth (tools/data/layouts.py), or one
     that holds both; 'all' means all of them. Raises UserError if one does not exist, or if it is not clear which folders it means.
     """
-    if ir or vis:
-        if not (ir and vis):
+    if ir or vi:
+        if not (ir and vi):
             raise UserError('give both ir and vi, or neither')
-        ir, vis = Path(ir), Path(vis)
-        return [TestSet(_name_of(ir, vis), ir, vis)]
+        ir, vi = Path(ir), Path(vi)
+        return [TestSet(_name_of(ir, vi), ir, vi)]
     there = sorted(path.name for path in Path(images).glob('*') if path.is_dir())
     if ALL_SETS in names:
         names = [name for name in there if source_folders(Path(images, name), reading)] or names
@@ -92,11 +92,11 @@ def _where_to_get(name):
     return f'; docs/data.md, "Where to get each set", has a row for {rows[0]}' if rows else ''
 
 
-def _name_of(ir, vis):
+def _name_of(ir, vi):
     """For SET/ir and SET/vi: SET; for others the name of the infrared folder or file."""
-    ir, vis = ir.resolve(), vis.resolve()
+    ir, vi = ir.resolve(), vi.resolve()
     if ir.is_dir():
-        return ir.parent.name if ir != vis and ir.parent == vis.parent and ir.parent.name else ir.name
+        return ir.parent.name if ir != vi and ir.parent == vi.parent and ir.parent.name else ir.name
     return ir.stem
 
 
@@ -114,7 +114,7 @@ def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options:
         name = f'{test_set.name}_{fuser.model.name}' + ('_color' if options.color else '')
         folder = Path(out) if out is not None else Path(output, 'crossfuse_test', name)
         try:
-            pairing = pair_folders(test_set.ir, test_set.vis, options.reading)
+            pairing = pair_folders(test_set.ir, test_set.vi, options.reading)
         except UserError as error:
             problems.append(str(error))
             continue
@@ -127,7 +127,7 @@ def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options:
             problems.append(f'{test_set.name}: {error}')
             continue
         noted = {'model': fuser.model.name, 'color': options.color, **({'sequence': True} if options.sequence else {})}
-        by_first(note_sources, folder, test_set.ir, test_set.vis, reading, noted)
+        by_first(note_sources, folder, test_set.ir, test_set.vi, reading, noted)
         problems += fuse_pairs(fuser, pairs, folder, options._replace(reading=reading))
     if problems and FIRST:
         print('\n  '.join([f'\nproblems ({len(problems)}):'] + problems), file=sys.stderr)
@@ -139,7 +139,7 @@ def aligned_pairs(pairs: List[Pair], folder: Path, options: Options, problems: L
 
     Says so. Without `options.align` nothing is moved, and displaced images are doubted. What a folder of results has noted stays.
     """
-    files = [(pair.ir, pair.vis) for pair in pairs]
+    files = [(pair.ir, pair.vi) for pair in pairs]
     if not options.align:
         for doubt in by_first(displacement_doubts, files, options.reading):
             print(doubt)
@@ -200,9 +200,9 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) 
     if seconds:
         print(_summary(seconds, time.perf_counter() - started, folder))
     if options.sequence:
-        make_pictures(folder, {pair: files[pair]['out'] for pair in pairs}, lambda pair: _read(pair.vis, options.color), options.overwrite)
+        make_pictures(folder, {pair: files[pair]['out'] for pair in pairs}, lambda pair: _read(pair.vi, options.color), options.overwrite)
     if options.contact_sheet and FIRST:
-        rows = [Row(pair.ir, pair.vis, files[pair]['out'], options.reading) for pair in pairs
+        rows = [Row(pair.ir, pair.vi, files[pair]['out'], options.reading) for pair in pairs
                 if files[pair]['out'].exists()]
         for path in write_contact_sheets(folder / 'contact_sheet', rows):
             print(f'contact sheet: {path}')
@@ -231,20 +231,20 @@ def result_files(pair: Pair, folder: Path, options: Options) -> Dict[str, Path]:
 
 def read_pair(pair: Pair, options: Options) -> Tuple[np.ndarray, np.ndarray, List[str]]:
     """The infrared and visible image of a pair, and what is doubtful about them. UserError if they cannot be fused."""
-    ir, vis = _read(pair.ir, False, options.reading.ir_range), _read(pair.vis, options.color)
-    if ir.shape[:2] != vis.shape[:2] and not options.reading.resize:
-        raise UserError(f'{pair.ir} is {size_text(ir)}, {pair.vis} is {size_text(vis)} '
+    ir, vi = _read(pair.ir, False, options.reading.ir_range), _read(pair.vi, options.color)
+    if ir.shape[:2] != vi.shape[:2] and not options.reading.resize:
+        raise UserError(f'{pair.ir} is {size_text(ir)}, {pair.vi} is {size_text(vi)} '
                         '(--resize makes the infrared image fit the visible one)')
     doubts = [f'{path} is {"all black" if image.max() == 0 else "of a single value"}; fused nevertheless'
-              for path, image in ((pair.ir, ir), (pair.vis, vis)) if is_constant(image)]
-    return options.reading.moved(ir, vis, pair.ir), vis, doubts
+              for path, image in ((pair.ir, ir), (pair.vi, vi)) if is_constant(image)]
+    return options.reading.moved(ir, vi, pair.ir), vi, doubts
 
 
 def _try_to_read(pair, options):
     """The pair, its infrared and visible image or None, and what is doubtful or why they were left out."""
     try:
-        ir, vis, doubts = read_pair(pair, options)
-        return pair, (ir, vis), doubts
+        ir, vi, doubts = read_pair(pair, options)
+        return pair, (ir, vi), doubts
     except UserError as error:
         return pair, None, [_left_out(pair, error)]
 

@@ -2,7 +2,7 @@
 
     from tools.fusing.fuser import load_fuser
     fuser = load_fuser()  # the newest run, else the weights that come with the repository; or load_fuser(FOLDER)
-    fused = fuser(ir, vis)
+    fused = fuser(ir, vi)
 """
 import ctypes
 import sys
@@ -44,52 +44,52 @@ def load_fuser(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=RUNS, de
 
 
 class Fuser:
-    """Fuses an infrared and a visible image: `fused = fuser(ir, vis)`."""
+    """Fuses an infrared and a visible image: `fused = fuser(ir, vi)`."""
 
     def __init__(self, model: FusionModel, align=None):
         self.model, self.align = model, align
         return_memory()  # that reading the weights took
 
-    def __call__(self, ir, vis):
-        """The fused image, uint8 of the shape of `vis`.
+    def __call__(self, ir, vi):
+        """The fused image, uint8 of the shape of `vi`.
 
-        ir, vis: H×W gray or H×W×3 RGB, of one height and width, at least 8×8; uint8, uint16, or float in 0…255.
-        Of colour images the luma is fused. If `vis` is in colour, so is the result, with the chroma of `vis`.
+        ir, vi: H×W gray or H×W×3 RGB, of one height and width, at least 8×8; uint8, uint16, or float in 0…255.
+        Of colour images the luma is fused. If `vi` is in colour, so is the result, with the chroma of `vi`.
         Raises UserError for arrays of another kind, if the weights give values that are not numbers, or where a pair is to be aligned by
         itself and does not say surely how.
         """
-        return self.fuse(ir, vis).image
+        return self.fuse(ir, vi).image
 
-    def fuse(self, ir, vis) -> Fused:
-        """As `fuser(ir, vis)`, with CAM's maps beside the image, and what is doubtful about it."""
-        vis, *values = self._prepared(ir, vis)
+    def fuse(self, ir, vi) -> Fused:
+        """As `fuser(ir, vi)`, with CAM's maps beside the image, and what is doubtful about it."""
+        vi, *values = self._prepared(ir, vi)
         if all(map(is_constant, values)):
             # The network's normalisation would blow up rounding errors. Its training target is the brighter one.
             fused, maps, doubt = np.maximum(*values), {}, ''
         else:
             fused, maps = self._through_network(*values)
             doubt = self._doubt(fused)
-        return Fused(_as_picture(fused, vis), maps, doubt)
+        return Fused(_as_picture(fused, vi), maps, doubt)
 
-    def unscaled(self, ir, vis) -> Fused:
+    def unscaled(self, ir, vi) -> Fused:
         """As `fuse`, but the image is what the network gives before it is stretched: H×W float32, values of any size.
 
         `scaled` makes a picture of it: with the same limits for all frames of a video, they do not flicker.
         """
-        _, *values = self._prepared(ir, vis)
+        _, *values = self._prepared(ir, vi)
         if all(map(is_constant, values)):
             raise UserError('each image has a single value throughout, so this frame cannot share the range of the others')
         fused, maps = self._through_network(*values, normalize=False)
         return Fused(fused, maps, self._doubt(_stretched(fused, fused.min(), fused.max())))
 
-    def attention(self, ir, vis):
+    def attention(self, ir, vi):
         """Where the cross-attention looks: {'ir': what infrared patches take from visible ones, 'vi': the other way round}.
 
         Each (windows, heads, 256, 256) float32, whose last axis sums to 1. A window has 256×256 pixels, a patch 16×16; windows and
-        patches are counted row by row, and the last ones may reach beyond the image. ir, vis: as for a call, but computed whole.
+        patches are counted row by row, and the last ones may reach beyond the image. ir, vi: as for a call, but computed whole.
         Raises UserError as a call does, and for a network without cross-attention.
         """
-        networks, (_, *values) = self.model.networks, self._prepared(ir, vis)
+        networks, (_, *values) = self.model.networks, self._prepared(ir, vi)
         cam = networks.fusion.cross_atten_block
         if not isinstance(cam.cross_atten_block, cross_atten):
             raise UserError(f'{self.model.files.fusion} is of variant {self.model.variant}, which has no cross-attention')
@@ -98,25 +98,25 @@ class Fuser:
             weights = cam.attention(*(to_windows(features, cam.img_size) for features in deep))
             return dict(zip(('ir', 'vi'), jt.fetch_sync(list(weights))))
 
-    def _prepared(self, ir, vis):
+    def _prepared(self, ir, vi):
         """The visible image, and what is fused: the luma of the infrared one, moved, and of the visible one, float32 in 0…255."""
-        ir, vis = _checked(ir, 'infrared'), _checked(vis, 'visible')
-        if ir.shape[:2] != vis.shape[:2]:
-            raise UserError(f'the infrared image is {size_text(ir)}, the visible one {size_text(vis)}: '
+        ir, vi = _checked(ir, 'infrared'), _checked(vi, 'visible')
+        if ir.shape[:2] != vi.shape[:2]:
+            raise UserError(f'the infrared image is {size_text(ir)}, the visible one {size_text(vi)}: '
                             'they must be of one size')
-        ir_values, vis_values = _to_8_bit_range(luma(ir)), _to_8_bit_range(luma(vis))
-        align = sure_align(ir_values, vis_values) if self.align == EACH else self.align
-        return vis, aligned(ir_values, vis_values, align), vis_values
+        ir_values, vi_values = _to_8_bit_range(luma(ir)), _to_8_bit_range(luma(vi))
+        align = sure_align(ir_values, vi_values) if self.align == EACH else self.align
+        return vi, aligned(ir_values, vi_values, align), vi_values
 
-    def _through_network(self, ir, vis, **options):
+    def _through_network(self, ir, vi, **options):
         """The fused image H×W float32, and CAM's maps. options: of `network.strips.fuse_pair`."""
         try:
             with usual_jittor():
-                maps = fuse_pair(self.model.networks, ir, vis, **options)
+                maps = fuse_pair(self.model.networks, ir, vi, **options)
         except (RuntimeError, MemoryError) as error:
             if not ran_out_of_memory(error):
                 raise
-            raise UserError(f'there is not enough memory for {size_text(vis)} pixels (--cuda false uses the memory of the CPU)') from error
+            raise UserError(f'there is not enough memory for {size_text(vi)} pixels (--cuda false uses the memory of the CPU)') from error
         finally:
             return_memory()
         fused = maps.pop('out')
@@ -135,9 +135,9 @@ class Fuser:
                 'have exploded there; bounded ones cannot (--deep_shares bounded)')
 
 
-def scaled(unscaled, vis, low, high):
-    """The picture, uint8 of the shape of `vis`, of a fused image that `Fuser.unscaled` gave: `low` becomes black, `high` white."""
-    return _as_picture(_stretched(unscaled, low, high), _checked(vis, 'visible'))
+def scaled(unscaled, vi, low, high):
+    """The picture, uint8 of the shape of `vi`, of a fused image that `Fuser.unscaled` gave: `low` becomes black, `high` white."""
+    return _as_picture(_stretched(unscaled, low, high), _checked(vi, 'visible'))
 
 
 def return_memory():
@@ -189,14 +189,14 @@ def _stretched(fused, low, high):
     return (LARGEST_VALUE * (fused - low) / (high - low + EPSILON)).clip(0, LARGEST_VALUE)
 
 
-def _as_picture(fused, vis):
-    """uint8 of fused values (H×W) in 0…255, with the chroma of `vis` if that is in colour."""
+def _as_picture(fused, vi):
+    """uint8 of fused values (H×W) in 0…255, with the chroma of `vi` if that is in colour."""
     fused = fused.astype(np.uint8)  # truncated, as in the original
-    return _with_chroma(fused, _to_8_bit_range(vis)) if vis.ndim == 3 else fused
+    return _with_chroma(fused, _to_8_bit_range(vi)) if vi.ndim == 3 else fused
 
 
-def _with_chroma(fused, vis):
-    """H×W×3 uint8 RGB with `fused` (H×W) as luma and the chroma of `vis` (H×W×3 float32, 0…255)."""
-    ycrcb = rgb_to_ycrcb(vis)
+def _with_chroma(fused, vi):
+    """H×W×3 uint8 RGB with `fused` (H×W) as luma and the chroma of `vi` (H×W×3 float32, 0…255)."""
+    ycrcb = rgb_to_ycrcb(vi)
     ycrcb[:, :, 0] = fused
     return ycrcb_to_rgb(ycrcb).clip(0, LARGEST_VALUE).round().astype(np.uint8)

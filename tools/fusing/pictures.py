@@ -21,7 +21,7 @@ INK, PAPER = 0, 255
 class Row(NamedTuple):
     """The files shown in one row of a contact sheet."""
     ir: Path
-    vis: Path
+    vi: Path
     fused: Path
     reading: Reading = AS_THEY_ARE
 
@@ -45,7 +45,7 @@ def write_contact_sheets(folder, rows: List[Row]) -> List[Path]:
     Returns the files. Raises UserError for an image that cannot be read.
     """
     paths = []
-    warn_of_missing_glyphs(printable(file.name) for row in rows for file in (row.ir, row.vis))
+    warn_of_missing_glyphs(printable(file.name) for row in rows for file in (row.ir, row.vi))
     for first in range(0, len(rows), ROWS_PER_SHEET):
         lines = [_line(row) for row in rows[first:first + ROWS_PER_SHEET]]
         paths.append(Path(folder) / f'contact_sheet_{len(paths) + 1}.png')
@@ -55,11 +55,11 @@ def write_contact_sheets(folder, rows: List[Row]) -> List[Path]:
 
 def _line(row):
     """The three images of a row with their names above them: H×W×3 uint8."""
-    ir, vis, fused = row.reading.shown(row.ir, row.vis), read_image(row.vis), read_image(row.fused)
-    height, width = vis.shape[:2]
-    labels = f'infrared: {printable(row.ir.name)}', f'visible: {printable(row.vis.name)}  {width}×{height}', 'fused'
+    ir, vi, fused = row.reading.shown(row.ir, row.vi), read_image(row.vi), read_image(row.fused)
+    height, width = vi.shape[:2]
+    labels = f'infrared: {printable(row.ir.name)}', f'visible: {printable(row.vi.name)}  {width}×{height}', 'fused'
     cell_height = max(round(CELL_WIDTH * height / width), 1)
-    cells = [_cell(image, cell_height, label) for image, label in zip((ir, vis, fused), labels)]
+    cells = [_cell(image, cell_height, label) for image, label in zip((ir, vi, fused), labels)]
     gap = np.full((cells[0].shape[0], GAP, 3), PAPER, np.uint8)
     return np.concatenate([cells[0], gap, cells[1], gap, cells[2]], axis=1)
 

@@ -44,7 +44,7 @@ def _write(folder, files, gray=False):
     others = [path for path in folder.rglob('*') if path.is_file() and not path.name.startswith('.') and path not in ours]
     if others:
         raise UserError(f'{folder} holds other files, such as {min(others)}: choose another folder, or delete them')
-    for (ir, vis), (seed, height, width) in tqdm(files.items(), desc=folder.name, unit='scene', delay=1):  # no bar before a UserError
+    for (ir, vi), (seed, height, width) in tqdm(files.items(), desc=folder.name, unit='scene', delay=1):  # no bar before a UserError
         infrared, visible = make_scene(seed, height, width)
         write_image(folder / ir, infrared)
-        write_image(folder / vis, luma(visible) if gray else visible)
+        write_image(folder / vi, luma(visible) if gray else visible)

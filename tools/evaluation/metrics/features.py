@@ -45,14 +45,14 @@ def ei(fused):
     return float(np.hypot(*sobel(fused.pixels, cv2.BORDER_REPLICATE)).mean())
 
 
-def qabf(fused, ir, vis):
+def qabf(fused, ir, vi):
     """Edge information kept, Σ (Q_AF·g_A + Q_BF·g_B) / Σ (g_A + g_B): 0…1, higher is better.
 
     g is the strength of the Sobel gradient (zeros outside the image) and Q the product of two sigmoids, of how well
     strength and orientation are kept. Where neither source has any edge (both black) it is 0.
     Source: Xydeas & Petrović, Objective image fusion performance measure, Electron. Lett. 36, 2000.
     """
-    fused, *sources = (image.once(_gradient) for image in images(fused=fused, ir=ir, vis=vis))
+    fused, *sources = (image.once(_gradient) for image in images(fused=fused, ir=ir, vi=vi))
     return edges_kept(fused, sources, ratio)
 
 
@@ -67,14 +67,14 @@ def edges_kept(fused, sources, kept):
     return float(total / weights) if weights > 0 else 0.0
 
 
-def nabf(fused, ir, vis):
+def nabf(fused, ir, vi):
     """Fusion artefacts Σ n·((1 − Q_AF)·w_A + (1 − Q_BF)·w_B) / Σ (w_A + w_B), edges that neither source has: 0…1.
 
     LOWER is better. n is 1 where g_F > g_A and g_F > g_B; w = g^1.5 for gradients of at least 2 gray levels per pixel,
     else 0.001; Q as in `qabf`, with other sigmoids and the root of their product. From 2×2 pixels. Flat images have 0.
     Source: B. K. Shreyamsha Kumar, SIViP 7, 2013.
     """
-    fused, *sources = (image.once(_gradient_per_pixel) for image in images(smallest=2, fused=fused, ir=ir, vis=vis))
+    fused, *sources = (image.once(_gradient_per_pixel) for image in images(smallest=2, fused=fused, ir=ir, vi=vi))
     return artefacts(fused, sources)
 
 
@@ -93,13 +93,13 @@ def artefacts(fused, sources):
     return float(lost / weights)
 
 
-def q_g(fused, ir, vis):
+def q_g(fused, ir, vi):
     """Edge information kept, as `qabf` but the mean over all pixels of its value there: 0…1, higher is better.
 
     So flat regions count as much as edges; its sigmoids differ, and angles are folded at π. Gradients of 0 count as 0.00001.
     Source: Xydeas & Petrović, Objective pixel-level image fusion performance measure, Proc. SPIE 4051, 2000, as Z. Liu has it.
     """
-    (strength_fused, angle_fused), *sources = (image.once(_gradient_never_zero) for image in images(fused=fused, ir=ir, vis=vis))
+    (strength_fused, angle_fused), *sources = (image.once(_gradient_never_zero) for image in images(fused=fused, ir=ir, vi=vi))
     total = weights = 0.0
     for strength, angle in sources:
         orientation = np.abs(np.abs(angle - angle_fused) - np.pi / 2) * 2 / np.pi
@@ -108,14 +108,14 @@ def q_g(fused, ir, vis):
     return float(np.mean(total / weights))
 
 
-def q_m(fused, ir, vis):
+def q_m(fused, ir, vi):
     """Wavelet coefficients kept over two levels of Haar, finer^(2/3)·coarser^(1/3): 0…3, higher is better.
 
     Of each level Σ E·W / ΣW over pixels and sources: W = H² + V² + D² of a source, E = Σ exp(−|source − F|) over these three bands, so
     that only coefficients kept to within some gray levels count. From 4×4 pixels; a level where both sources are flat makes it undefined.
     Source: P.-W. Wang & B. Liu, A novel image fusion metric based on multi-scale analysis, ICSP 2008.
     """
-    fused, *sources = (image.once(_haar_details) for image in images(smallest=4, fused=fused, ir=ir, vis=vis))
+    fused, *sources = (image.once(_haar_details) for image in images(smallest=4, fused=fused, ir=ir, vi=vi))
     product = 1.0
     for level, exponent in enumerate((2 / 3, 1 / 3)):
         kept = weights = 0.0
@@ -129,16 +129,16 @@ def q_m(fused, ir, vis):
     return float(product)
 
 
-def q_sf(fused, ir, vis):
+def q_sf(fused, ir, vi):
     """Ratio of spatial frequency error (SF_F − SF_R) / SF_R: from −1, BEST AT 0; below it blurred, above it sharpened or noisy.
 
     SF² sums squared differences along rows, columns and both diagonals (these by √½), over the number of pixels; SF_R has at each place the
     larger difference of the two sources, which must not both be flat. From 2×2 pixels.
     Source: Y. Zheng, Essock, Hansen & Haun, Inf. Fusion 8, 2007.
     """
-    fused, ir, vis = images(smallest=2, fused=fused, ir=ir, vis=vis)
+    fused, ir, vi = images(smallest=2, fused=fused, ir=ir, vi=vi)
     of_fused = of_sources = 0.0
-    for weight, f, a, b in zip((1, 1, 0.5 ** 0.5, 0.5 ** 0.5), *(image.once(_differences) for image in (fused, ir, vis))):
+    for weight, f, a, b in zip((1, 1, 0.5 ** 0.5, 0.5 ** 0.5), *(image.once(_differences) for image in (fused, ir, vi))):
         of_fused += weight * np.sum(f ** 2)
         of_sources += weight * np.sum(np.maximum(np.abs(a), np.abs(b)) ** 2)
     if of_sources == 0:

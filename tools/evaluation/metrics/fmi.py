@@ -22,7 +22,7 @@ class Windows(NamedTuple):
     variance: np.ndarray   # N: of the place
 
 
-def feature_mutual_information(fused, ir, vis, feature):
+def feature_mutual_information(fused, ir, vi, feature):
     """Mean over all 3×3 windows of the normalised mutual information of fused and source, averaged over the sources.
 
     The arguments are tools.evaluation.metrics.image.Image, and one of FEATURES. Every window of the feature map is scaled to 0…1 and read
@@ -30,7 +30,7 @@ def feature_mutual_information(fused, ir, vis, feature):
     bounds of Fréchet) that gives their Pearson correlation. A pair of equal windows has the value 1, a pair of windows without entropy 0.
     Source: M. Haghighat, M. A. Razian, Fast-FMI: non-reference image fusion metric, AICT 2014.
     """
-    sources = [source.once(_all_windows, feature) for source in (ir, vis)]
+    sources = [source.once(_all_windows, feature) for source in (ir, vi)]
     memory = _Memory.of(max(part.entropy.size for part in sources[0]))
     total = count = 0.0
     for of_fused, *of_sources in zip(_read_windows(fused.pixels, feature), *sources):

@@ -13,15 +13,15 @@ BLOCK = 16  # pixels of a side of Q_CV's blocks
 SALIENCE = 5  # Q_CV's exponent of the gradient
 
 
-def vif(fused, ir, vis):
+def vif(fused, ir, vi):
     """Visual information fidelity in the pixel domain, VIF(A→F) + VIF(B→F). From 0, higher is better; all equal: 2.
 
     VIF = Σ log(1 + g²·σ_s²/(σ_v² + 2)) / Σ log(1 + σ_s²/2) over four scales, Gaussian windows of 17, 9, 5 and 3 pixels;
     g is the local gain from source to fused image, σ_v² what it leaves unexplained, 2 the variance of the eye's noise.
     From 41×41 pixels. A flat source holds no information to be lost: 1. Source: Sheikh & Bovik, IEEE TIP 15, 2006.
     """
-    fused, ir, vis = images(smallest=41, fused=fused, ir=ir, vis=vis)
-    return information_fidelity(fused, ir) + information_fidelity(fused, vis)
+    fused, ir, vi = images(smallest=41, fused=fused, ir=ir, vi=vi)
+    return information_fidelity(fused, ir) + information_fidelity(fused, vi)
 
 
 def information_fidelity(fused, source, ceiling=np.inf):
@@ -33,24 +33,24 @@ def information_fidelity(fused, source, ceiling=np.inf):
     return float(kept / present) if present > 0 else 1.0
 
 
-def viff(fused, ir, vis):
+def viff(fused, ir, vi):
     """Visual information fidelity for fusion: at each place that of the source with the smaller gain (VIS where they are equal).
 
     From 0, higher is better; all equal: 1. Noise 325.125 in the place of VIF's 2, each scale Σ V / Σ D as there, their mean weighed
     by 1, 0, 0.15 and 1. From 41×41 pixels; flat sources hold no information to be lost: 1.
     Source: Y. Han, Cai, Cao & Xu, A new image fusion performance metric based on visual information fidelity, Inf. Fusion 14, 2013.
     """
-    fused, ir, vis = images(smallest=41, fused=fused, ir=ir, vis=vis)
+    fused, ir, vi = images(smallest=41, fused=fused, ir=ir, vi=vi)
     total = 0.0
-    for weight, of_ir, of_vis in zip(VIFF_WEIGHTS, _scale_models(fused, ir), _scale_models(fused, vis)):
-        gain, variance, unexplained = np.where(of_ir[0] < of_vis[0], of_ir, of_vis)
+    for weight, of_ir, of_vi in zip(VIFF_WEIGHTS, _scale_models(fused, ir), _scale_models(fused, vi)):
+        gain, variance, unexplained = np.where(of_ir[0] < of_vi[0], of_ir, of_vi)
         kept = np.log10(1 + gain ** 2 * variance / (unexplained + NOISE_OF_VIFF))
         present = np.log10(1 + variance / NOISE_OF_VIFF)
         total += weight * np.sum(kept + 1e-7) / np.sum(present + 1e-7)
     return float(total)
 
 
-def q_cv(fused, ir, vis):
+def q_cv(fused, ir, vi):
     """Chen & Varshney's error Σ (L_A·D_A + L_B·D_B) / Σ (L_A + L_B) over blocks of 16×16 pixels. From 0, LOWER is better.
 
     All images are stretched to 0…255 first, so that a loss of contrast is not seen. L: Σ g⁵ of the Sobel gradient; D: mean squared error
@@ -58,7 +58,7 @@ def q_cv(fused, ir, vis):
     Blocks at the lower and right edge are filled up with zeros. The sources must not both be flat.
     Source: H. Chen & Varshney, Inf. Fusion 8, 2007, the exponent from Z. Liu's toolbox.
     """
-    fused, *sources = images(fused=fused, ir=ir, vis=vis)
+    fused, *sources = images(fused=fused, ir=ir, vi=vi)
     sensitivity = _mannos_sakrison(_radius(fused.shape) / 4)
     total = weights = 0.0
     for source in sources:
@@ -71,18 +71,18 @@ def q_cv(fused, ir, vis):
     return float(total / weights)
 
 
-def q_cb(fused, ir, vis):
+def q_cb(fused, ir, vi):
     """Chen & Blum's quality: how well local contrast is kept, mean of λ·min(c_A,c_F)/max(c_A,c_F) + (1 − λ)·(the same of B). 0…1.
 
     Higher is better. c: contrast |G₂∗x / G₄∗x − 1|, masked, of the image stretched to 0…255 and filtered by contrast sensitivity;
     λ: the share of A in c_A² + c_B². Where neither source has any contrast the value is 0.
     Source: Y. Chen & Blum, A new automated quality assessment algorithm for image fusion, Image Vis. Comput. 27, 2009.
     """
-    fused, ir, vis = (image.once(_masked_contrast) for image in images(fused=fused, ir=ir, vis=vis))
-    power = ir ** 2 + vis ** 2
+    fused, ir, vi = (image.once(_masked_contrast) for image in images(fused=fused, ir=ir, vi=vi))
+    power = ir ** 2 + vi ** 2
     share = np.divide(ir ** 2, power, out=np.zeros_like(power), where=power > 0)
     kept = []
-    for source in (ir, vis):
+    for source in (ir, vi):
         larger = np.maximum(source, fused)
         kept.append(np.divide(np.minimum(source, fused), larger, out=np.zeros_like(larger), where=larger > 0))
     return float(np.mean(share * kept[0] + (1 - share) * kept[1]))

@@ -14,7 +14,7 @@ FEATURE = 0.1  # phase congruency from which on a pixel counts as one
 CONSTANT = 0.0001  # of the correlations
 
 
-def q_p(fused, ir, vis):
+def q_p(fused, ir, vi):
     """Phase congruency kept: product of the local correlations of three feature maps of F with those of the sources. 0…1.
 
     Higher is better. The maps are phase congruency and its largest and smallest moment; at each pixel the best counts of A, of B, and of
@@ -22,14 +22,14 @@ def q_p(fused, ir, vis):
     Source: Zhao, Laganière & Liu, Performance assessment of combinative pixel-level image fusion based on an absolute feature
     measurement, Int. J. Innov. Comput. Inf. Control 3, 2007; phase congruency after P. Kovesi, Videre 1, 1999, as in Z. Liu's toolbox.
     """
-    fused, ir, vis = (image.once(_feature_maps) for image in images(fused=fused, ir=ir, vis=vis))
-    stronger = np.where(ir[0] > vis[0], ir, vis)
-    masks = [maps[0] > FEATURE for maps in (ir, vis, stronger)]
+    fused, ir, vi = (image.once(_feature_maps) for image in images(fused=fused, ir=ir, vi=vi))
+    stronger = np.where(ir[0] > vi[0], ir, vi)
+    masks = [maps[0] > FEATURE for maps in (ir, vi, stronger)]
     if not masks[2].any():
         raise ValueError('the sources have no features (their phase congruency is below 0.1): this metric is not defined')
     product = 1.0
     for index in range(3):
-        best = np.max([_correlation(maps[index] * mask, fused[index]) * mask for maps, mask in zip((ir, vis, stronger), masks)], axis=0)
+        best = np.max([_correlation(maps[index] * mask, fused[index]) * mask for maps, mask in zip((ir, vi, stronger), masks)], axis=0)
         product *= best.sum() / masks[2].sum()
     return float(product)
 
