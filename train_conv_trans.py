@@ -9,14 +9,13 @@ Settings: args_trans.py. What a run writes: tools/training/run.py.
 """
 from dataclasses import replace
 
-from args_trans import Args
+from args_trans import DEEP_STRIDE, SIZE_STEP, Args
 from network.variants import VARIANTS
+from tools.base.errors import UserError
 from tools.base.script import run_script
 from tools.base.settings import describe, given_names, part_of
 from tools.training.run_folder import new_run_folder, read_settings
 from tools.weights.names import FUSION
-
-SIZE = 256, 256  # that images are resized to: their deep features fill one window
 
 
 def main():
@@ -39,13 +38,13 @@ def main():
     print(describe(settings))
     print('encoders:', *encoder_files)
 
-    reading, items, batches = read_pairs(settings)
     device = use_device(settings.cuda)
     use_mixed_precision(settings.mixed_precision, device)
     set_seed(settings.seed)
     encoders = load_encoders(encoder_files)
-    features = Features(encoders, open_caches(settings.cache_features, encoders, items, SIZE, reading))
     settings, model = start_network(settings, given)
+    reading, items, batches = read_pairs(settings)
+    features = Features(encoders, open_caches(settings.cache_features, encoders, items, batches.size, reading))
     loss_weights = {**part_of(settings, 'losses'), **VARIANTS[settings.variant].loss_weights}
     optimizer = new_optimizer(settings.optimizer, model.parameters(), settings.lr, settings.weight_decay)
     metadata = {'kind': 'fusion', 'variant': settings.variant, 'options': model.options,
@@ -57,7 +56,7 @@ def main():
         for epoch in range(run.epoch, settings.epochs):
             optimizer.lr = learning_rate(settings.lr, epoch, settings.full_rate_epochs)
             for batch in run.batches_of(epoch):
-                ir, vi = (jt.array(images) for images in batch.arrays)  # (batch, 1, 256, 256), 0…255
+                ir, vi = (jt.array(images) for images in batch.arrays)  # (batch, 1, size, size), 0…255
                 out = model(*features(ir, vi, batch.paths), shift_flag=False)['out']
                 losses = fusion_losses(out, ir, vi, **loss_weights)
                 optimizer.step(losses['total_loss'])
@@ -81,26 +80,31 @@ def read_pairs(settings):
     for doubt in value_doubts(*zip(*listing.items), reading):
         print(doubt)
     reading, items = align_items(listing.items, settings.align, reading)
-    batches = Batches(items, settings.batch, SIZE, settings.seed, settings.workers, settings.cache, settings.augment,
+    size = settings.size, settings.size
+    batches = Batches(items, settings.batch, size, settings.seed, settings.workers, settings.cache, settings.augment,
                       report=tqdm.write, reading=reading)
     return reading, items, batches
 
 
 def start_network(settings, given):
-    """A new network, or one of given weights."""
+    """(the settings with what given weights say of their network, that network); without weights, a new one."""
     from tools.weights.checkpoint import load_weights
     from tools.weights.networks import build_fusion, restore
-    network = {'variant': settings.variant, **part_of(settings, 'network')}
-    if given:  # it says which network it is of, but for what is on the command line
-        asked = {name: value for name, value in network.items() if name in given_names(Args)}
-        model = restore(load_weights(given, 'fusion'), given, 'fusion', training=True, **asked)
-        built = {'variant': model.variant, **model.options}
-        network = {name: built.get(name, value) for name, value in network.items()}
-        settings = replace(settings, **network)  # from which a resumed run builds the same
-        print(f'network of {given}:', network)
-    else:
-        model = build_fusion(**network)
-    return settings, model
+    network = {'variant': settings.variant, 'img_size': settings.size // DEEP_STRIDE, **part_of(settings, 'network')}
+    if not given:
+        return settings, build_fusion(**network)
+    # The file says which network it is of, but for what is on the command line.
+    names = {'img_size' if name == 'size' else name for name in given_names(Args)}
+    asked = {name: value for name, value in network.items() if name in names}
+    model = restore(load_weights(given, 'fusion'), given, 'fusion', training=True, **asked)
+    built = {'variant': model.variant, **model.options}
+    network = {name: built.get(name, value) for name, value in network.items()}
+    print(f'network of {given}:', network)
+    size = DEEP_STRIDE * network.pop('img_size')
+    if size % SIZE_STEP:
+        raise UserError(f'{given} was trained on images of {size}×{size} pixels, which is no multiple of {SIZE_STEP}: '
+                        'give --size')
+    return replace(settings, size=size, **network), model  # settings from which a resumed run builds the same
 
 
 if __name__ == '__main__':

@@ -36,6 +36,7 @@ SCRIPTS = {'stage 1': train_autoencoder, 'stage 2': train_conv_trans}
     ('stage 2', ['--path', 'nowhere'], 'setting path: there is no folder nowhere'),
     ('stage 2', ['--ir', '.', '--vis', 'nowhere'], 'setting vi: there is no folder nowhere'),
     ('stage 1', ['--ir_name', '_nir'], "need one {} for what the names have in common"),
+    ('stage 2', ['--size', '100'], 'setting size must be a multiple of 32, not 100'),
     ('stage 2', ['--pixel_loss_weight', '0'], 'setting pixel_loss_weight must be above 0'),
     ('stage 2', ['--variant', 'best'], 'setting variant must be one of standard'),
     ('stage 2', ['--save_auto_model', 'nowhere'], 'no weights of an auto-encoder for ir in nowhere'),
@@ -71,7 +72,7 @@ def test_defaults_are_the_papers():
     assert (auto.recon_loss_weight, auto.ssim_loss_weight) == (1.0, 10000.0)
     assert (trans.epochs, trans.batch, trans.lr, trans.train_num) == (16, 8, 1e-3, 20000)
     assert (trans.pixel_loss_weight, trans.gradient_loss_weight) == (1.0, 10.0)
-    assert (auto.Height, auto.Width) == train_conv_trans.SIZE == (256, 256)
+    assert auto.Height == auto.Width == trans.size == 256
     for settings in (auto, trans):
         assert settings.weight_decay == 0.9 and settings.train_num_from == 'first'
         assert not (settings.augment or settings.cache or settings.tensorboard or settings.mixed_precision)

@@ -96,9 +96,11 @@ def saved_settings(cls, folder):
 def changed_settings(settings, saved):
     """The names of settings that have other values than the saved ones, and may not; the same file is the same however it is spelled."""
     cls = type(settings)
+    # A setting that there was not yet had what is its default now.
+    saved = {**vars(cls()), **saved, 'resume': settings.resume}
     spelled = lambda name, value: _each(os.path.realpath, value) if name in paths_in(cls) else value
     return [name for name, value in vars(settings).items()
-            if name in saved and name not in may_change(cls) and spelled(name, value) != spelled(name, saved[name])]
+            if name not in may_change(cls) and spelled(name, value) != spelled(name, saved[name])]
 
 
 def _each(function, paths):
