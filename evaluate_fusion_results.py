@@ -20,8 +20,7 @@ from tools.base.script import run_script
 from tools.base.settings import parse_settings, setting
 from tools.base.tables import write_csv
 from tools.data.doubts import value_doubts
-from tools.data.fused_folders import METRICS_FOLDER, Sources, find_fused_folders, noted_sources, set_of_folder, sources_of
-from tools.data.layouts import set_name
+from tools.data.fused_folders import METRICS_FOLDER, Sources, find_fused_folders, noted_sources, sources_of
 from tools.data.reading import reading_of
 from tools.evaluation.explaining import answer_text, explain, parse_question
 from tools.evaluation.lint import lint_file, shared_information
@@ -81,10 +80,7 @@ def find_folders(settings):
     """The fused folders to work on: those given, all of a test set, or the newest."""
     if settings.fused:
         return [Path(folder) for folder in settings.fused]
-    found = find_fused_folders(settings.output, settings.images)
-    if settings.test_set:
-        test_set = set_name(settings.test_set, settings.images)
-        found = [folder for folder in found if set_of_folder(folder, settings.images) == test_set]
+    found = find_fused_folders(settings.output, settings.images, settings.test_set)
     if not found:
         of_set = f' of the test set {settings.test_set}' if settings.test_set else ''
         raise UserError(f'no fused images{of_set} under {settings.output}: fuse some with test_conv_trans.py, '

@@ -5,7 +5,7 @@ import pytest
 from tools.base.errors import UserError
 from tools.data.images import write_image
 from tools.data.kaist import list_images_of, list_pairs
-from tools.data.layouts import folder_pairs, source_folders, what_is_below
+from tools.data.layouts import source_folders, what_is_below
 from tools.data.names import modality_of, read_name
 from tools.data.reading import Reading
 
@@ -60,7 +60,7 @@ def test_a_layout_is_found_for_training_and_as_a_test_set(data, pair):
     assert found(list_pairs(data), data) == [pair]
     assert found(list_images_of(data, 'ir'), data) == [pair[:1]]
     assert found(list_images_of(data, 'vi'), data) == [pair[1:]]
-    assert folder_pairs(data) == [tuple((data / name).parent for name in pair)]
+    assert source_folders(data) == tuple((data / name).parent for name in pair)
     assert 'not used: 9 images whose folders and names do not tell' in list_pairs(data).report
 
 

@@ -123,8 +123,9 @@ def test_stage_2_shared_by_two_is_that_of_one(tmp_path, database):
         save_weights(tmp_path / modality, weights_of(build_auto_encoder()), {'kind': 'auto_encoder', 'modality': modality})
     for processes in (1, 2):
         run(processes, 'train_conv_trans.py', '--cuda', 'false', '--path', database, '--batch', 2, '--train_num', 4,
-            '--size', 64, '--epochs', 1, '--step', 1, '--resume_model_auto_ir', tmp_path / 'ir', '--resume_model_auto_vi', tmp_path / 'vi',
-            '--save_fusion_model', tmp_path / f'by_{processes}', '--cache_features', tmp_path / f'features_{processes}')
+            '--size', 64, '--epochs', 1, '--step', 1, '--resume_model_auto_ir', tmp_path / 'ir',
+            '--resume_model_auto_vi', tmp_path / 'vi', '--save_fusion_model', tmp_path / f'by_{processes}',
+            '--cache_features', tmp_path / f'features_{processes}')
     one, two = (the_run(tmp_path / f'by_{processes}') for processes in (1, 2))
     assert_same_run(two, one, 'fusetrans_epoch_1.safetensors')
     assert names_in(two) == names_in(one)

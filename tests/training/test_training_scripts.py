@@ -229,7 +229,8 @@ def test_both_stages_begin_with_given_weights(tmp_path, database, encoders, monk
     main(monkeypatch, train_conv_trans, '--resume', folder)
     main(monkeypatch, train_conv_trans, *step, *encoders, '--resume_model_trans', folder, '--size', 64,
          '--save_fusion_model', tmp_path / 'larger')
-    assert load_weights(the_run(tmp_path / 'larger') / 'fusetrans_epoch_1.safetensors').metadata['options']['img_size'] == 8
+    larger = load_weights(the_run(tmp_path / 'larger') / 'fusetrans_epoch_1.safetensors').metadata
+    assert larger['options']['img_size'] == 8
     with pytest.raises(UserError, match='holds an auto-encoder; a fusion network is needed'):
         main(monkeypatch, train_conv_trans, *step, *encoders, '--resume_model_trans', encoders[1])
 
@@ -277,8 +278,8 @@ def test_both_stages_stretch_infrared_of_16_bits(tmp_path, database, encoders, m
 
 
 def test_stage_2_with_features_that_are_kept_is_the_same_run(tmp_path, database, encoders, monkeypatch, capsys):
-    arguments = ['--path', database, *encoders, '--size', 32, '--batch', 1, '--train_num', 2, '--epochs', 2, '--deep_start', 0,
-                 '--deep_shares', 'bounded']
+    arguments = ['--path', database, *encoders, '--size', 32, '--batch', 1, '--train_num', 2, '--epochs', 2,
+                 '--deep_start', 0, '--deep_shares', 'bounded']
     main(monkeypatch, train_conv_trans, *arguments, '--save_fusion_model', tmp_path / 'computed')
     main(monkeypatch, train_conv_trans, *arguments, '--save_fusion_model', tmp_path / 'kept', '--cache_features', tmp_path / 'features')
     assert capsys.readouterr().out.count('0 of 2 images') == 2  # both modalities

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from tools.base.errors import UserError
 from tools.base.threads import in_order
-from tools.base.wording import counted
+from tools.base.wording import counted, some
 from tools.data.alignment import AFFINE, EACH, Align, align_of_matrix
 from tools.data.images import fitted, read_gray
 from tools.data.reading import AS_THEY_ARE
@@ -37,7 +37,6 @@ DISPLACED = 0.02  # of the shorter side, on average: from there on a pair is dou
 FEW = 0.05    # pairs in a folder that may be displaced without a word
 SAME = 0.01   # of the shorter side: by which pairs may differ in what they say, and still say the same
 THREADS, AHEAD = 2, 4  # pairs being estimated
-EXAMPLES = 5  # files named of those left out
 PROGRESS_AFTER_SECONDS = 2
 UNMOVED = Align()
 
@@ -231,9 +230,8 @@ def align_items(items, kind, reading=AS_THEY_ARE):
     align, left_out = find_align(items, kind, reading)
     print(align_text(align))
     if left_out:
-        examples = [str(ir) for ir, _ in left_out][:EXAMPLES] + ['…'] * (len(left_out) > EXAMPLES)
         print(f'{counted(len(left_out), "pair")} left out because {"its" if len(left_out) == 1 else "their"} '
-              f'displacement is uncertain: {", ".join(examples)}')
+              f'displacement is uncertain: {some(ir for ir, _ in left_out)}')
     return replace(reading, align=align), [pair for pair in items if pair not in left_out]
 
 

@@ -37,16 +37,24 @@ class Sources(NamedTuple):
         return ', '.join(f'{ir} and {vi}' for ir, vi in self.pairs)
 
 
-def find_fused_folders(output, images) -> List[Path]:
-    """All folders below `output` that hold fused images of known sources, the newest first."""
+def find_fused_folders(output, images, test_set=None) -> List[Path]:
+    """All folders below `output` that hold fused images of known sources, the newest first; of a test set, if given."""
     found = []
     for folder, subfolders, files in os.walk(output):
         if Path(folder) == Path(output) and METRICS_FOLDER in subfolders:
             subfolders.remove(METRICS_FOLDER)  # figures, not fused images
         holds_images = any(Path(name).suffix.lower() in IMAGE_EXTENSIONS for name in files)
-        if holds_images and sources_of(folder, images):
+        of_set = not test_set or set_of_folder(folder, images) == set_name(test_set, images)
+        if holds_images and of_set and sources_of(folder, images):
             found.append(Path(folder))
     return sorted(found, key=lambda folder: folder.stat().st_mtime, reverse=True)
+
+
+def set_name(text, images):
+    """The name of a test set in `images` that is given as `NAME`, `NAME/` or, as shells complete it, `images/NAME`."""
+    folder = Path(text) if Path(text).is_dir() and not Path(images, text).is_dir() else Path(images, text)
+    name = Path(os.path.relpath(folder, images)).as_posix()
+    return text if name.startswith('.') else name
 
 
 def set_of_folder(folder, images):

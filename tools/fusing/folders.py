@@ -16,9 +16,9 @@ from tools.base.wording import counted
 from tools.data.alignment import EACH, Align, read_align
 from tools.data.displacement import align_text, displacement_doubts, find_align
 from tools.data.doubts import value_doubts
-from tools.data.fused_folders import note_sources, noted_sources
+from tools.data.fused_folders import note_sources, noted_sources, set_name
 from tools.data.images import read_gray, read_image, write_image
-from tools.data.layouts import set_name, source_folders, what_is_below
+from tools.data.layouts import source_folders, what_is_below
 from tools.data.pairing import Pair, pair_folders
 from tools.data.reading import AS_THEY_ARE, Reading
 from tools.fusing.fuser import Fuser, is_constant, size_text
