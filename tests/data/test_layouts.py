@@ -72,7 +72,7 @@ def test_several_datasets_at_once_in_the_order_given(data):
     listing = list_pairs([data / name for name in ('MSRS', 'KAIST', 'nothing', 'RoadScene')])
     assert [item[0].relative_to(data).parts[0] for item in listing.items] == ['MSRS', 'KAIST', 'RoadScene']
     lines = listing.report.splitlines()
-    assert 'infrared images in 3 folders ir/ lwir/ cropinfrared/' in lines[0]
+    assert str(data / 'MSRS') in lines[0] and 'infrared images in 3 folders ir/ lwir/ cropinfrared/' in lines[0]
     assert lines[-3:] == ['not used: 2 images whose folders and names do not tell infrared from visible, in nothing/',
                           'not used: 1 other file (1 .md)', f'nothing to use in {data / "nothing"}']
 

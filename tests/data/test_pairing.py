@@ -158,9 +158,8 @@ def test_swapped_folders_are_doubted(folders, tmp_path):
     assert 'are swapped' not in pair_folders(ir_dir, vi_dir).describe()
     swapped = pair_folders(vi_dir, ir_dir)
     assert len(swapped.pairs) == 1 and swapped.describe().count('given as ir and vi, are swapped') == 1
-    (ir_dir / 'train').mkdir()
-    (vi_dir / 'train').mkdir()
     for folder in (ir_dir, vi_dir):
+        (folder / 'train').mkdir()
         (folder / 'train' / '1.png').touch()
     assert 'are swapped' in pair_folders(vi_dir / 'train', ir_dir / 'train').describe()
     assert 'are swapped' in pair_folders(vi_dir / '1.png', ir_dir / '1.png').describe()

@@ -97,7 +97,7 @@ def test_results_of_resizing_are_scored_as_they_were_made(data):
 
     noted = {'ir': f'images/{SET}/ir', 'vi': f'images/{SET}/vis', 'resize': True}
     (data / 'a/sources.json').write_text(json.dumps(noted))
-    assert main([*SOURCES, '--fused', 'a']) == 0
+    assert main([*SOURCES, '--fused', 'a']) == main([*SOURCES, '--fused', 'a', '--explain', 'EN=7']) == 0
     output_folder(data, f'{SET}_x', 10, sources=noted)
     assert main([*OUT]) == 0
     assert float(table('out/scores.csv')[0]['MI']) == pytest.approx(expected, rel=1e-7)

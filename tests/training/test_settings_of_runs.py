@@ -1,5 +1,6 @@
 """Settings of training: what is refused, and what a resumed run takes from before."""
 import dataclasses
+import json
 import os
 import sys
 import time
@@ -109,8 +110,14 @@ def test_harmless_settings_may_change_and_are_kept(stopped, items, monkeypatch):
     ['--train_num', 4], ['--augment'], ['--weight_decay', 0], ['--ssim_val_range', 'none'], ['--mixed_precision'],
     ['--resume_model_auto', 'file']], ids=str)
 def test_what_would_make_it_another_run_is_refused(stopped, monkeypatch, change):
-    with pytest.raises(UserError, match=rf'{change[0][2:]} cannot change within a run, only path, ir, vi, .*workers, cache, epochs, batch'):
-        given(monkeypatch, '--resume', stopped, *change)
+    only = rf'{change[0][2:]} cannot change within a run, only path, ir, vi, .*workers, cache, epochs, batch'
+    saved = json.loads((stopped / 'settings.json').read_text())
+    del saved[change[0][2:]]  # as in a run from when there was no such setting: it had the default
+    for settings in (None, saved):
+        if settings:
+            (stopped / 'settings.json').write_text(json.dumps(settings))
+        with pytest.raises(UserError, match=only):
+            given(monkeypatch, '--resume', stopped, *change)
 
 
 def test_relative_paths_are_found_from_another_folder(tmp_path, monkeypatch):

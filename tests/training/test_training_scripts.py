@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY
 from fusion_runs import pair_of
-from training_runs import assert_same_run, rows
+from training_runs import assert_same_run, rows, the_run
 
 import train_autoencoder
 import train_conv_trans
@@ -25,7 +25,6 @@ from tools.data.images import read_gray, read_image, write_image
 from tools.data.kaist import list_pairs
 from tools.fusing.fuser import load_fuser
 from tools.runtime import jt, nn, set_seed
-from tools.scenes.folders import write_database
 from tools.weights.checkpoint import load_state, load_weights, save_weights
 from tools.weights.networks import build_auto_encoder, build_fusion, weights_of
 
@@ -33,21 +32,9 @@ SMALL = ('--Height', '32', '--Width', '32', '--step', '1')
 WAIT = 300  # seconds for a script to say something; the first time Jittor compiles
 
 
-@pytest.fixture(scope='module')
-def database(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('scenes')
-    write_database(folder, 8, (40, 48), seed=0)
-    return folder
-
-
 def main(monkeypatch, script, *arguments):
     monkeypatch.setattr(sys, 'argv', [script.__name__ + '.py', '--cuda', 'false', *map(str, arguments)])
     script.main()
-
-
-def the_run(runs):
-    folder, = runs.iterdir()
-    return folder
 
 
 class Script:
@@ -198,8 +185,6 @@ def test_stage_2_interrupted_and_resumed_in_another_process(tmp_path, database, 
     assert (metadata['kind'], metadata['variant'], set(metadata['encoders'])) == ('fusion', 'standard', {'ir', 'vi'})
     copies = {path.name for path in folder.glob('auto_encoder*')}
     assert copies == {'auto_encoder_ir.safetensors', 'auto_encoder_vi.safetensors'}
-    with pytest.raises(UserError, match='size cannot change within a run'):
-        main(monkeypatch, train_conv_trans, '--resume', folder, '--size', 32)
     # Fused in windows of 64×64 pixels, six of 4×4 patches.
     assert load_fuser(folder).attention(*pair_of(100, 190))['ir'].shape == (6, 16, 16, 16)
 
