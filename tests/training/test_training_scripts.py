@@ -216,6 +216,10 @@ def test_both_stages_begin_with_given_weights(tmp_path, database, encoders, monk
          '--save_fusion_model', tmp_path / 'larger')
     larger = load_weights(the_run(tmp_path / 'larger') / 'fusetrans_epoch_1.safetensors').metadata
     assert larger['options']['img_size'] == 8
+    save_weights(tmp_path / 'odd', weights_of(build_fusion()),
+                 {'kind': 'fusion', 'variant': 'standard', 'options': {'img_size': 5}})
+    with pytest.raises(UserError, match='odd was trained on images of 40×40 .* multiple of 32: give --size'):
+        main(monkeypatch, train_conv_trans, *step, *encoders, '--resume_model_trans', tmp_path / 'odd')
     with pytest.raises(UserError, match='holds an auto-encoder; a fusion network is needed'):
         main(monkeypatch, train_conv_trans, *step, *encoders, '--resume_model_trans', encoders[1])
 

@@ -253,7 +253,7 @@ def estimates(pairs, reading=AS_THEY_ARE, affine=False):
     """{pair: Estimate, or None where it cannot be read}. pairs: of paths; an infrared image of another size is made to fit."""
     def of(pair):
         try:
-            ir, visible = read_gray(pair[0], reading.ir_range), read_gray(pair[1])
+            ir, visible = reading.infrared(pair[0]), read_gray(pair[1])
         except UserError:
             return None
         return estimate(fitted(ir, visible.shape), visible, affine)

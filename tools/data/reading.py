@@ -37,6 +37,10 @@ class Reading:
         """How an infrared and a visible file are asked to be named; None if words tell."""
         return (self.ir_name or '{}', self.vi_name or '{}') if self.ir_name or self.vi_name else None
 
+    def infrared(self, path, read=read_gray):
+        """The image of an infrared file, with its range. read: of (file, range), as those of tools.data.images."""
+        return read(path, self.ir_range)
+
     def align_of(self, path):
         """The Align of an infrared file, None if nothing is moved. UserError for one that is left out."""
         if not isinstance(self.align, dict):
@@ -54,7 +58,7 @@ class Reading:
 
     def shown(self, ir, vi):
         """The infrared image of a pair of files as it is shown: with a range in gray, else as the file has it."""
-        image = read_gray(ir, self.ir_range) if self.ir_range else read_image(ir)
+        image = self.infrared(ir, read_gray if self.ir_range else read_image)
         return image if self.align is None else self.moved(image, read_image(vi), ir)
 
     def together_with(self, before):

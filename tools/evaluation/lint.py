@@ -70,7 +70,7 @@ def shared_information(pairing, reading):
     values = []
     for pair in pairing.pairs:
         visible = read_gray(pair.vi)
-        infrared = reading.moved(read_gray(pair.ir, reading.ir_range), visible, pair.ir)
+        infrared = reading.moved(reading.infrared(pair.ir), visible, pair.ir)
         values.append(mi(visible, infrared, infrared) / 2)
     return float(np.mean(values))
 

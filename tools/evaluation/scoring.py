@@ -150,7 +150,7 @@ def score_scene(paths, protocol, metrics, channels, reading=AS_THEY_ARE):
     planes = []  # of each fused image: (fused, ir, vi) for its luma or each channel; none if it cannot be scored
     for path, (_, problems) in zip(fused, results):
         try:
-            image = _read(path, channels)
+            image = _read(channels, path)
             _check_sizes((path, ir, vi), (image, *sources))
             planes.append(_together([[Image(plane) for plane in _planes(image)], *planes_of_sources]))
         except UserError as error:
@@ -219,19 +219,19 @@ def read_planes(paths, channels, reading=AS_THEY_ARE):
     Raises UserError if unreadable or of different sizes.
     """
     fused, *sources = paths
-    read = [_read(fused, channels)]
+    read = [_read(channels, fused)]
     read += (_read_sources(*sources, channels, reading) if len(sources) == 2
-             else [_read(path, channels) for path in sources])
+             else [_read(channels, path) for path in sources])
     _check_sizes(paths, read)
     return _together([_planes(image) for image in read])
 
 
 def _read_sources(ir, vi, channels, reading):
-    infrared, visible = _read(ir, channels, reading.ir_range), _read(vi, channels)
+    infrared, visible = reading.infrared(ir, partial(_read, channels)), _read(channels, vi)
     return [reading.moved(infrared, visible, ir), visible]
 
 
-def _read(path, channels, value_range=None):
+def _read(channels, path, value_range=None):
     """An image on 0…255: its luma, H×W, or with channels H×W or H×W×3."""
     image = read_gray(path, value_range) if value_range or not channels else read_image(path)
     return image / SIXTEEN_TO_EIGHT_BIT if image.dtype == np.uint16 else image

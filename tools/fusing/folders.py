@@ -200,7 +200,8 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) 
     if seconds:
         print(_summary(seconds, time.perf_counter() - started, folder))
     if options.sequence:
-        make_pictures(folder, {pair: files[pair]['out'] for pair in pairs}, lambda pair: _read(pair.vi, options.color), options.overwrite)
+        pictures = {pair: files[pair]['out'] for pair in pairs}
+        make_pictures(folder, pictures, lambda pair: _read(options.color, pair.vi), options.overwrite)
     if options.contact_sheet and FIRST:
         rows = [Row(pair.ir, pair.vi, files[pair]['out'], options.reading) for pair in pairs
                 if files[pair]['out'].exists()]
@@ -231,7 +232,7 @@ def result_files(pair: Pair, folder: Path, options: Options) -> Dict[str, Path]:
 
 def read_pair(pair: Pair, options: Options) -> Tuple[np.ndarray, np.ndarray, List[str]]:
     """The infrared and visible image of a pair, and what is doubtful about them. UserError if they cannot be fused."""
-    ir, vi = _read(pair.ir, False, options.reading.ir_range), _read(pair.vi, options.color)
+    ir, vi = options.reading.infrared(pair.ir, partial(_read, False)), _read(options.color, pair.vi)
     if ir.shape[:2] != vi.shape[:2] and not options.reading.resize:
         raise UserError(f'{pair.ir} is {size_text(ir)}, {pair.vi} is {size_text(vi)} '
                         '(--resize makes the infrared image fit the visible one)')
@@ -262,7 +263,7 @@ def write_results(pictures: Dict[str, np.ndarray], files: Dict[str, Path], overw
             write_image(files[name], picture)
 
 
-def _read(path, color, value_range=None):
+def _read(color, path, value_range=None):
     """An image with its colour if `color`, else gray as the original reads it, but with all 16 bits where there are."""
     image = read_image(path, value_range)
     return image if color or image.dtype == np.uint16 and image.ndim == 2 else read_gray(path, value_range)
