@@ -10,6 +10,9 @@ from tools.base.settings import setting
 from tools.data.alignment import FOLDER, KINDS
 from tools.training.optimizers import OPTIMIZERS
 
+DEEP_STRIDE = 8  # pixels per deep feature
+SIZE_STEP = 32   # pixels: a window has an even number of rows and of columns of patches, each of 2×2 deep features
+
 
 @dataclass
 class Args:
@@ -36,7 +39,9 @@ class Args:
                                                   'each epoch; not with augment', may_change=True, is_path=True)
     augment: bool = setting(False, 'random crops and flips, the same for both images of a pair, which help with few images')
 
-    # Networks: with resume_model_trans, the first three are what its file says unless they are given on the command line.
+    # Networks: with resume_model_trans, the first four are as its file says unless they are given on the command line.
+    size: int = setting(256, 'height and width that images are resized to; their deep features fill one window of CAM',
+                        minimum=SIZE_STEP, multiple_of=SIZE_STEP)
     variant: str = setting('standard', 'the paper\'s network, or an ablation: CNN fusion, or without the gradient loss',
                            choices=tuple(VARIANTS))
     deep_start: float = setting(1.0, 'scale of the deep path before training: 1 as the original, or 0, which begins as a '

@@ -10,7 +10,7 @@ python evaluate_fusion_results.py --fused DIR --check_against DIR               
 """
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import List, Optional
 
@@ -20,17 +20,8 @@ from tools.base.script import run_script
 from tools.base.settings import parse_settings, setting
 from tools.base.tables import write_csv
 from tools.data.doubts import value_doubts
-from tools.data.fused_folders import (
-    METRICS_FOLDER,
-    Sources,
-    find_fused_folders,
-    noted_sources,
-    set_of_folder,
-    sources_of,
-)
-from tools.data.layouts import set_name
-from tools.data.names import patterns_of
-from tools.data.value_range import parse_range
+from tools.data.fused_folders import METRICS_FOLDER, Sources, find_fused_folders, noted_sources, sources_of
+from tools.data.reading import reading_of
 from tools.evaluation.explaining import answer_text, explain, parse_question
 from tools.evaluation.lint import lint_file, shared_information
 from tools.evaluation.noise import read_noise
@@ -95,10 +86,7 @@ def find_folders(settings):
     """The fused folders to work on: those given, all of a test set, or the newest."""
     if settings.fused:
         return [Path(folder) for folder in settings.fused]
-    found = find_fused_folders(settings.output, settings.images)
-    if settings.test_set:
-        test_set = set_name(settings.test_set, settings.images)
-        found = [folder for folder in found if set_of_folder(folder, settings.images) == test_set]
+    found = find_fused_folders(settings.output, settings.images, settings.test_set)
     if not found:
         of_set = f' of the test set {settings.test_set}' if settings.test_set else ''
         raise UserError(f'no fused images{of_set} under {settings.output}: fuse some with test_conv_trans.py, '
@@ -118,11 +106,10 @@ def evaluate(settings, folders):
     sources = find_sources(settings, folders)
     pairing = sources.pairing()
     print(f'{pairing.describe()}\nscoring {", ".join(methods)} by {" ".join(metric.name for metric in metrics)}')
-    for doubt in value_doubts([pair.ir for pair in pairing.pairs], [pair.vi for pair in pairing.pairs],
-                              sources.ir_range):
+    for doubt in value_doubts(*pairing.files(), sources.reading):
         print(doubt)
     scores = score_methods(methods, pairing, settings.protocol, metrics, settings.channels, settings.workers,
-                           sources.resize, sources.ir_range, sources.align)
+                           sources.reading)
     if scores.table.isna().all(axis=None):
         raise UserError('nothing could be scored:\n' + '\n'.join(scores.problems))
     return by_first(write_results, settings, scores._replace(noise=noise), methods, pairing)
@@ -162,7 +149,7 @@ def explain_numbers(settings, folders):
     print(pairing.describe())
     problems = []
     for question in questions:
-        answer = explain(question, methods, pairing, settings.workers, sources.ir_range, sources.align)
+        answer = explain(question, methods, pairing, settings.workers, sources.reading)
         problems += [problem for problem in answer.problems if problem not in problems]
         print(f'\n{answer_text(question, answer)}')
     return exit_code(problems)
@@ -174,7 +161,7 @@ def lint(settings):
     shared = None
     if settings.ir or settings.vi:
         sources = find_sources(settings, [])
-        shared = shared_information(sources.pairing(), sources.ir_range)
+        shared = shared_information(sources.pairing(), sources.reading)
     problems, number = [], 0
     for path in settings.lint:
         try:
@@ -189,12 +176,10 @@ def lint(settings):
 
 def find_sources(settings, folders):
     """Where the source images are: as given, or as the folders or their names tell."""
-    asked = patterns_of(settings.ir_name, settings.vi_name)
+    asked = reading_of(settings)
     if settings.ir and settings.vi:
-        noted = list(filter(None, map(noted_sources, folders)))
-        resize = settings.resize or any(source.resize for source in noted)
-        return Sources(((Path(settings.ir), Path(settings.vi)),), asked, resize, find_range(settings, noted),
-                       noted_align(noted))
+        noted = filter(None, map(noted_sources, folders))
+        return Sources(((Path(settings.ir), Path(settings.vi)),), as_noted(asked, [source.reading for source in noted]))
     if settings.ir or settings.vi:
         raise UserError('give both --ir and --vi, or neither')
     sources = [sources_of(folder, settings.images) for folder in folders]
@@ -203,27 +188,21 @@ def find_sources(settings, folders):
     if any(source.same() != sources[0].same() for source in sources):
         raise UserError('the folders were fused from different images, evaluate them separately: ' + '; '.join(
             f'{folder} from {source.describe()}' for folder, source in zip(folders, sources)))
-    resize = settings.resize or any(source.resize for source in sources)
-    return sources[0]._replace(patterns=asked or sources[0].patterns, resize=resize,
-                               ir_range=find_range(settings, sources), align=noted_align(sources))
+    if not asked.names:
+        asked = replace(asked, ir_name=sources[0].reading.ir_name, vi_name=sources[0].reading.vi_name)
+    return sources[0]._replace(reading=as_noted(asked, [source.reading for source in sources]))
 
 
-def find_range(settings, sources):
-    """The range of infrared values: as given, or as noted when the images were fused. UserError if that differs."""
-    noted = {source.ir_range for source in sources}
-    if len(noted) > 1 and settings.ir_range is None:
+def as_noted(asked, noted):
+    """How images are read: as asked, else as noted when they were fused. UserError if folders differ in that."""
+    ranges = {one.ir_range for one in noted}
+    if len(ranges) > 1 and asked.ir_range is None:
         raise UserError('the images were fused with different ir_range: give one for all, --ir_range auto or LOW HIGH')
-    return next(iter(noted), None) if settings.ir_range is None else parse_range(settings.ir_range)
-
-
-def noted_align(sources):
-    """How infrared images were moved when they were fused, None if they were not. UserError
-    if not in all folders alike."""
-    noted = [source.align for source in sources]
-    if any(align != noted[0] for align in noted):
-        raise UserError('infrared images were moved differently for these folders (align in sources.json): evaluate '
-                        'them separately')
-    return noted[0] if noted else None
+    if any(one.align != noted[0].align for one in noted):
+        raise UserError('infrared images were moved differently for these folders (align in sources.json): '
+                        'evaluate them separately')
+    return replace(asked, ir_range=asked.ir_range or next(iter(ranges), None), align=noted[0].align if noted else None,
+                   resize=asked.resize or any(one.resize for one in noted))
 
 
 def check(settings, folders):

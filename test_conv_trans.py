@@ -17,21 +17,16 @@ def main():
 
 
 def fuse(settings, prefix, **options):
-    """Fuse what the settings name with the network that they name. Returns the exit code. options: of
-    tools.fusing.folders.Options."""
-    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with
-    # the settings is said at once.
-    from tools.data.names import patterns_of
-    from tools.data.value_range import parse_range
+    """Fuse what the settings name with the network that they name. Returns the exit code. options: of tools.fusing.folders.Options."""
+    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
+    from tools.data.reading import reading_of
     from tools.fusing.folders import Options, find_test_sets, fuse_test_sets
     from tools.fusing.fuser import load_fuser
     from tools.runtime import use_device
 
-    patterns, ir_range = patterns_of(settings.ir_name, settings.vi_name), parse_range(settings.ir_range)
-    options = Options(prefix, resize=settings.resize, overwrite=settings.overwrite,
-                      contact_sheet=settings.contact_sheet, patterns=patterns, ir_range=ir_range, align=settings.align,
-                      sequence=settings.sequence, **options)
-    test_sets = find_test_sets(settings.test_set, settings.images, settings.ir, settings.vi, patterns)
+    options = Options(prefix, reading_of(settings), overwrite=settings.overwrite, contact_sheet=settings.contact_sheet,
+                      align=settings.align, sequence=settings.sequence, **options)
+    test_sets = find_test_sets(settings.test_set, settings.images, settings.ir, settings.vi, options.reading)
     print(f'computing on the {use_device(settings.cuda)}')
     fuser = load_fuser(settings.model, settings.auto_ir, settings.auto_vi, settings.epoch, settings.models,
                        settings.deep_shares)

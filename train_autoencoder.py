@@ -64,17 +64,16 @@ def read_images(settings):
     from tools.data.doubts import value_doubts
     from tools.data.kaist import list_images_of
     from tools.data.loader import Batches
-    from tools.data.names import patterns_of
-    from tools.data.value_range import parse_range
+    from tools.data.reading import AS_THEY_ARE, reading_of
+    reading, infrared = reading_of(settings), settings.type_flag == 'ir'
     listing = list_images_of(settings.path, settings.type_flag, settings.train_num, settings.train_num_from,
-                             settings.ir, settings.vi, patterns_of(settings.ir_name, settings.vi_name))
+                             settings.ir, settings.vi, reading)
     print(listing.report)
-    ir_range = parse_range(settings.ir_range) if settings.type_flag == 'ir' else None
     files = [path for path, in listing.items]
-    for doubt in value_doubts(*((files, []) if settings.type_flag == 'ir' else ([], files)), ir_range):
+    for doubt in value_doubts(*((files, []) if infrared else ([], files)), reading):
         print(doubt)
     batches = Batches(listing.items, settings.batch, (settings.Height, settings.Width), settings.seed, settings.workers,
-                      settings.cache, settings.augment, report=tqdm.write, ranges=[ir_range])
+                      settings.cache, settings.augment, report=tqdm.write, reading=reading if infrared else AS_THEY_ARE)
     return batches
 
 

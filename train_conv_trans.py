@@ -9,14 +9,13 @@ Settings: args_trans.py. What a run writes: tools/training/run.py.
 """
 from dataclasses import replace
 
-from args_trans import Args
+from args_trans import DEEP_STRIDE, SIZE_STEP, Args
 from network.variants import VARIANTS
+from tools.base.errors import UserError
 from tools.base.script import run_script
 from tools.base.settings import describe, given_names, part_of
 from tools.training.run_folder import new_run_folder, read_settings
 from tools.weights.names import FUSION
-
-SIZE = 256, 256  # that images are resized to: their deep features fill one window
 
 
 def main():
@@ -40,13 +39,13 @@ def main():
     print(describe(settings))
     print('encoders:', *encoder_files)
 
-    ranges, items, align, batches = read_pairs(settings)
     device = use_device(settings.cuda)
     use_mixed_precision(settings.mixed_precision, device)
     set_seed(settings.seed)
     encoders = load_encoders(encoder_files)
-    features = Features(encoders, open_caches(settings.cache_features, encoders, items, SIZE, ranges, align))
     settings, model = start_network(settings, given)
+    reading, items, batches = read_pairs(settings)
+    features = Features(encoders, open_caches(settings.cache_features, encoders, items, batches.size, reading))
     loss_weights = {**part_of(settings, 'losses'), **VARIANTS[settings.variant].loss_weights}
     optimizer = new_optimizer(settings.optimizer, model.parameters(), settings.lr, settings.weight_decay)
     metadata = {'kind': 'fusion', 'variant': settings.variant, 'options': model.options,
@@ -58,7 +57,7 @@ def main():
         for epoch in range(run.epoch, settings.epochs):
             optimizer.lr = learning_rate(settings.lr, epoch, settings.full_rate_epochs)
             for batch in run.batches_of(epoch):
-                ir, vi = (jt.array(images) for images in batch.arrays)  # (batch, 1, 256, 256), 0…255
+                ir, vi = (jt.array(images) for images in batch.arrays)  # (batch, 1, size, size), 0…255
                 out = model(*features(ir, vi, batch.paths), shift_flag=False)['out']
                 losses = fusion_losses(out, ir, vi, **loss_weights)
                 optimizer.step(losses['total_loss'])
@@ -75,35 +74,38 @@ def read_pairs(settings):
     from tools.data.doubts import value_doubts
     from tools.data.kaist import list_pairs
     from tools.data.loader import Batches
-    from tools.data.names import patterns_of
-    from tools.data.value_range import parse_range
-    listing = list_pairs(settings.path, settings.train_num, settings.train_num_from, settings.ir, settings.vi,
-                         patterns_of(settings.ir_name, settings.vi_name))
+    from tools.data.reading import reading_of
+    reading = reading_of(settings)
+    listing = list_pairs(settings.path, settings.train_num, settings.train_num_from, settings.ir, settings.vi, reading)
     print(listing.report)
-    ranges = parse_range(settings.ir_range), None
-    for doubt in value_doubts(*zip(*listing.items), ir_range=ranges[0]):
+    for doubt in value_doubts(*zip(*listing.items), reading):
         print(doubt)
-    align, items = align_items(listing.items, settings.align, ranges[0])
-    batches = Batches(items, settings.batch, SIZE, settings.seed, settings.workers, settings.cache, settings.augment,
-                      report=tqdm.write, ranges=ranges, align=align)
-    return ranges, items, align, batches
+    reading, items = align_items(listing.items, settings.align, reading)
+    size = settings.size, settings.size
+    batches = Batches(items, settings.batch, size, settings.seed, settings.workers, settings.cache, settings.augment,
+                      report=tqdm.write, reading=reading)
+    return reading, items, batches
 
 
 def start_network(settings, given):
-    """A new network, or one of given weights."""
+    """(the settings with what given weights say of their network, that network); without weights, a new one."""
     from tools.weights.checkpoint import load_weights
     from tools.weights.networks import build_fusion, restore
-    network = {'variant': settings.variant, **part_of(settings, 'network')}
-    if given:  # it says which network it is of, but for what is on the command line
-        asked = {name: value for name, value in network.items() if name in given_names(Args)}
-        model = restore(load_weights(given, 'fusion'), given, 'fusion', training=True, **asked)
-        built = {'variant': model.variant, **model.options}
-        network = {name: built.get(name, value) for name, value in network.items()}
-        settings = replace(settings, **network)  # from which a resumed run builds the same
-        print(f'network of {given}:', network)
-    else:
-        model = build_fusion(**network)
-    return settings, model
+    network = {'variant': settings.variant, 'img_size': settings.size // DEEP_STRIDE, **part_of(settings, 'network')}
+    if not given:
+        return settings, build_fusion(**network)
+    # The file says which network it is of, but for what is on the command line.
+    names = {'img_size' if name == 'size' else name for name in given_names(Args)}
+    asked = {name: value for name, value in network.items() if name in names}
+    model = restore(load_weights(given, 'fusion'), given, 'fusion', training=True, **asked)
+    built = {'variant': model.variant, **model.options}
+    network = {name: built.get(name, value) for name, value in network.items()}
+    print(f'network of {given}:', network)
+    size = DEEP_STRIDE * network.pop('img_size')
+    if size % SIZE_STEP:
+        raise UserError(f'{given} was trained on images of {size}×{size} pixels, which is no multiple of {SIZE_STEP}: '
+                        'give --size')
+    return replace(settings, size=size, **network), model  # settings from which a resumed run builds the same
 
 
 if __name__ == '__main__':

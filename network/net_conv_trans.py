@@ -123,7 +123,8 @@ class Decoder_fusion(nn.Module):
 class Trans_FuseNet(Network):
     """The fusion network: the encoders' features of an infrared and a visible image → the fused image.
 
-    train_flag: True expects one window, images of 8 * img_size = 256 pixels a side; False takes any size.
+    img_size: rows and columns of a window of CAM, in deep features of 8×8 pixels; a multiple of 4, for rolling by half.
+    train_flag: True expects one window, images of 8 * img_size pixels a side; False takes any size.
     gradient_loss_weight: for `train_module` alone, see network.loss.fusion_losses.
     deep_start: what the last batch norm of the deep path multiplies with before training. At 1, the
     original's, the untrained deep features drown the shallow ones; at 0 the network begins as a fusion of the

@@ -47,6 +47,15 @@ def full_disk(size=1024):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.fixture(scope='session')
+def database(tmp_path_factory):
+    """A folder to train on, of 8 scenes of 40×48 pixels."""
+    from tools.scenes.folders import write_database
+    folder = tmp_path_factory.mktemp('scenes')
+    write_database(folder, 8, (40, 48), seed=0)
+    return folder
+
+
 @pytest.fixture(params=['ENOLCK', 'ENOSYS', 'ENOTSUP'])
 def no_locks(request, monkeypatch):
     """A file system without locks."""

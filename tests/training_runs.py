@@ -67,6 +67,12 @@ def interrupted(*arguments, **keywords):
     assert stop.value.code == 130
 
 
+def the_run(runs):
+    """The only folder in one for runs."""
+    folder, = (path for path in runs.iterdir() if path.is_dir())
+    return folder
+
+
 def rows(folder):
     """The lines of losses.csv without the speed, which is different each time."""
     return [line.rsplit(',', 1)[0] for line in (folder / 'losses.csv').read_text().splitlines()]

@@ -11,6 +11,7 @@ from tools.data.alignment import Align, align_of_matrix, aligned, read_align
 from tools.data.displacement import align_items, displacement_doubts, estimate, find_align, is_sure, mean_distance
 from tools.data.images import luma, read_gray, read_image, write_image
 from tools.data.loader import Batches
+from tools.data.reading import Reading
 from tools.scenes.places import make_scene
 
 KNOWN = Align(6, -2, 1.01, 0.5)
@@ -129,14 +130,14 @@ def test_pairs_that_are_displaced_otherwise_each(tmp_path):
     assert line.endswith('differently in each pair, in 4 of 4 pairs; --align each mends that')
     found, left_out = find_align(pairs, 'each')
     assert not left_out
-    assert all(mean_distance(found[pair], SIZE, align) < 0.7 for pair, align in zip(pairs, aligns))
+    assert all(mean_distance(found[ir], SIZE, align) < 0.7 for (ir, _), align in zip(pairs, aligns))
 
 
 def test_each_leaves_out_what_is_not_sure_and_a_folder_of_such_is_refused(tmp_path, capsys):
     pairs = write_pairs(tmp_path, [KNOWN, KNOWN])
     write_image(pairs[0][0], np.random.RandomState(0).randint(0, 256, SIZE, np.uint8))
-    align, left = align_items(pairs, 'each')
-    assert left == pairs[1:] and list(align) == left
+    reading, left = align_items(pairs, 'each')
+    assert left == pairs[1:] and list(reading.align) == [pairs[1][0]]
     assert f'1 pair left out because its displacement is uncertain: {pairs[0][0]}' in capsys.readouterr().out
     with pytest.raises(UserError, match='only 0 of 1 pairs examined show clearly'):
         find_align(pairs[:1], 'folder')
@@ -153,10 +154,11 @@ def test_what_cannot_be_read_is_passed_over(tmp_path):
 def test_training_reads_moved_images(tmp_path):
     pairs = write_pairs(tmp_path, [KNOWN, Align(-5, 5)])
     ir, visible = scene(0)
-    batch = lambda align: next(Batches(pairs[:1], 1, SIZE, align=align).epoch(0)).arrays
+    batch = lambda align: next(Batches(pairs[:1], 1, SIZE, reading=Reading(align=align)).epoch(0)).arrays
     assert np.array_equal(batch(None)[0][0, 0], read_gray(pairs[0][0])) and np.array_equal(batch(KNOWN)[1][0, 0], visible)
     expected = aligned(read_gray(pairs[0][0]), visible, KNOWN)
-    assert np.array_equal(batch(KNOWN)[0][0, 0], expected) and np.array_equal(batch({pairs[0]: KNOWN})[0][0, 0], expected)
+    for align in KNOWN, {pairs[0][0]: KNOWN}:
+        assert np.array_equal(batch(align)[0][0, 0], expected)
     off = lambda image: np.abs(np.subtract(image, ir, dtype=float))[20:-20, 20:-20].mean()
     assert off(expected) < off(read_gray(pairs[0][0])) / 2
 

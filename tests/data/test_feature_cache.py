@@ -9,6 +9,7 @@ from reference_data import filled
 from network.net_autoencoder import Auto_Encoder_single
 from tools.base.errors import UserError
 from tools.data.feature_cache import FeatureCache
+from tools.data.reading import AS_THEY_ARE, Reading
 from tools.runtime import jt
 
 SIZE = (64, 80)
@@ -61,18 +62,13 @@ def test_a_file_system_without_locks_keeps_them_with_one_warning(tmp_path, encod
 @pytest.mark.parametrize('change', ['encoder', 'image', 'order', 'size', 'range'])
 def test_of_other_encoders_or_images_nothing_is_taken(tmp_path, encoder, paths, images, change):
     FeatureCache(tmp_path / 'cache', encoder, paths, SIZE).deep(jt.array(images), paths)
-    size, value_range = SIZE, None
-    if change == 'encoder':
-        encoder = SimpleNamespace(model=encoder.model, fingerprint='b')
-    elif change == 'image':
+    if change == 'image':
         os.utime(paths[1], (1, 1))
-    elif change == 'order':
-        paths = paths[::-1]
-    elif change == 'size':
-        size = (72, 80)
-    else:
-        value_range = 'auto'
-    assert '0 of 4' in FeatureCache(tmp_path / 'cache', encoder, paths, size, value_range).describe()
+    others = {'encoder': SimpleNamespace(model=encoder.model, fingerprint='b'), 'order': paths[::-1], 'size': (72, 80),
+              'range': Reading(ir_range='auto')}
+    given = {'encoder': encoder, 'order': paths, 'size': SIZE, 'range': AS_THEY_ARE, change: others.get(change)}
+    given.pop('image', None)
+    assert '0 of 4' in FeatureCache(tmp_path / 'cache', *given.values()).describe()
 
 
 def test_a_file_that_cannot_be_made_is_named(tmp_path, encoder, paths):

@@ -67,19 +67,6 @@ def test_formats_in_either_case_and_other_files(tmp_path):
         ('lwir/d.TIF', 'visible/d.tiff')]
 
 
-def test_several_roots_in_the_order_given(tmp_path):
-    make_pairs(tmp_path / 'second', 'V000', 1)
-    make_pairs(tmp_path / 'first', 'V000', 1)
-    listing = list_images_of([tmp_path / 'second', tmp_path / 'first'], 'ir')
-    assert [path.parts[-4] for path, in listing.items] == ['second', 'first']
-    assert str(tmp_path / 'second') in listing.report and '2 folders' in listing.report
-
-
-def test_the_two_folders_of_the_flat_layout_as_roots(tmp_path):
-    make_pairs(tmp_path, '.', 2)
-    assert len(list_pairs([tmp_path / 'lwir', tmp_path / 'visible']).items) == 2
-
-
 def test_nothing_is_listed_twice(tmp_path):
     make_pairs(tmp_path, 'set00/V000', 2)
     for name in ('circle', 'another'):  # two, since following them would take for ever

@@ -5,8 +5,9 @@ import pytest
 from tools.base.errors import UserError
 from tools.data.images import write_image
 from tools.data.kaist import list_images_of, list_pairs
-from tools.data.layouts import folder_pairs, source_folders, what_is_below
-from tools.data.names import modality_of, patterns_of, read_name
+from tools.data.layouts import source_folders, what_is_below
+from tools.data.names import modality_of, read_name
+from tools.data.reading import Reading
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_a_layout_is_found_for_training_and_as_a_test_set(data, pair):
     assert found(list_pairs(data), data) == [pair]
     assert found(list_images_of(data, 'ir'), data) == [pair[:1]]
     assert found(list_images_of(data, 'vi'), data) == [pair[1:]]
-    assert folder_pairs(data) == [tuple((data / name).parent for name in pair)]
+    assert source_folders(data) == tuple((data / name).parent for name in pair)
     assert 'not used: 9 images whose folders and names do not tell' in list_pairs(data).report
 
 
@@ -71,7 +72,7 @@ def test_several_datasets_at_once_in_the_order_given(data):
     listing = list_pairs([data / name for name in ('MSRS', 'KAIST', 'nothing', 'RoadScene')])
     assert [item[0].relative_to(data).parts[0] for item in listing.items] == ['MSRS', 'KAIST', 'RoadScene']
     lines = listing.report.splitlines()
-    assert 'infrared images in 3 folders ir/ lwir/ cropinfrared/' in lines[0]
+    assert str(data / 'MSRS') in lines[0] and 'infrared images in 3 folders ir/ lwir/ cropinfrared/' in lines[0]
     assert lines[-3:] == ['not used: 2 images whose folders and names do not tell infrared from visible, in nothing/',
                           'not used: 1 other file (1 .md)', f'nothing to use in {data / "nothing"}']
 
@@ -152,11 +153,11 @@ def test_names_as_asked_for(data):
     make(data, 'country/0_nir.tiff', 'country/0_rgb.tiff', 'field/1_nir.tiff', 'field/1_rgb.tiff')
     with pytest.raises(UserError, match='no training pairs are left'):
         list_pairs(data)
-    patterns = patterns_of('{}_nir', '{}_rgb')
+    reading = Reading('{}_nir', '{}_rgb')
     pairs = [('country/0_nir.tiff', 'country/0_rgb.tiff'), ('field/1_nir.tiff', 'field/1_rgb.tiff')]
-    assert found(list_pairs(data, patterns=patterns), data) == pairs
-    assert found(list_images_of(data, 'ir', patterns=patterns), data) == [pair[:1] for pair in pairs]
-    assert source_folders(data / 'field', patterns) == (data / 'field',) * 2
+    assert found(list_pairs(data, reading=reading), data) == pairs
+    assert found(list_images_of(data, 'ir', reading=reading), data) == [pair[:1] for pair in pairs]
+    assert source_folders(data / 'field', reading) == (data / 'field',) * 2
 
 
 def test_a_test_set_of_several(data):

@@ -3,8 +3,8 @@ import pytest
 from conftest import SHARED_DATA
 
 from tools.base.errors import UserError
-from tools.data.names import patterns_of
 from tools.data.pairing import match_fused, pair_folders
+from tools.data.reading import Reading
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def names(pairs):
     return [(pair.name, pair.ir.name, pair.vi.name) for pair in pairs]
 
 
-@pytest.mark.parametrize('ir, vis, rule', [
+@pytest.mark.parametrize('ir, vi, rule', [
     ('IR1.png', 'VIS1.png', 'IR1 ↔ VIS1'),
     ('IR_hill.png', 'vi_hill.bmp', 'IR_hill ↔ vi_hill'),
     ('ir7.PNG', 'VI7.jpg', 'ir7 ↔ VI7'),
@@ -62,7 +62,7 @@ def test_rules(folders, ir, vi, rule):
     assert rule in pairing.describe()
 
 
-@pytest.mark.parametrize('ir, vis', [('IR1.png', 'VIS2.png'), ('1.png', '2.png'), ('hill_ir.png', 'dale_vis.png'),
+@pytest.mark.parametrize('ir, vi', [('IR1.png', 'VIS2.png'), ('1.png', '2.png'), ('hill_ir.png', 'dale_vis.png'),
                                      ('VIS1.png', 'IR1.png'), ('hill_vis.png', 'hill_ir.png'),
                                      ('iris.png', 'virus.png'), ('0_nir.png', '0_rgb.png'), ('II_a.png', 'VIS_a.png'),
                                      ('near_infrared_1.png', 'visible_1.png'), ('NIR.tif', 'Vis.tif'),
@@ -97,7 +97,7 @@ def test_mixed_names_say_each_rule(folders):
     assert pairing.rule == 'IR1 ↔ VIS1 (2), same name, any extension (1)'
 
 
-@pytest.mark.parametrize('ir, vis, named', [
+@pytest.mark.parametrize('ir, vi, named', [
     (['IR1.png'], ['VIS1.png', 'VI1.png'], 'IR1.png'),
     (['IR1.png'], ['RGB1.png', 'W1.png'], 'IR1.png'),
     (['a_ir.png'], ['a.png', 'visible-a.png'], 'a_ir.png'),
@@ -132,22 +132,23 @@ def test_one_folder_of_tno(folders):
     assert {path.name for path in pairing.unpaired} == {'II_bunker.bmp', 'NIR_hei_vis.bmp', 'plain_rgb.bmp', 'plain.bmp'}
 
 
-@pytest.mark.parametrize('ir, vis, patterns', [
+@pytest.mark.parametrize('ir, vi, names_asked_for', [
     ('0_nir.tiff', '0_rgb.tiff', ('{}_nir', '{}_rgb')), ('0_nir.tiff', '0_rgb.tiff', ('{}_NIR.TIFF', '{}_rgb.tiff')),
     ('cam1 (7).png', 'cam2 [7].png', ('cam1 ({})', 'cam2 [{}]')), ('7_x.png', '7.png', ('{}_x', None)),
 ])
-def test_names_as_asked_for(folders, ir, vi, patterns):
+def test_names_as_asked_for(folders, ir, vi, names_asked_for):
     ir_dir, vi_dir = folders([ir, 'other.png'], [vi, 'other.png'])
-    pairing = pair_folders(ir_dir, vi_dir, patterns_of(*patterns))
+    pairing = pair_folders(ir_dir, vi_dir, Reading(*names_asked_for))
     assert names(pairing.pairs) == [(ir, ir, vi)]
     assert pairing.unpaired == [ir_dir / 'other.png', vi_dir / 'other.png']
     with pytest.raises(UserError, match='need one {}'):
-        patterns_of('_nir', '{}_rgb')
+        Reading('_nir', '{}_rgb')
 
 
 def test_names_as_asked_for_in_one_folder(folders):
     folder, _ = folders(['0_nir.tiff', '0_rgb.tiff', '1_rgb.tiff'], [])
-    assert names(pair_folders(folder, folder, patterns_of('{}_nir', '{}_rgb')).pairs) == [('0_nir.tiff', '0_nir.tiff', '0_rgb.tiff')]
+    pairing = pair_folders(folder, folder, Reading('{}_nir', '{}_rgb'))
+    assert names(pairing.pairs) == [('0_nir.tiff', '0_nir.tiff', '0_rgb.tiff')]
     with pytest.raises(UserError, match='ir_name'):
         pair_folders(folder, folder)
 
@@ -157,9 +158,8 @@ def test_swapped_folders_are_doubted(folders, tmp_path):
     assert 'are swapped' not in pair_folders(ir_dir, vi_dir).describe()
     swapped = pair_folders(vi_dir, ir_dir)
     assert len(swapped.pairs) == 1 and swapped.describe().count('given as ir and vi, are swapped') == 1
-    (ir_dir / 'train').mkdir()
-    (vi_dir / 'train').mkdir()
     for folder in (ir_dir, vi_dir):
+        (folder / 'train').mkdir()
         (folder / 'train' / '1.png').touch()
     assert 'are swapped' in pair_folders(vi_dir / 'train', ir_dir / 'train').describe()
     assert 'are swapped' in pair_folders(vi_dir / '1.png', ir_dir / '1.png').describe()
@@ -215,14 +215,14 @@ def test_fused_names(folders, tmp_path, fused):
 
 @pytest.mark.parametrize('fused', [
     '{}_recover', 'fused_{}', 'results of CDDFuse {} v2', 'epoch3_{}', 'FUSED-{}'])
-@pytest.mark.parametrize('called', ['ir', 'vis', 'bare', 'number'])
-@pytest.mark.parametrize('ir, vis', [('IR{}', 'VIS{}'), ('{}_ir', '{}_vis'), ('IR{}', '{}')])
+@pytest.mark.parametrize('called', ['ir', 'vi', 'bare', 'number'])
+@pytest.mark.parametrize('ir, vi', [('IR{}', 'VIS{}'), ('{}_ir', '{}_vis'), ('IR{}', '{}')])
 def test_one_text_around_all_names_is_taken_off(folders, tmp_path, fused, called, ir, vi):
     numbers = [1, 2, 3, 11, 12, 21]
     pairs = pair_folders(*folders([ir.format(n) + '.png' for n in numbers], [vi.format(n) + '.png' for n in numbers])).pairs
     out = tmp_path / 'out'
     out.mkdir()
-    way = {'ir': ir, 'vis': vi, 'bare': '{}', 'number': '{:04d}'}[called]
+    way = {'ir': ir, 'vi': vi, 'bare': '{}', 'number': '{:04d}'}[called]
     if called == 'number':
         fused = '{}'
     for n in numbers[:-1]:

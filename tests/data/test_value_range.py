@@ -12,6 +12,7 @@ from tools.base.errors import UserError
 from tools.data.doubts import value_doubts
 from tools.data.images import read_gray, write_image
 from tools.data.loader import Batches
+from tools.data.reading import Reading
 from tools.data.value_range import parse_range, range_text, stretched
 
 
@@ -83,7 +84,7 @@ def test_training_reads_the_infrared_file_of_a_pair_so(tmp_path):
     for index, (ir, vi) in enumerate(items):
         write_image(ir, thermal(seed=index))
         write_image(vi, thermal(seed=index))
-    batch, = Batches(items, 2, (40, 56), ranges=('auto', None)).epoch(0)
+    batch, = Batches(items, 2, (40, 56), reading=Reading(ir_range='auto')).epoch(0)
     for arrays, value_range in zip(batch.arrays, ('auto', None)):
         for image, paths in zip(arrays[:, 0], batch.paths):
             assert np.array_equal(image, read_gray(paths[0], value_range))
@@ -96,7 +97,7 @@ def doubts(tmp_path, *images, modality='infrared', extension='.png', ir_range=No
     paths = [tmp_path / f'{index}{extension}' for index in range(len(images))]
     for path, image in zip(paths, images):
         cv2.imwrite(str(path), image)
-    return value_doubts(*((paths, []) if modality == 'infrared' else ([], paths)), ir_range)
+    return value_doubts(*((paths, []) if modality == 'infrared' else ([], paths)), Reading(ir_range=ir_range))
 
 
 @pytest.mark.parametrize('low, high', [(7000, 8300), (0, 16383), (0, 4095), (30000, 40000)])
@@ -160,7 +161,7 @@ def test_a_maximum_that_only_the_header_knows(tmp_path):
     for path in (tmp_path / 'a.tif', tmp_path / 'b.png'):
         line, = value_doubts([path], [])
         assert '(4095 of 65535)' in line and 'by its header' in line and '--ir_range' in line
-        assert value_doubts([path], [], 'auto') == []
+        assert value_doubts([path], [], Reading(ir_range='auto')) == []
         line, = value_doubts([], [path])
         assert 'by its header' in line and '--ir_range' not in line
     tifffile.imwrite(tmp_path / 'a.tif', thermal(0, 65535), extratags=[(281, 'H', 1, 4095, True)])

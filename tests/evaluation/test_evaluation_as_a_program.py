@@ -97,7 +97,7 @@ def test_results_of_resizing_are_scored_as_they_were_made(data):
 
     noted = {'ir': f'images/{SET}/ir', 'vi': f'images/{SET}/vis', 'resize': True}
     (data / 'a/sources.json').write_text(json.dumps(noted))
-    assert main([*SOURCES, '--fused', 'a']) == 0
+    assert main([*SOURCES, '--fused', 'a']) == main([*SOURCES, '--fused', 'a', '--explain', 'EN=7']) == 0
     output_folder(data, f'{SET}_x', 10, sources=noted)
     assert main([*OUT]) == 0
     assert float(table('out/scores.csv')[0]['MI']) == pytest.approx(expected, rel=1e-7)
@@ -273,7 +273,7 @@ def test_a_new_metric_is_a_function_and_a_line_of_the_table(data):
     shutil.copytree(REPOSITORY / 'tools', data / 'tools', ignore=shutil.ignore_patterns('__pycache__'))
     path = data / 'tools/evaluation/metrics/__init__.py'
     code = path.read_text(encoding='utf-8')
-    function = ('def darkest(fused, ir, vis):\n    fused, ir, vis = images(fused=fused, ir=ir, vis=vis)\n'
+    function = ('def darkest(fused, ir, vi):\n    fused, ir, vi = images(fused=fused, ir=ir, vi=vi)\n'
                 '    return float(fused.pixels.min()) + float(ir.pixels.min())\n\n\n')
     code = code.replace('class Metric(', 'from tools.evaluation.metrics.image import images\n\n\nclass Metric(')
     code = code.replace('class Metric(', f'{function}class Metric(')

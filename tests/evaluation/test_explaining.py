@@ -8,7 +8,7 @@ from scored_folders import SOURCES, picture, triple
 from evaluate_fusion_results import main
 from tools.base.errors import UserError
 from tools.data.images import read_image, write_image
-from tools.evaluation.explaining import definitions_of, known_mistakes, parse_question, readings
+from tools.evaluation.explaining import definitions_of, handlings, known_mistakes, parse_question
 from tools.evaluation.protocols import ALL_PROTOCOLS, base_name, metrics_of
 
 
@@ -73,7 +73,7 @@ def test_all_images_on_16_to_235(tmp_path):
     paths = [tmp_path / f'{name}.png' for name in ('fused', 'ir', 'vis')]
     for path in paths:
         write_image(path, np.array([[0, 51, 102, 255]], np.uint8))
-    (fused, *sources), = readings(paths, None)['all images on 16…235']
+    (fused, *sources), = handlings(paths)['all images on 16…235']
     assert fused.tolist() == [[16, 60, 104, 235]] and all(np.array_equal(source, fused) for source in sources)
 
 
@@ -89,8 +89,7 @@ def test_bad_files_are_named(data, capsys):
 
 def test_every_definition_is_told_apart_and_works():
     ir, vi = (picture(seed, 170, 180) for seed in range(2))
-    # None of the mistakes is without effect
-    images = np.minimum(ir // 2 + vi // 2, 250), ir, np.minimum(vi * 1.3, 255).astype(np.uint8)
+    images = np.minimum(ir // 2 + vi // 2, 250), ir, np.minimum(vi * 1.3, 255).astype(np.uint8)  # none of the mistakes is without effect
     for name in dict.fromkeys(map(base_name, metrics_of(ALL_PROTOCOLS, every=True))):
         values = {definition.text: definition.compute(*images) for definition in definitions_of(name)}
         assert len(values) == len(definitions_of(name)) and len(set(values.values())) == len(values), name

@@ -31,7 +31,7 @@ def score(metric, fused, ir, vi, **options):
 
 
 def scene(height=170, width=190, seed=0):
-    """A triple (fused, ir, vis), uint8: smooth random sources and their mean with some noise."""
+    """A triple (fused, ir, vi), uint8: smooth random sources and their mean with some noise."""
     random = np.random.default_rng(seed)
     ir, vi = (cv2.GaussianBlur(random.uniform(0, 255, (height, width)), (0, 0), sigma) for sigma in (3, 1))
     ir, vi = (255 * (image - image.min()) / np.ptp(image) for image in (ir, vi))
@@ -423,7 +423,7 @@ def test_bad_input(metric, bad, message):
 @pytest.mark.parametrize('metric', OF_THREE)
 def test_different_sizes(metric):
     fused, ir, vi = scene()
-    with pytest.raises(ValueError, match='differ in size: fused 190×170, ir 189×170, vis 190×170'):
+    with pytest.raises(ValueError, match='differ in size: fused 190×170, ir 189×170, vi 190×170'):
         metric(fused, ir[:, :-1], vi)
 
 

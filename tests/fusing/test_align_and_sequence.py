@@ -67,7 +67,7 @@ def test_aligned_pairs_are_fused_and_scored_alike(fuse, fuser, tmp_path, capsys)
     assert fuse('--align', '--contact_sheet') == 0
     assert 'infrared is moved by (-9.' in capsys.readouterr().out.replace('-8.9', '-9.')
     align = read_align(json.loads((tmp_path / 'out' / 'sources.json').read_text())['align'])
-    assert mean_distance(align, SIZE, BACK) < 0.5 and noted_sources(tmp_path / 'out').align == align
+    assert mean_distance(align, SIZE, BACK) < 0.5 and noted_sources(tmp_path / 'out').reading.align == align
     ir, vi = read_gray('ir/0.png'), read_gray('vi/0.png')
     fused = read_gray(list_images(tmp_path / 'out')[0])
     assert np.array_equal(fused, fuser(aligned(ir, vi, align), vi))
@@ -88,7 +88,7 @@ def test_each_pair_by_itself_and_those_not_sure_left_out(fuse, tmp_path, capsys)
     write_image(tmp_path / 'ir' / '0.png', np.random.RandomState(0).randint(0, 256, SIZE, np.uint8))
     assert fuse('--align', 'each') == 1
     assert '0.png left out: it is uncertain how infrared is displaced' in capsys.readouterr().err
-    noted = noted_sources(tmp_path / 'out').align
+    noted = noted_sources(tmp_path / 'out').reading.align
     assert list(noted) == ['1.png'] and mean_distance(noted['1.png'], SIZE, BACK) < 0.5
     assert len(list_images(tmp_path / 'out')) == 1
 

@@ -190,7 +190,7 @@ def test_contact_sheet(fuse, tmp_path):
 
 # Test sets as people have them
 
-@pytest.mark.parametrize('ir, vis', [('Ir/00370', 'Vis/00370'), ('infrared/test/7', 'visible/test/7'), ('test/ir/1', 'test/vi/1'),
+@pytest.mark.parametrize('ir, vi', [('Ir/00370', 'Vis/00370'), ('infrared/test/7', 'visible/test/7'), ('test/ir/1', 'test/vi/1'),
                                      ('IR_lake_g', 'VIS_lake_r'), ('a/LWIR', 'a/Vis')])
 def test_layouts_of_test_sets(fuse, tmp_path, ir, vi):
     images = pair_of(24, 32)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY
 from fusion_runs import pair_of, write_run
+from training_runs import the_run
 
 from network.loss import infer_value_range
 from tools.base.errors import UserError
@@ -21,7 +22,6 @@ from tools.data.images import list_images, read_image, write_image
 from tools.data.loader import Batches
 from tools.runtime import jt, set_seed
 from tools.runtime.processes import by_all, by_first, gather, mean_over_processes
-from tools.scenes.folders import write_database
 from tools.weights.checkpoint import load_weights, save_weights
 from tools.weights.networks import build_auto_encoder, weights_of
 
@@ -55,13 +55,6 @@ def run(processes, script, *arguments, code=0, **variables):
     return out.replace('\r\n', '\n'), errors
 
 
-@pytest.fixture(scope='module')
-def database(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('scenes')
-    write_database(folder, 8, (40, 48), seed=0)
-    return folder
-
-
 def stage_1(database, runs):
     # Long enough not to be over before it is stopped, at a rate at which rounding does not add up.
     return ('train_autoencoder.py', '--cuda', 'false', '--path', database, '--Height', 32, '--Width', 32, '--step', 1,
@@ -74,11 +67,6 @@ def whole(tmp_path_factory, database):
     runs = tmp_path_factory.mktemp('whole')
     run(1, *stage_1(database, runs))
     return the_run(runs)
-
-
-def the_run(runs):
-    folder, = (path for path in runs.iterdir() if path.is_dir())
-    return folder
 
 
 def losses(folder):
@@ -122,9 +110,10 @@ def test_stage_2_shared_by_two_is_that_of_one(tmp_path, database):
         set_seed(seed)
         save_weights(tmp_path / modality, weights_of(build_auto_encoder()), {'kind': 'auto_encoder', 'modality': modality})
     for processes in (1, 2):
-        run(processes, 'train_conv_trans.py', '--cuda', 'false', '--path', database, '--batch', 2, '--train_num', 4, '--epochs', 1,
-            '--step', 1, '--resume_model_auto_ir', tmp_path / 'ir', '--resume_model_auto_vi', tmp_path / 'vi',
-            '--save_fusion_model', tmp_path / f'by_{processes}', '--cache_features', tmp_path / f'features_{processes}')
+        run(processes, 'train_conv_trans.py', '--cuda', 'false', '--path', database, '--batch', 2, '--train_num', 4,
+            '--size', 64, '--epochs', 1, '--step', 1, '--resume_model_auto_ir', tmp_path / 'ir',
+            '--resume_model_auto_vi', tmp_path / 'vi', '--save_fusion_model', tmp_path / f'by_{processes}',
+            '--cache_features', tmp_path / f'features_{processes}')
     one, two = (the_run(tmp_path / f'by_{processes}') for processes in (1, 2))
     assert_same_run(two, one, 'fusetrans_epoch_1.safetensors')
     assert names_in(two) == names_in(one)

@@ -1,5 +1,6 @@
 """Settings of training: what is refused, and what a resumed run takes from before."""
 import dataclasses
+import json
 import os
 import sys
 import time
@@ -36,6 +37,7 @@ SCRIPTS = {'stage 1': train_autoencoder, 'stage 2': train_conv_trans}
     ('stage 2', ['--path', 'nowhere'], 'setting path: there is no folder nowhere'),
     ('stage 2', ['--ir', '.', '--vis', 'nowhere'], 'setting vi: there is no folder nowhere'),
     ('stage 1', ['--ir_name', '_nir'], "need one {} for what the names have in common"),
+    ('stage 2', ['--size', '100'], 'setting size must be a multiple of 32, not 100'),
     ('stage 2', ['--pixel_loss_weight', '0'], 'setting pixel_loss_weight must be above 0'),
     ('stage 2', ['--variant', 'best'], 'setting variant must be one of standard'),
     ('stage 2', ['--save_auto_model', 'nowhere'], 'no weights of an auto-encoder for ir in nowhere'),
@@ -71,7 +73,7 @@ def test_defaults_are_the_papers():
     assert (auto.recon_loss_weight, auto.ssim_loss_weight) == (1.0, 10000.0)
     assert (trans.epochs, trans.batch, trans.lr, trans.train_num) == (16, 8, 1e-3, 20000)
     assert (trans.pixel_loss_weight, trans.gradient_loss_weight) == (1.0, 10.0)
-    assert (auto.Height, auto.Width) == train_conv_trans.SIZE == (256, 256)
+    assert auto.Height == auto.Width == trans.size == 256
     for settings in (auto, trans):
         assert settings.weight_decay == 0.9 and settings.train_num_from == 'first'
         assert not (settings.augment or settings.cache or settings.tensorboard or settings.mixed_precision)
@@ -108,8 +110,14 @@ def test_harmless_settings_may_change_and_are_kept(stopped, items, monkeypatch):
     ['--train_num', 4], ['--augment'], ['--weight_decay', 0], ['--ssim_val_range', 'none'], ['--mixed_precision'],
     ['--resume_model_auto', 'file']], ids=str)
 def test_what_would_make_it_another_run_is_refused(stopped, monkeypatch, change):
-    with pytest.raises(UserError, match=rf'{change[0][2:]} cannot change within a run, only path, ir, vi, .*workers, cache, epochs, batch'):
-        given(monkeypatch, '--resume', stopped, *change)
+    only = rf'{change[0][2:]} cannot change within a run, only path, ir, vi, .*workers, cache, epochs, batch'
+    saved = json.loads((stopped / 'settings.json').read_text())
+    del saved[change[0][2:]]  # as in a run from when there was no such setting: it had the default
+    for settings in (None, saved):
+        if settings:
+            (stopped / 'settings.json').write_text(json.dumps(settings))
+        with pytest.raises(UserError, match=only):
+            given(monkeypatch, '--resume', stopped, *change)
 
 
 def test_relative_paths_are_found_from_another_folder(tmp_path, monkeypatch):

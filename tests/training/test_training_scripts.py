@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import REPOSITORY
-from training_runs import assert_same_run, rows
+from fusion_runs import pair_of
+from training_runs import assert_same_run, rows, the_run
 
 import train_autoencoder
 import train_conv_trans
@@ -22,8 +23,8 @@ from network import layers, operators
 from tools.base.errors import UserError
 from tools.data.images import read_gray, read_image, write_image
 from tools.data.kaist import list_pairs
+from tools.fusing.fuser import load_fuser
 from tools.runtime import jt, nn, set_seed
-from tools.scenes.folders import write_database
 from tools.weights.checkpoint import load_state, load_weights, save_weights
 from tools.weights.networks import build_auto_encoder, build_fusion, weights_of
 
@@ -31,21 +32,9 @@ SMALL = ('--Height', '32', '--Width', '32', '--step', '1')
 WAIT = 300  # seconds for a script to say something; the first time Jittor compiles
 
 
-@pytest.fixture(scope='module')
-def database(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('scenes')
-    write_database(folder, 8, (40, 48), seed=0)
-    return folder
-
-
 def main(monkeypatch, script, *arguments):
     monkeypatch.setattr(sys, 'argv', [script.__name__ + '.py', '--cuda', 'false', *map(str, arguments)])
     script.main()
-
-
-def the_run(runs):
-    folder, = runs.iterdir()
-    return folder
 
 
 class Script:
@@ -179,28 +168,30 @@ def encoders(tmp_path_factory):
 
 
 def test_stage_2_interrupted_and_resumed_in_another_process(tmp_path, database, encoders, monkeypatch):
-    arguments = ['--path', str(database), *encoders, '--batch', '1', '--train_num', '6', '--epochs', '1', '--step', '1']
+    arguments = ['--path', database, *encoders, '--size', 64, '--batch', 1, '--epochs', 1, '--step', 1]
     main(monkeypatch, train_conv_trans, *arguments, '--save_fusion_model', tmp_path / 'whole')
     whole = the_run(tmp_path / 'whole')
     with Script('train_conv_trans.py', *arguments, '--save_fusion_model', tmp_path / 'parts') as script:
-        script.wait_for('Batch 1/6')
+        script.wait_for('Batch 1/8')
         script.ctrl_c()
         code, out, errors = script.end()
     folder = the_run(tmp_path / 'parts')
     assert code == 130 and f'--resume {folder}' in out and 'Traceback' not in errors
-    assert 1 < len(rows(folder)) < 1 + 6
+    assert 1 < len(rows(folder)) < 1 + 8
     main(monkeypatch, train_conv_trans, '--resume', folder)
     assert_same_run(folder, whole)
-    assert read_image(folder / 'samples' / 'epoch_1.png').shape == (256, 3 * 256)
+    assert read_image(folder / 'samples' / 'epoch_1.png').shape == (64, 3 * 64)
     metadata = load_weights(folder / 'fusetrans_epoch_1.safetensors').metadata
     assert (metadata['kind'], metadata['variant'], set(metadata['encoders'])) == ('fusion', 'standard', {'ir', 'vi'})
     copies = {path.name for path in folder.glob('auto_encoder*')}
     assert copies == {'auto_encoder_ir.safetensors', 'auto_encoder_vi.safetensors'}
+    # Fused in windows of 64×64 pixels, six of 4×4 patches.
+    assert load_fuser(folder).attention(*pair_of(100, 190))['ir'].shape == (6, 16, 16, 16)
 
 
 def test_both_stages_begin_with_given_weights(tmp_path, database, encoders, monkeypatch):
     save_weights(tmp_path / 'run' / 'fusetrans_epoch_2.safetensors', weights_of(build_fusion()),
-                 {'kind': 'fusion', 'variant': 'no_gradient_loss', 'options': {'deep_shares': 'bounded'}})
+                 {'kind': 'fusion', 'variant': 'no_gradient_loss', 'options': {'deep_shares': 'bounded', 'img_size': 4}})
     # With such a decay Adam's first step takes lr off every weight.
     step = '--path', database, '--batch', 1, '--train_num', 1, '--epochs', 1, '--lr', 1e-3, '--weight_decay', 1e12
     for script, given, stage, name in (
@@ -219,7 +210,16 @@ def test_both_stages_begin_with_given_weights(tmp_path, database, encoders, monk
     metadata = load_weights(folder / 'fusetrans_epoch_1.safetensors').metadata  # the network is what its file says
     assert metadata['variant'] == metadata['settings']['variant'] == 'no_gradient_loss' and 'gra_loss' not in rows(folder)[0]
     assert metadata['options']['deep_shares'] == metadata['settings']['deep_shares'] == 'bounded'
+    assert (metadata['options']['img_size'], metadata['settings']['size']) == (4, 32)
     main(monkeypatch, train_conv_trans, '--resume', folder)
+    main(monkeypatch, train_conv_trans, *step, *encoders, '--resume_model_trans', folder, '--size', 64,
+         '--save_fusion_model', tmp_path / 'larger')
+    larger = load_weights(the_run(tmp_path / 'larger') / 'fusetrans_epoch_1.safetensors').metadata
+    assert larger['options']['img_size'] == 8
+    save_weights(tmp_path / 'odd', weights_of(build_fusion()),
+                 {'kind': 'fusion', 'variant': 'standard', 'options': {'img_size': 5}})
+    with pytest.raises(UserError, match='odd was trained on images of 40×40 .* multiple of 32: give --size'):
+        main(monkeypatch, train_conv_trans, *step, *encoders, '--resume_model_trans', tmp_path / 'odd')
     with pytest.raises(UserError, match='holds an auto-encoder; a fusion network is needed'):
         main(monkeypatch, train_conv_trans, *step, *encoders, '--resume_model_trans', encoders[1])
 
@@ -253,7 +253,8 @@ def test_both_stages_stretch_infrared_of_16_bits(tmp_path, database, encoders, m
         write_image(tmp_path / 'data' / 'ir' / f'{number}.png', (7000 + 5 * read_gray(ir).astype(int)).astype(np.uint16))
         write_image(tmp_path / 'data' / 'vi' / f'{number}.png', read_gray(vi))
     arguments = '--path', tmp_path / 'data', '--batch', 1, '--train_num', 1, '--epochs', 1
-    for script, stage, more in ((train_autoencoder, 'save_auto_model', SMALL), (train_conv_trans, 'save_fusion_model', encoders)):
+    for script, stage, more in ((train_autoencoder, 'save_auto_model', SMALL),
+                                (train_conv_trans, 'save_fusion_model', [*encoders, '--size', 32])):
         for ir_range in ([], ['--ir_range', 'auto']):
             folder = tmp_path / f'{stage}{len(ir_range)}'
             main(monkeypatch, script, *arguments, *more, f'--{stage}', folder, *ir_range)
@@ -266,8 +267,8 @@ def test_both_stages_stretch_infrared_of_16_bits(tmp_path, database, encoders, m
 
 
 def test_stage_2_with_features_that_are_kept_is_the_same_run(tmp_path, database, encoders, monkeypatch, capsys):
-    arguments = ['--path', database, *encoders, '--batch', 1, '--train_num', 2, '--epochs', 2, '--deep_start', 0,
-                 '--deep_shares', 'bounded']
+    arguments = ['--path', database, *encoders, '--size', 32, '--batch', 1, '--train_num', 2, '--epochs', 2,
+                 '--deep_start', 0, '--deep_shares', 'bounded']
     main(monkeypatch, train_conv_trans, *arguments, '--save_fusion_model', tmp_path / 'computed')
     main(monkeypatch, train_conv_trans, *arguments, '--save_fusion_model', tmp_path / 'kept', '--cache_features', tmp_path / 'features')
     assert capsys.readouterr().out.count('0 of 2 images') == 2  # both modalities

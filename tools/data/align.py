@@ -20,8 +20,8 @@ from tools.base.settings import parse_settings, setting
 from tools.data.alignment import EACH, FOLDER, KINDS, aligned
 from tools.data.displacement import align_text, find_align
 from tools.data.images import SIXTEEN_BIT_EXTENSIONS, fitted, read_image, write_image
-from tools.data.names import patterns_of
 from tools.data.pairing import pair_folders
+from tools.data.reading import Reading
 
 LOSSLESS = *SIXTEEN_BIT_EXTENSIONS, '.bmp'
 
@@ -42,7 +42,7 @@ def main(arguments=None):
         raise UserError('give the folders of the images and one for the results: --ir DIR --vi DIR --out DIR')
     if Path(settings.out).resolve() in (Path(settings.ir).resolve(), Path(settings.vi).resolve()):
         raise UserError(f'{settings.out} holds the images themselves: give another folder as out')
-    pairing = pair_folders(settings.ir, settings.vi, patterns_of(settings.ir_name, settings.vi_name))
+    pairing = pair_folders(settings.ir, settings.vi, Reading(settings.ir_name, settings.vi_name))
     print(pairing.describe())
     pairs = {(pair.ir, pair.vi): pair for pair in pairing.pairs}
     align, left_out = find_align(list(pairs), settings.align)
@@ -50,10 +50,10 @@ def main(arguments=None):
     problems = [f'{pairs[files].name} left out: {why}' for files, why in left_out.items()]
     for files in tqdm([files for files in pairs if files not in left_out], Path(settings.out).name, unit='image'):
         try:
-            write_aligned(*files, align[files] if settings.align == EACH else align, Path(settings.out))
+            write_aligned(*files, align[files[0]] if settings.align == EACH else align, Path(settings.out))
         except UserError as error:
             problems.append(f'{pairs[files].name} left out: {error}')
-    noted = {ir.name: one.noted() for (ir, _), one in align.items()} if settings.align == EACH else align.noted()
+    noted = {ir.name: one.noted() for ir, one in align.items()} if settings.align == EACH else align.noted()
     write_text(Path(settings.out, 'align.json'), json.dumps(noted, indent=2) + '\n')
     if problems:
         print('\n  '.join([f'\nproblems ({len(problems)}):', *problems]), file=sys.stderr)

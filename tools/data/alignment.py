@@ -5,7 +5,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from tools.base.errors import UserError
 from tools.data.images import SIXTEEN_TO_EIGHT_BIT, luma
 
 FOLDER, AFFINE, EACH = KINDS = 'folder', 'affine', 'each'  # one transform for all pairs, a general affine one, each pair's own
@@ -78,15 +77,6 @@ def read_align(content):
     if align.scale <= 0 or align.stretch <= 0:
         raise ValueError('the scale and stretch of align must be above 0')
     return align
-
-
-def align_for(align, path):
-    """The Align of an infrared file, None if there is none. align: an Align, None, or {file name: Align}. UserError if it is not in it."""
-    if not isinstance(align, dict):
-        return align
-    if path.name not in align:
-        raise UserError(f'{path} was not aligned when the folder was fused: its displacement was not sure (--align each)')
-    return align[path.name]
 
 
 def aligned(ir, visible, align):

@@ -5,6 +5,7 @@ its direction, whichever side of it is the brighter. First small images are comp
 correlation; then parts of larger ones, each of which says where it belongs, and of these the transform is fitted that most agree on.
 At last all parts together are moved to where they fit best in sum, which is more exact than where each of them does.
 """
+from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
@@ -14,9 +15,10 @@ from tqdm import tqdm
 
 from tools.base.errors import UserError
 from tools.base.threads import in_order
-from tools.base.wording import counted
+from tools.base.wording import counted, some
 from tools.data.alignment import AFFINE, EACH, Align, align_of_matrix
 from tools.data.images import fitted, read_gray
+from tools.data.reading import AS_THEY_ARE
 
 SMALL, LARGE, LARGEST = 128, 256, 512  # pixels that the shorter side of images is brought to; at last it stays as it is between the two
 REACH = 16  # pixels of the small images, to each side: an eighth of the shorter one
@@ -37,7 +39,6 @@ DISPLACED = 0.02  # of the shorter side, on average: from there on a pair is dou
 FEW = 0.05    # pairs in a folder that may be displaced without a word
 SAME = 0.01   # of the shorter side: by which pairs may differ in what they say, and still say the same
 THREADS, AHEAD = 2, 4  # pairs being estimated
-EXAMPLES = 5  # files named of those left out
 PROGRESS_AFTER_SECONDS = 2
 UNMOVED = Align()
 
@@ -214,12 +215,12 @@ def _peak_between(before, peak, after):
 
 
 
-def displacement_doubts(pairs, ir_range=None):
+def displacement_doubts(pairs, reading=AS_THEY_ARE):
     """A line to show if infrared images are displaced against the visible ones, none if they fit -> list.
 
     pairs: of paths, some of which are looked at; those that cannot be read are passed over: whoever uses them names them.
     """
-    found = [one for one in estimates(_spread(pairs), ir_range, exact=False).values() if one]
+    found = [one for one in estimates(_spread(pairs), reading, exact=False).values() if one]
     moved = [one for one in found if is_sure(one) and one.distance >= DISPLACED]
     if len(moved) <= FEW * len(found):
         return []
@@ -234,41 +235,40 @@ def displacement_doubts(pairs, ir_range=None):
             '--align each mends that']
 
 
-def find_align(pairs, kind, ir_range=None):
-    """What moves the infrared images of pairs -> (an Align, or {pair: Align} for 'each'; {pair: why it is left out}).
+def find_align(pairs, kind, reading=AS_THEY_ARE):
+    """What moves the infrared images of pairs -> (an Align, for 'each' {infrared file: Align}; {pair left out: why}).
 
     pairs: of paths. kind: 'folder', one transform for all, the median of what pairs say; 'affine', with stretch and
     shear; 'each'. UserError if too few pairs are sure of it.
     """
     looked_at = pairs if kind == EACH else _spread(pairs)
-    found = {pair: one for pair, one in estimates(looked_at, ir_range, affine=kind == AFFINE).items() if one}
+    found = {pair: one for pair, one in estimates(looked_at, reading, affine=kind == AFFINE).items() if one}
     sure = {pair: one for pair, one in found.items() if is_sure(one)}
     if not sure or kind != EACH and 2 * len(sure) < len(found):
         raise UserError(f'align: only {len(sure)} of {len(looked_at)} pairs examined show clearly how infrared is displaced: '
                         'too few to move images by')
     if kind != EACH:
         return common_align(sure.values()), {}
-    return {pair: one.align for pair, one in sure.items()}, {
+    return {ir: one.align for (ir, _), one in sure.items()}, {
         pair: f'it is uncertain how infrared is displaced: only {one.agreeing:.0%} of the parts agree (--align each)'
         for pair, one in found.items() if pair not in sure}
 
 
-def align_items(items, kind, ir_range=None):
-    """What moves the infrared images to train on -> (as from `find_align`, None without a kind; the pairs left).
+def align_items(items, kind, reading=AS_THEY_ARE):
+    """(the reading with what moves the infrared images to train on, if a kind is asked for; the pairs that are left).
 
     Prints what is done, or what is doubtful if nothing is.
     """
     if not kind:
-        for doubt in displacement_doubts(items, ir_range):
+        for doubt in displacement_doubts(items, reading):
             print(doubt)
-        return None, items
-    align, left_out = find_align(items, kind, ir_range)
+        return reading, items
+    align, left_out = find_align(items, kind, reading)
     print(align_text(align))
     if left_out:
-        examples = [str(ir) for ir, _ in left_out][:EXAMPLES] + ['…'] * (len(left_out) > EXAMPLES)
-        print(f'{counted(len(left_out), "pair")} left out because {"its" if len(left_out) == 1 else "their"} displacement is uncertain: '
-              f'{", ".join(examples)}')
-    return align, [pair for pair in items if pair not in left_out]
+        print(f'{counted(len(left_out), "pair")} left out because {"its" if len(left_out) == 1 else "their"} '
+              f'displacement is uncertain: {some(ir for ir, _ in left_out)}')
+    return replace(reading, align=align), [pair for pair in items if pair not in left_out]
 
 
 def align_text(align):
@@ -285,11 +285,11 @@ def sure_align(ir, visible):
     return found.align
 
 
-def estimates(pairs, ir_range=None, affine=False, exact=True):
+def estimates(pairs, reading=AS_THEY_ARE, affine=False, exact=True):
     """{pair: Estimate, or None where it cannot be read}. pairs: of paths; an infrared image of another size is made to fit."""
     def of(pair):
         try:
-            ir, visible = read_gray(pair[0], ir_range), read_gray(pair[1])
+            ir, visible = reading.infrared(pair[0]), read_gray(pair[1])
         except UserError:
             return None
         return estimate(fitted(ir, visible.shape), visible, affine, exact)

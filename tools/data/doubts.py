@@ -5,6 +5,7 @@ import numpy as np
 
 from tools.base.errors import UserError
 from tools.data.images import read_as_stored
+from tools.data.reading import AS_THEY_ARE
 from tools.data.value_range import AUTO, limits
 
 LOOKED_AT = 64  # files of each modality, evenly spread: a training has thousands
@@ -15,8 +16,8 @@ FALSE_COLOUR = 8  # gray levels by which the channels of an image differ on aver
 ALPHA_VALUES, ALPHA_BETWEEN = 32, 0.5  # an alpha channel that is a mask has few values, or most of its pixels at an end of the range
 
 
-def value_doubts(ir_files, vi_files, ir_range=None):
-    """Lines to show, one for each kind of doubt about infrared and about visible files. ir_range: from `parse_range`.
+def value_doubts(ir_files, vi_files, reading=AS_THEY_ARE):
+    """Lines to show, one for each kind of doubt about infrared and about visible files.
 
     Of many files some are looked at. Those that cannot be read are passed over: whoever uses them names them.
     """
@@ -29,7 +30,7 @@ def value_doubts(ir_files, vi_files, ir_range=None):
                 stored = read_as_stored(path)
             except UserError:
                 continue
-            for doubt, detail in _doubts(stored, modality, ir_range):
+            for doubt, detail in _doubts(stored, modality, reading.ir_range):
                 found[doubt].append(f'{path}{detail}')
         for doubt, examples in found.items():
             of = f', as in {len(examples)} of {len(looked_at)} {modality} images' if len(looked_at) > 1 else ''

@@ -11,6 +11,7 @@ import numpy as np
 
 from tools.base.errors import UserError
 from tools.base.files import lock
+from tools.data.reading import AS_THEY_ARE
 from tools.data.value_range import range_text
 from tools.runtime import jt
 
@@ -18,17 +19,15 @@ DIGEST = 16  # hexadecimal digits of the file's name
 GIB = 2 ** 30
 
 
-def open_caches(folder, encoders, items, size, ranges, align=None):
-    """A FeatureCache in `folder` for each of the encoders, None if folder is None; says what is in them. items: tuples of paths.
+def open_caches(folder, encoders, items, size, reading):
+    """A FeatureCache in `folder` for each of the encoders, None if folder is None; says what is in them.
 
-    ranges: for each of the encoders, of the values of its images, as from tools.data.value_range.parse_range. align: how infrared images,
-    the first of each item, are moved, a tools.data.alignment.Align or {item: Align}.
+    items: pairs of paths. reading: of the infrared images, the first of each.
     """
     if folder is None:
         return None
-    moved = align and [align[item] for item in items] if isinstance(align, dict) else align
-    caches = [FeatureCache(folder, encoder, paths, size, one, how)
-              for encoder, paths, one, how in zip(encoders, zip(*items), ranges, (moved, None))]
+    caches = [FeatureCache(folder, encoder, paths, size, how)
+              for encoder, paths, how in zip(encoders, zip(*items), (reading, AS_THEY_ARE))]
     for cache in caches:
         print(cache.describe())
     return caches
@@ -37,9 +36,9 @@ def open_caches(folder, encoders, items, size, ranges, align=None):
 class FeatureCache:
     """deep(images, paths) gives the encoder's deep features, computed or from the file, the same bits."""
 
-    def __init__(self, folder, encoder, paths, size, value_range=None, align=None):
-        """folder: for the files. encoder: tools.weights.encoders.Encoder. paths: of all images. size: (height, width) to resize them to.
-        value_range: of their values, by which they are read. align: by which they are moved then, one for all or a list of one for each.
+    def __init__(self, folder, encoder, paths, size, reading=AS_THEY_ARE):
+        """folder: for the files. encoder: tools.weights.encoders.Encoder. paths: of all images, read by `reading`
+        and resized to `size`, (height, width).
 
         Raises UserError if the file cannot be made.
         """
@@ -47,7 +46,8 @@ class FeatureCache:
         self.rows = {path: row for row, path in enumerate(paths)}
         with jt.no_grad():
             shape = self.model(jt.zeros((1, 1, *size)))[1].shape[1:]
-        stretching = [range_text(value_range)] if value_range else []
+        align = list(map(reading.align.get, paths)) if isinstance(reading.align, dict) else reading.align
+        stretching = [range_text(reading.ir_range)] if reading.ir_range else []
         moving = [align] if align else []
         images = [[str(Path(path).resolve()), Path(path).stat().st_mtime_ns] for path in paths]
         key = hashlib.sha256(json.dumps([encoder.fingerprint, list(size), images, *stretching, *moving]).encode()).hexdigest()[:DIGEST]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from tools.base.errors import UserError
 from tools.base.files import write_text
+from tools.base.wording import some
 
 FRAMES = 'frames.json'  # in a run's folder
 # Two files are the same image if they are as long and begin alike. To read them whole would take minutes for 20,000 pairs on a network
 # disk, while the check of their headers has just brought the beginnings into memory. Of uncompressed images these are the first rows.
 BEGINNING = 4096
 READERS = 8  # threads: reading waits for the disk
-EXAMPLES = 5  # files named in a message
 
 
 def note_frames(items, folder):
@@ -38,7 +38,7 @@ def check_frames(items, folder, broken=()):
     if list(map(_contents, before)) == list(map(_contents, now)):
         return
     found = (_beyond(before, now), 'missing or changed'), (_beyond(now, before), 'new')
-    what = ', '.join(f'{len(some)} {how} ({_some(some)})' for some, how in found if some)
+    what = ', '.join(f'{len(items)} {how} ({_named(items)})' for items, how in found if items)
     how = f'of {len(before)} {what}: put them back' if what else 'but in another order: give their folders in that of the start'
     raise UserError(f'{folder} cannot go on: the training images found are not those that it was started with, {how}, or start a new run')
 
@@ -72,6 +72,5 @@ def _beyond(items, others):
     return beyond
 
 
-def _some(items):
-    names = [' and '.join(path for path, *_ in item) for item in items[:EXAMPLES]]
-    return ', '.join(names + ['…'] * (len(items) > EXAMPLES))
+def _named(items):
+    return some(' and '.join(path for path, *_ in item) for item in items)

@@ -2,16 +2,14 @@
 import json
 import os
 from pathlib import Path
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Tuple
 
 from tools.base.errors import UserError
 from tools.base.files import found_from, write_text
-from tools.data.alignment import Align, read_align
 from tools.data.images import IMAGE_EXTENSIONS
 from tools.data.layouts import source_folders
-from tools.data.names import Patterns, patterns_of
 from tools.data.pairing import pair_folders
-from tools.data.value_range import parse_range, range_text
+from tools.data.reading import AS_THEY_ARE, Reading, read_reading
 
 METRICS_FOLDER = 'metrics'  # in `output`: the results of evaluation
 # Beside the fused images, by the fusing scripts: {"ir": folder, "vi": folder, …}, or lists of single files, with where they start from
@@ -22,36 +20,41 @@ SOURCES_FILE, WORKING_FOLDER = 'sources.json', 'working_folder'
 class Sources(NamedTuple):
     """What the images of a fused folder were made from."""
     pairs: Tuple[Tuple[Path, Path], ...]  # the infrared and the visible folder, or pairs of single files
-    patterns: Optional[Patterns] = None   # by which names in the folders were paired, if asked for
-    resize: bool = False                  # whether infrared images were made to fit the visible ones
-    ir_range: Any = None                  # by which they were read, as from tools.data.value_range.parse_range
-    align: Any = None                     # by which they were moved then, as from tools.data.alignment.read_align
+    reading: Reading = AS_THEY_ARE
 
     def pairing(self):
         """The pairs of files -> tools.data.pairing.Pairing. UserError as from `pair_folders`."""
-        first, *others = [pair_folders(ir, vi, self.patterns) for ir, vi in self.pairs]
+        first, *others = [pair_folders(ir, vi, self.reading) for ir, vi in self.pairs]
         for other in others:
             first = first._replace(rule='files as given', pairs=first.pairs + other.pairs, notes=first.notes + other.notes)
         return first
 
     def same(self):
         """What two have in common that are of the same images, however their paths are spelled."""
-        return {(os.path.realpath(ir), os.path.realpath(vi)) for ir, vi in self.pairs}, self.patterns
+        return {(os.path.realpath(ir), os.path.realpath(vi)) for ir, vi in self.pairs}, self.reading.names
 
     def describe(self):
         return ', '.join(f'{ir} and {vi}' for ir, vi in self.pairs)
 
 
-def find_fused_folders(output, images) -> List[Path]:
-    """All folders below `output` that hold fused images of known sources, the newest first."""
+def find_fused_folders(output, images, test_set=None) -> List[Path]:
+    """All folders below `output` that hold fused images of known sources, the newest first; of a test set, if given."""
     found = []
     for folder, subfolders, files in os.walk(output):
         if Path(folder) == Path(output) and METRICS_FOLDER in subfolders:
             subfolders.remove(METRICS_FOLDER)  # figures, not fused images
         holds_images = any(Path(name).suffix.lower() in IMAGE_EXTENSIONS for name in files)
-        if holds_images and sources_of(folder, images):
+        of_set = not test_set or set_of_folder(folder, images) == set_name(test_set, images)
+        if holds_images and of_set and sources_of(folder, images):
             found.append(Path(folder))
     return sorted(found, key=lambda folder: folder.stat().st_mtime, reverse=True)
+
+
+def set_name(text, images):
+    """The name of a test set in `images` that is given as `NAME`, `NAME/` or, as shells complete it, `images/NAME`."""
+    folder = Path(text) if Path(text).is_dir() and not Path(images, text).is_dir() else Path(images, text)
+    name = Path(os.path.relpath(folder, images)).as_posix()
+    return text if name.startswith('.') else name
 
 
 def set_of_folder(folder, images):
@@ -88,34 +91,24 @@ def noted_sources(folder):
     return _read_note(path)[0] if path.is_file() else None
 
 
-def note_sources(folder, ir, vi, patterns, resize, ir_range, settings, align=None):
+def note_sources(folder, ir, vi, reading, settings):
     """Write down what a folder's images are made from, two folders or two files: files are added to those noted before.
 
-    settings: {name: value}, what else the images depend on. align: an Align, or {infrared file's name: Align}, added to those noted.
-    UserError if the folder holds results of other images or settings.
+    settings: {name: value}, what else the images depend on. UserError if the folder holds results of others.
     """
     path, files = Path(folder, SOURCES_FILE), ir.is_file()
-    sources, others = Sources(((ir, vi),), patterns), []
+    sources, others = Sources(((ir, vi),), reading), []
     if path.exists():
         noted, noted_files, noted_settings = _read_note(path)
         if files and noted_files:  # results are called after infrared files, so only one of the same name matters
             others = [pair for pair in noted.pairs if pair[0].stem != ir.stem]
         compared = noted._replace(pairs=tuple(pair for pair in noted.pairs if pair not in others))
-        if isinstance(align, dict) and isinstance(noted.align, dict):
-            align = {**noted.align, **align}
-        if (settings, ir_range, type(align)) != (noted_settings, noted.ir_range, type(noted.align)) or (
-                isinstance(align, Align) and align != noted.align) or compared.pairs and compared.same() != sources.same():
+        reading = reading.together_with(noted.reading)
+        if reading is None or settings != noted_settings or compared.pairs and compared.same() != sources.same():
             raise UserError(f'{folder} holds results of other images or settings, says {path}: choose another folder, or delete it')
-        resize |= noted.resize  # pairs that need no resizing are the same with it
     paths = [[str(pair[side]) for pair in (*others, (ir, vi))] for side in range(2)]
     content = dict(zip(('ir', 'vi'), paths if files else (paths[0][0], paths[1][0])))
-    if patterns:
-        content.update(ir_name=patterns.ir, vi_name=patterns.vi)
-    if ir_range:
-        content['ir_range'] = range_text(ir_range)
-    if align:
-        content['align'] = align.noted() if isinstance(align, Align) else {name: one.noted() for name, one in align.items()}
-    content.update({WORKING_FOLDER: os.getcwd(), 'resize': resize}, **settings)
+    content.update({**reading.noted(), WORKING_FOLDER: os.getcwd(), **settings})
     write_text(path, json.dumps(content, indent=2) + '\n')
 
 
@@ -129,10 +122,6 @@ def _read_note(path):
         pairs = tuple((Path(found_from(start, one)), Path(found_from(start, other))) for one, other in spelled)
         if not pairs:
             raise ValueError('no images')
-        patterns = patterns_of(content.pop('ir_name', None), content.pop('vi_name', None))
-        text = content.pop('ir_range', None)
-        ir_range = text and parse_range(text.split())
-        align = content.pop('align', None)
-        return Sources(pairs, patterns, bool(content.pop('resize', False)), ir_range, align and read_align(align)), files, content
+        return Sources(pairs, read_reading(content)), files, content
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f'{path} should hold {{"ir": folder, "vi": folder}}: {error}') from error

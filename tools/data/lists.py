@@ -14,9 +14,10 @@ from typing import List, Optional
 from tools.base.errors import UserError
 from tools.base.script import run_script
 from tools.base.settings import parse_settings, setting
+from tools.base.wording import some
 from tools.data.rebuilding import rebuild
 from tools.data.test_images import warning_of
-from tools.data.training_list import PART, PARTS, check_list, divide, folder_of, make_list, read_list, some, write_list
+from tools.data.training_list import PART, PARTS, check_list, divide, folder_of, make_list, read_list, write_list
 
 
 @dataclass

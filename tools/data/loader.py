@@ -14,8 +14,8 @@ import numpy as np
 from tools.base.errors import UserError
 from tools.base.mpi import COUNT, NUMBER
 from tools.base.threads import in_order
-from tools.data.alignment import aligned
-from tools.data.images import fitted, read_gray
+from tools.data.images import read_gray
+from tools.data.reading import AS_THEY_ARE
 
 BATCHES_AHEAD = 2  # per worker; bounds the memory, and the work still under way when the loop is left
 SMALLEST_CROP = 0.6  # share of the image's height and width that augmenting keeps at least
@@ -35,8 +35,7 @@ class Batches:
     cache    keep decoded images in memory: height·width bytes each (with `augment` in their full size)
     augment  random crop and left-right flip, the same for both of a pair
     report   function that is given a line of text for each broken file
-    ranges   of the values of each file of an item, as from tools.data.value_range.parse_range; None: all as they are
-    align    how infrared images of pairs are moved, a tools.data.alignment.Align for all or {pair: Align}; None: not at all
+    reading  how the first file of each item, the infrared one, is read
     share    which of `shares` equal parts of each batch to give, counted from 0; by default that of this process
 
     The same items, seed and epoch give the same batches, with any number of workers; a last partial batch is dropped.
@@ -46,7 +45,7 @@ class Batches:
     """
 
     def __init__(self, items, batch_size, size=(256, 256), seed=0, workers=2, cache=False, augment=False, report=print,
-                 ranges=None, share=NUMBER, shares=COUNT, align=None):
+                 reading=AS_THEY_ARE, share=NUMBER, shares=COUNT):
         if len(items) < batch_size:
             raise UserError(f'{len(items)} training images or pairs do not fill one batch of {batch_size}')
         if batch_size % shares:
@@ -58,8 +57,7 @@ class Batches:
         self.workers = workers
         self.augment = augment
         self.report = report
-        self.ranges = ranges or [None] * len(items[0])
-        self.align = align
+        self.reading = reading
         self.share, self.share_size = share, batch_size // shares
         self.broken: Dict[Path, str] = {}
         self._cached = {} if cache else None
@@ -110,13 +108,12 @@ class Batches:
         """The uint8 images of an item, resized unless they are still to be cropped; None for one that is broken."""
         if self._cached is not None and item in self._cached:
             return self._cached[item]
-        images = [self._read(path, value_range, broken) for path, value_range in zip(item, self.ranges)]
+        ranges = self.reading.ir_range, None
+        images = [self._read(path, value_range, broken) for path, value_range in zip(item, ranges)]
         if any(image is None for image in images):
             return images
-        if self.align:
-            ir, visible = images
-            align = self.align[item] if isinstance(self.align, dict) else self.align
-            images = [aligned(fitted(ir, visible.shape), visible, align), visible]
+        if len(images) == 2:
+            images[0] = self.reading.moved(*images, item[0])
         if not self.augment:
             images = [self._resize(image) for image in images]
         if self._cached is not None:

@@ -1,7 +1,7 @@
-"""Which names say infrared and which visible, and which two names differ in nothing else.
+"""What the name of a file or folder says: infrared or visible; and which two names differ in nothing else.
 
-One notion for files and folders, in training, fusing and scoring. A name is compared after NFC and case folding, and cut into
-runs of letters, numbers, and what stands between them. A run that is a modality's word says so: IR1, hill_vis, crop_LR_visible,
+One notion in training, fusing and scoring. A name is compared after NFC and case folding, and cut into runs of letters,
+numbers, and what stands between them. A run that is a modality's word says so: IR1, hill_vis, crop_LR_visible,
 cropinfrared, videoIR. Words of other bands, as NIR or II, are ordinary runs: no word of ours is in them.
 """
 import re
@@ -10,115 +10,47 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Optional, Tuple
 
-from tools.base.errors import UserError
-
 MODALITY = {
     **dict.fromkeys(('ir', 'infrared', 'thermal', 'lwir', 'mwir', 'tir', 'fir', 'inf', 'th', 't', 'g', 'previewdata'), 'ir'),
     **dict.fromkeys(('vi', 'vis', 'visible', 'visual', 'rgb', 'w', 'r'), 'vi'),
 }
-COMPANIONS = 'g', 'r'  # TNO's IR_lake_g and VIS_lake_r: they count beside another word only
-DOUBTFUL_ALONE = 't', 'th', 'w', *COMPANIONS  # they count where the other name has the other word
-OTHER_BANDS = 'nir', 'swir', 'ii'
-WORDS_INSIDE = re.compile('(infrared|thermal|lwir|visible)', re.IGNORECASE)  # in a run of letters: no other word has them in it
+COMPANIONS = {'g', 'r'}  # TNO's IR_lake_g and VIS_lake_r: they count beside another word only
+DOUBTFUL_ALONE = {'t', 'th', 'w', *COMPANIONS}  # they count where the other name has the other word
+OTHER_BANDS = {'nir', 'swir', 'ii'}
+WORDS_INSIDE = re.compile('(infrared|thermal|lwir|visible)', re.IGNORECASE)  # in a run: no other word has them in it
 EDGE_WORDS = '|'.join(word for word in MODALITY if len(word) > 1)
 # At an end of a run where upper and lower case change: videoIR, irVideo, IRvideo. Not in Air, Vision.
 WORD_AT_THE_END = re.compile(f'(.*[a-z])(?=[A-Z])((?i:{EDGE_WORDS}))')
 WORD_AT_THE_START = re.compile(f'((?i:{EDGE_WORDS}))(?:(?<=[a-z])(?=[A-Z])|(?<=[A-Z][A-Z])(?=[a-z]))(.*)')
 RUNS = re.compile(r'[^\W\d_]+|\d+|[\W_]+')
 SPELLED_NIR = re.compile(r'(?<![^\W\d_])(near|short)[\W_]*(wave)?[\W_]*(infrared|ir)(?![^\W\d_])', re.IGNORECASE)
-WORD = None  # what stands in a key for a modality's word
 
 
 class Name(NamedTuple):
     """A name taken apart: names with the same key differ in their modality's words only."""
-    key: Tuple[Optional[str], ...]
+    key: Tuple[Optional[str], ...]  # its runs, None for a word
     words: Tuple[str, ...]
+    modalities: frozenset  # what it says by itself, of 'ir' and 'vi'
 
     @property
     def bare(self):
         """What is left without words and separators."""
-        return tuple(run for run in self.key if run is not WORD and run.isalnum())
+        return tuple(run for run in self.key if run and run.isalnum())
 
     @property
     def rest(self):
         """The name without words."""
         return re.sub(r'^[\W_]+|[\W_]+$', '', ''.join(run or '' for run in self.key))
 
-    @property
-    def modalities(self):
-        """What it says by itself: a set of 'ir' and 'vi'."""
-        return {MODALITY[word] for word in self.words if word not in DOUBTFUL_ALONE}
-
-    @property
-    def is_other_band(self):
-        return any(run in OTHER_BANDS for run in self.key)
-
-
-class Patterns(NamedTuple):
-    """How names are asked to pair, such as '{}_nir' and '{}_rgb': what stands for {} must be the same."""
-    ir: str
-    vi: str
-
 
 @lru_cache(maxsize=2 ** 18)  # the names of large sets come again and again: I00000
 def read_name(text) -> Name:
     """The Name of a file, without its extension, or of a folder."""
-    key, words = [], []
-    for run in RUNS.findall(SPELLED_NIR.sub('nir', unicodedata.normalize('NFC', text))):
-        for part in _parts(run):
-            part = folded(part)
-            if part in MODALITY:
-                words.append(part)
-            key.append(WORD if part in MODALITY else part)
-    return Name(tuple(key), tuple(words))
-
-
-def folded(text):
-    """As names are compared: NFC, upper and lower case alike."""
-    return unicodedata.normalize('NFC', unicodedata.normalize('NFC', text).casefold())
-
-
-def make_partners(ir_words, vi_words) -> bool:
-    """Whether words at the same places of two names, or of the parts of two paths, tell infrared from visible, and never the reverse."""
-    differing = [pair for pair in zip(ir_words, vi_words) if MODALITY[pair[0]] != MODALITY[pair[1]]]
-    return (any(not set(pair) & set(COMPANIONS) for pair in differing)
-            and all(MODALITY[word] == 'ir' for word, _ in differing))
-
-
-def modality_of(parts) -> Tuple[Optional[str], int]:
-    """What a path says, given as its parts: 'ir', 'vi' or None, by the last part with a word, and the number of that part."""
-    for index in reversed(range(len(parts))):
-        name = read_name(parts[index])
-        if name.is_other_band:
-            break
-        if name.modalities:
-            return (*name.modalities, index) if len(name.modalities) == 1 else (None, index)
-    return None, -1
-
-
-def seem_swapped(ir, vi) -> bool:
-    """Whether the names of two paths, or of the folders that hold them, say that the infrared one is visible or the reverse."""
-    if Path(ir).resolve() == Path(vi).resolve():
-        return False
-    (ir_says, _), (vi_says, _) = (modality_of([*Path(path).resolve().parts[-3:-1], Path(path).stem]) for path in (ir, vi))
-    return ir_says != vi_says and (ir_says == 'vi' and vi_says != 'vi' or vi_says == 'ir' and ir_says != 'ir')
-
-
-def patterns_of(ir_name, vi_name) -> Optional[Patterns]:
-    """The Patterns of two settings, None if neither is given. UserError if one has no {}."""
-    if ir_name is None and vi_name is None:
-        return None
-    for pattern in (ir_name, vi_name):
-        if pattern is not None and pattern.count('{}') != 1:
-            raise UserError(f'ir_name and vi_name need one {{}} for what the names have in common, as {{}}_nir; not {pattern!r}')
-    return Patterns(ir_name or '{}', vi_name or '{}')
-
-
-def common_part(pattern, path) -> Optional[str]:
-    """What stands for {} in a file's name, with or without its extension; None if it is not named so."""
-    before, after = (re.escape(folded(part)) for part in pattern.split('{}'))
-    match = re.fullmatch(f'{before}(.+){after}', folded(path.stem)) or re.fullmatch(f'{before}(.+){after}', folded(path.name))
-    return match and match.group(1)
+    runs = RUNS.findall(SPELLED_NIR.sub('nir', unicodedata.normalize('NFC', text)))
+    parts = [folded(part) for run in runs for part in _parts(run)]
+    words = tuple(part for part in parts if part in MODALITY)
+    return Name(tuple(None if part in MODALITY else part for part in parts), words,
+                frozenset(MODALITY[word] for word in words if word not in DOUBTFUL_ALONE))
 
 
 def _parts(run):
@@ -128,4 +60,42 @@ def _parts(run):
     if WORDS_INSIDE.search(run):
         return [part for part in WORDS_INSIDE.split(run) if part]
     at_an_edge = WORD_AT_THE_END.fullmatch(run) or WORD_AT_THE_START.fullmatch(run)
-    return list(at_an_edge.groups()) if at_an_edge else [run]
+    return at_an_edge.groups() if at_an_edge else [run]
+
+
+def folded(text):
+    """As names are compared: NFC, upper and lower case alike."""
+    return unicodedata.normalize('NFC', unicodedata.normalize('NFC', text).casefold())
+
+
+def make_partners(ir_words, vi_words) -> bool:
+    """Whether words at the same places of two names or paths tell infrared from visible, and never the reverse."""
+    differing = [pair for pair in zip(ir_words, vi_words) if MODALITY[pair[0]] != MODALITY[pair[1]]]
+    return (any(COMPANIONS.isdisjoint(pair) for pair in differing)
+            and all(MODALITY[word] == 'ir' for word, _ in differing))
+
+
+def modality_of(parts) -> Tuple[Optional[str], int]:
+    """'ir', 'vi' or None, as the last of a path's parts says that has a word; and the number of that part."""
+    for index in reversed(range(len(parts))):
+        name = read_name(parts[index])
+        if not OTHER_BANDS.isdisjoint(name.key):
+            break
+        if name.modalities:
+            return (*name.modalities, index) if len(name.modalities) == 1 else (None, index)
+    return None, -1
+
+
+def swap_doubts(ir, vi):
+    """A line if the names of two paths, or of the folders that hold them, say that they are swapped -> list."""
+    says = [modality_of([*Path(path).resolve().parts[-3:-1], Path(path).stem])[0] for path in (ir, vi)]
+    if Path(ir).resolve() == Path(vi).resolve() or says[0] == says[1] or says[0] != 'vi' and says[1] != 'ir':
+        return []
+    return [f'doubtful: their names say that {ir} and {vi}, given as ir and vi, are swapped']
+
+
+def common_part(named, path) -> Optional[str]:
+    """What stands for {} of `named` in a file's name, with or without its extension; None if it is not named so."""
+    pattern = '(.+)'.join(re.escape(folded(part)) for part in named.split('{}'))
+    match = re.fullmatch(pattern, folded(path.stem)) or re.fullmatch(pattern, folded(path.name))
+    return match and match.group(1)

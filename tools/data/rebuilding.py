@@ -22,9 +22,10 @@ from tqdm import tqdm
 
 from tools.base.errors import UserError
 from tools.base.files import whole_file
+from tools.base.wording import some
 from tools.data.images import read_gray
 from tools.data.test_images import ALIKE_PAIR, MODALITIES, distances, perceptual_hash
-from tools.data.training_list import origins, sha256_of, some
+from tools.data.training_list import origins, sha256_of
 
 MISSING, CHANGED = 'missing', 'changed, or of another commit'
 THERE = 'another picture is there already, move it away'

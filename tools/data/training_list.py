@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from tools.base.errors import UserError
 from tools.base.files import write_text
+from tools.base.wording import some
 from tools.data.images import is_image
 from tools.data.kaist import list_images_of, list_pairs
 from tools.data.test_images import MODALITIES, perceptual_hash_of
@@ -29,7 +30,6 @@ TRAINING, VALIDATION, NOT_USED = PARTS = 'training', 'validation', 'not used'
 SOURCES = ('repository', 'commit', 'source infrared', 'source visible', 'source sha256 infrared', 'source sha256 visible', 'transformation')
 SHA, HASH, COMMIT = (re.compile(f'[0-9a-f]{{{digits}}}') for digits in (64, 16, 40))
 BETWEEN = ' ; '  # of the infrared image's repository and the visible one's, and of their commits, where they are two
-EXAMPLES = 5  # files named in a message
 
 
 def entry_of(item, folder, modality=None):
@@ -151,11 +151,6 @@ def divide(entries, validation=(), unused=()):
                 raise UserError(f'{part}: no image of the list is below {folder}')
             for entry in below:
                 entry[PART] = part
-
-
-def some(things):
-    """A few of some things, for a message."""
-    return ', '.join(list(map(str, things[:EXAMPLES])) + ['…'] * (len(things) > EXAMPLES))
 
 
 def _check_entry(entry, where):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tools.base.errors import UserError
+from tools.data.reading import AS_THEY_ARE
 from tools.evaluation.metrics import of_fused
 from tools.evaluation.metrics.features import ag, ei, nabf, sd
 from tools.evaluation.metrics.image import PEAK, Image
@@ -31,7 +32,7 @@ class Definition(NamedTuple):
     """A way to compute what is called by the name of a metric."""
     metric: str
     text: str
-    compute: Callable  # (fused, ir, vis) -> float
+    compute: Callable  # (fused, ir, vi) -> float
 
 
 class Answer(NamedTuple):
@@ -73,8 +74,7 @@ def known_mistakes():
         Definition('AG', 'mean strength of the Sobel gradient', of_fused(ei)),
         Definition('MSE', 'sum over both sources', _times(2, mse)),
         Definition('MSE', 'its root, on 0…255', lambda *images: mse(*images) ** 0.5 * PEAK),
-        Definition('PSNR', 'mean of one for each source',
-                   lambda fused, ir, vi: (psnr(fused, ir, ir) + psnr(fused, vi, vi)) / 2),
+        Definition('PSNR', 'mean of one for each source', lambda fused, ir, vi: (psnr(fused, ir, ir) + psnr(fused, vi, vi)) / 2),
         Definition('Nabf', 'of the visible image against the others', lambda fused, ir, vi: nabf(vi, fused, ir)),
     ]
     for metric, compute in (('SD', sd), ('AG', ag)):
@@ -100,9 +100,9 @@ def definitions_of(metric):
     return found + [mistake for mistake in known_mistakes() if mistake.metric == metric]
 
 
-def readings(paths, ir_range, align=None):
-    """How the images may have been handled before -> {text: list of (fused, ir, vis), over which the mean is taken}."""
-    luma, colour = (read_planes(paths, channels, ir_range=ir_range, align=align) for channels in (False, True))
+def handlings(paths, reading=AS_THEY_ARE):
+    """How the images may have been handled before -> {text: list of (fused, ir, vi), over which the mean is taken}."""
+    luma, colour = (read_planes(paths, channels, reading) for channels in (False, True))
     fused, *sources = luma[0]
     levels = np.rint(fused).astype(np.uint8)
     found = {'luma': luma, 'fused image equalised': [(cv2.equalizeHist(levels), *sources)]}
@@ -116,10 +116,10 @@ def readings(paths, ir_range, align=None):
     return found
 
 
-def explain_image(paths, metric, ir_range, align=None):
+def explain_image(paths, metric, reading):
     """The values of one fused image -> ({(definition, how images are handled): value}, list of what went wrong)."""
     try:
-        found = readings(paths, ir_range, align)
+        found = handlings(paths, reading)
     except UserError as error:
         return {}, [str(error)]
     values = {}
@@ -133,16 +133,15 @@ def explain_image(paths, metric, ir_range, align=None):
     return values, []
 
 
-def explain(question, folders, pairing, workers=0, ir_range=None, align=None):
-    """Try every definition and handling on the images of some methods, the means over whose
-    images are compared -> Answer.
+def explain(question, folders, pairing, workers=0, reading=AS_THEY_ARE):
+    """Try every definition and handling on the images of some methods, the means over whose images are compared -> Answer.
 
     The arguments are those of tools.evaluation.scoring.score_methods. Raises UserError as that
     does, and if there is nothing left.
     """
     tasks, problems = match_methods(folders, pairing)
     rows = []
-    score = partial(explain_image, metric=question.metric, ir_range=ir_range, align=align)
+    score = partial(explain_image, metric=question.metric, reading=reading)
     for (method, _), (values, complaints) in zip(tasks, run_in_parallel(score, list(tasks.values()), workers)):
         rows += [(method, *how, value) for how, value in values.items()]
         problems += complaints

@@ -70,9 +70,14 @@ def lint_file(path, shared: Optional[float] = None) -> List[Finding]:
     return found
 
 
-def shared_information(pairing, ir_range=None):
+def shared_information(pairing, reading):
     """Mean mutual information of the infrared and the visible image over the pairs, in bits."""
-    return float(np.mean([mi(read_gray(pair.vi), *[read_gray(pair.ir, ir_range)] * 2) / 2 for pair in pairing.pairs]))
+    values = []
+    for pair in pairing.pairs:
+        visible = read_gray(pair.vi)
+        infrared = reading.moved(reading.infrared(pair.ir), visible, pair.ir)
+        values.append(mi(visible, infrared, infrared) / 2)
+    return float(np.mean(values))
 
 
 # The findings

@@ -13,8 +13,7 @@ import pandas as pd
 
 from tools.base.errors import UserError
 from tools.base.files import write_text
-from tools.data.alignment import align_for, aligned
-from tools.data.images import SIXTEEN_TO_EIGHT_BIT, fitted, read_gray, read_image
+from tools.data.images import SIXTEEN_TO_EIGHT_BIT, read_image
 from tools.evaluation.ranking import describe_ranking, ranking, verdict
 from tools.evaluation.report import MISSING, decimals_of, describe, places, summary
 
@@ -32,10 +31,8 @@ def write_page(path, scores, tests, methods, pairing, tasks):
     scores, tests: from tools.evaluation. methods: their names. tasks: from tools.evaluation.scoring.match_methods.
     """
     names = ['infrared', 'visible', *methods]
-    paths = [[pair.ir, pair.vi, *((tasks.get((method, pair.name)) or [None])[0] for method in methods)]
-             for pair in pairing.pairs]
-    encoded = lambda row, quality: [_data_url(row[0], quality, scores, row[1]),
-                                    *(_data_url(one, quality) for one in row[1:])]
+    paths = [[pair.ir, pair.vi, *((tasks.get((method, pair.name)) or [None])[0] for method in methods)] for pair in pairing.pairs]
+    encoded = lambda row, quality: [_data_url(row[0], quality, scores, row[1]), *(_data_url(one, quality) for one in row[1:])]
     quality, size = _fitting(paths, encoded)
     print(f'{path}: {len(paths)} scenes of {len(names)} images, about {size / 1e6:.1f} MB (WebP, quality {quality})')
     if size > MAX_BYTES:
@@ -138,10 +135,7 @@ def _data_url(path, quality, scores=None, visible=None):
     try:
         if path is None:
             return None
-        image = read_gray(path, scores.ir_range) if scores and scores.ir_range else read_image(path)
-        if scores and scores.align:
-            visible = read_image(visible)
-            image = aligned(fitted(image, visible.shape), visible, align_for(scores.align, path))
+        image = scores.reading.shown(path, visible) if scores else read_image(path)
     except UserError:  # it is named among those left out
         return None
     if image.dtype == np.uint16:

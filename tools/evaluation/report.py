@@ -53,8 +53,9 @@ class PairedTest(NamedTuple):
 
 def scored_on(scores):
     """What of the images was scored, as text."""
-    stretched = f', infrared with the range {range_text(scores.ir_range)}' if scores.ir_range else ''
-    moved = ', infrared moved as in fusing (align)' if scores.align else ''
+    ir_range = scores.reading.ir_range
+    stretched = f', infrared with the range {range_text(ir_range)}' if ir_range else ''
+    moved = ', infrared moved as in fusing (align)' if scores.reading.align else ''
     return ('colour channels, averaged' if scores.channels else 'luma') + stretched + moved
 
 

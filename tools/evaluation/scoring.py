@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from tools.base.errors import UserError
 from tools.base.files import printable
-from tools.data.alignment import align_for, aligned
-from tools.data.images import SIXTEEN_TO_EIGHT_BIT, fitted, list_images, read_gray, read_image
+from tools.data.images import SIXTEEN_TO_EIGHT_BIT, list_images, read_gray, read_image
 from tools.data.pairing import FUSED_PREFIX, match_fused
+from tools.data.reading import AS_THEY_ARE, Reading
 from tools.evaluation.metrics import Metric
 from tools.evaluation.metrics.image import Image
 from tools.evaluation.metrics.similarity import psnr, ssim
@@ -41,10 +41,8 @@ class Scores(NamedTuple):
     protocol: str
     channels: bool       # scored per colour channel and averaged, instead of on luma
     problems: List[str]  # what was left out, and why
-    ir_range: Any = None  # by which the infrared images were read
-    align: Any = None     # by which they were moved then
-    # {metric: how far two runs of the same training are apart}, to mark differences that are smaller
-    noise: Any = None
+    reading: Reading = AS_THEY_ARE  # of the pairs
+    noise: Any = None  # {metric: how far two runs of the same training are apart}, to mark differences that are smaller
 
 
 class Fidelity(NamedTuple):
@@ -87,18 +85,14 @@ def name_methods(folders: List[Path], names: List[str]) -> Dict[str, Path]:
     return dict(zip(names, folders))
 
 
-def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels=False, workers=0, resize=False,
-                  ir_range=None, align=None):
+def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels=False, workers=0,
+                  reading=AS_THEY_ARE):
     """Score the fused images in some folders, one per method, against their sources -> Scores.
 
-    folders: a method's name -> its folder. pairing: from
-    `tools.data.pairing.pair_folders`. metrics: from `select_metrics`.
-    workers: processes, 0 for one per core that may be used. resize: make infrared images fit
-    the visible ones, as fusing does.
-    ir_range: of their values, from `tools.data.value_range.parse_range`. align: how they are moved, as from
-    `tools.data.alignment.read_align`.
-    What cannot be scored is left out and named in Scores.problems: files, and methods whose folder holds no
-    image of any pair or two of one.
+    folders: a method's name -> its folder. pairing: from `tools.data.pairing.pair_folders`. metrics: from `select_metrics`.
+    workers: processes, 0 for one per core that may be used. reading: how the pairs were read when they were fused.
+    What cannot be scored is left out and named in Scores.problems: files, and methods whose folder holds no image of any pair or two
+    of one.
     Raises UserError if no method is left.
     """
     tasks, problems = match_methods(folders, pairing)
@@ -109,7 +103,7 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
     scenes = [(pair, found) for pair, found in scenes if found]
     # By name: the metrics themselves cannot be sent to another process.
     score = partial(score_scene, protocol=protocol, metrics=[metric.name for metric in metrics], channels=channels,
-                    resize=resize, ir_range=ir_range, align=align)
+                    reading=reading)
     paths = [([tasks[method, pair.name][0] for method in found], pair.ir, pair.vi) for pair, found in scenes]
     complaints = {}
     for (pair, found), results in zip(scenes, run_in_parallel(score, paths, workers, unit='scene')):
@@ -117,7 +111,7 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
             table.loc[(method, pair.name), :] = values
             complaints[method, pair.name] = wrong
     problems += [text for row in tasks for text in complaints[row]]
-    return Scores(table, metrics, protocol, channels, problems, ir_range, align)
+    return Scores(table, metrics, protocol, channels, problems, reading)
 
 
 def match_methods(folders, pairing):
@@ -146,9 +140,8 @@ def match_methods(folders, pairing):
     return tasks, problems
 
 
-def score_scene(paths, protocol, metrics, channels, resize=False, ir_range=None, align=None):
-    """Score the fused images of one scene -> for each (one value per metric, NaN where there is
-    none; what went wrong, as texts).
+def score_scene(paths, protocol, metrics, channels, reading=AS_THEY_ARE):
+    """Score the fused images of one scene -> for each (one value per metric, NaN where there is none; what went wrong, as texts).
 
     paths: of the fused images, the infrared and the visible image. metrics: their names, as `metrics_of` the protocol
     has them. What a metric computes of the sources alone is shared by all methods, and freed before the next metric.
@@ -156,14 +149,14 @@ def score_scene(paths, protocol, metrics, channels, resize=False, ir_range=None,
     fused, ir, vi = paths
     results = [([np.nan] * len(metrics), []) for _ in fused]
     try:
-        sources = _read_sources(ir, vi, channels, resize, ir_range, align)
+        sources = _read_sources(ir, vi, channels, reading)
         planes_of_sources = [[Image(plane) for plane in _planes(image)] for image in sources]
     except UserError as error:
         return [(values, [str(error)]) for values, _ in results]
-    planes = []  # of each fused image: (fused, ir, vis) for its luma or each channel; none if it cannot be scored
+    planes = []  # of each fused image: (fused, ir, vi) for its luma or each channel; none if it cannot be scored
     for path, (_, problems) in zip(fused, results):
         try:
-            image = _read(path, channels)
+            image = _read(channels, path)
             _check_sizes((path, ir, vi), (image, *sources))
             planes.append(_together([[Image(plane) for plane in _planes(image)], *planes_of_sources]))
         except UserError as error:
@@ -226,32 +219,26 @@ def _by_plain_name(folder):
     return named
 
 
-def read_planes(paths, channels, resize=False, ir_range=None, align=None):
+def read_planes(paths, channels, reading=AS_THEY_ARE):
     """Read images as tuples of H×W planes on 0…255: their luma, or each of the three colour channels.
 
-    A gray image beside a colour one stands for all three. resize: the second is made to fit the third. ir_range: of its
-    values. align: how it is moved.
+    A gray image beside a colour one stands for all three. The last two of three are a pair, read by `reading`.
     Raises UserError if unreadable or of different sizes.
     """
     fused, *sources = paths
-    read = [_read(fused, channels)]
-    read += _read_sources(*sources, channels, resize, ir_range,
-                          align) if len(sources) == 2 else [_read(path, channels) for path in sources]
+    read = [_read(channels, fused)]
+    read += (_read_sources(*sources, channels, reading) if len(sources) == 2
+             else [_read(channels, path) for path in sources])
     _check_sizes(paths, read)
     return _together([_planes(image) for image in read])
 
 
-def _read_sources(ir, vi, channels, resize, ir_range, align):
-    images = [_read(ir, channels, ir_range), _read(vi, channels)]
-    if resize:
-        images[0] = fitted(images[0], images[1].shape)
-    if align:
-        _check_sizes((ir, vi), images)
-        images[0] = aligned(*images, align_for(align, ir))
-    return images
+def _read_sources(ir, vi, channels, reading):
+    infrared, visible = reading.infrared(ir, partial(_read, channels)), _read(channels, vi)
+    return [reading.moved(infrared, visible, ir), visible]
 
 
-def _read(path, channels, value_range=None):
+def _read(channels, path, value_range=None):
     """An image on 0…255: its luma, H×W, or with channels H×W or H×W×3."""
     image = read_gray(path, value_range) if value_range or not channels else read_image(path)
     return image / SIXTEEN_TO_EIGHT_BIT if image.dtype == np.uint16 else image

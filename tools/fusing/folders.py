@@ -1,9 +1,10 @@
 """Fusing folders of image files: which test sets there are, where results go, what to do with those that fail."""
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -12,14 +13,14 @@ from tools.base.errors import UserError
 from tools.base.mpi import COUNT, FIRST, NUMBER
 from tools.base.threads import in_order
 from tools.base.wording import counted
-from tools.data.alignment import EACH, Align, align_for, aligned, read_align
+from tools.data.alignment import EACH, Align, read_align
 from tools.data.displacement import align_text, displacement_doubts, find_align
 from tools.data.doubts import value_doubts
-from tools.data.fused_folders import note_sources, noted_sources
-from tools.data.images import fitted, read_gray, read_image, write_image
-from tools.data.layouts import set_name, source_folders, what_is_below
-from tools.data.names import Patterns
+from tools.data.fused_folders import note_sources, noted_sources, set_name
+from tools.data.images import read_gray, read_image, write_image
+from tools.data.layouts import source_folders, what_is_below
 from tools.data.pairing import Pair, pair_folders
+from tools.data.reading import AS_THEY_ARE, Reading
 from tools.fusing.fuser import Fuser, is_constant, size_text
 from tools.fusing.pictures import Row, feature_mosaic, write_contact_sheets
 from tools.fusing.sequences import make_pictures, unscaled_file, write_unscaled
@@ -42,28 +43,23 @@ class TestSet(NamedTuple):
 class Options(NamedTuple):
     """How test sets are fused.
 
-    prefix: of the fused files' names. color: keep the visible images' colour; otherwise both are read as gray.
-    resize: make an infrared image fit the visible one. overwrite: replace results that exist.
+    prefix: of the fused files' names. reading: how pairs are read. color: keep the visible images' colour; otherwise
+    both are read as gray. overwrite: replace results that exist.
     features: write feature pictures, too. contact_sheet: write infrared | visible | fused as one picture.
-    patterns: how files' names pair, if words in them do not tell. ir_range: as from
-    `tools.data.value_range.parse_range`.
-    align: move infrared images, 'folder', 'affine' or 'each' (tools/data/displacement.py). sequence:
-    frames of a video, with one range.
+    align: move infrared images, 'folder', 'affine' or 'each' (tools/data/displacement.py). sequence: frames of a video, with one range.
     """
     prefix: str
+    reading: Reading = AS_THEY_ARE
     color: bool = False
-    resize: bool = False
     overwrite: bool = False
     features: bool = False
     contact_sheet: bool = False
-    patterns: Optional[Patterns] = None
-    ir_range: Any = None
     align: Optional[str] = None
     sequence: bool = False
 
 
-def find_test_sets(names, images, ir=None, vi=None, patterns=None) -> List[TestSet]:
-    """The test sets to fuse: `ir` and `vis` (two folders or two files) if given, else those called `names` in `images`.
+def find_test_sets(names, images, ir=None, vi=None, reading=AS_THEY_ARE) -> List[TestSet]:
+    """The test sets to fuse: `ir` and `vi` (two folders or two files) if given, else those called `names` in `images`.
 
     A test set is a folder with one of infrared and one of visible images in it, at any depth
     (tools/data/layouts.py), or one that holds both; 'all' means all of them. Raises UserError if one does not exist,
@@ -76,14 +72,14 @@ def find_test_sets(names, images, ir=None, vi=None, patterns=None) -> List[TestS
         return [TestSet(_name_of(ir, vi), ir, vi)]
     there = sorted(path.name for path in Path(images).glob('*') if path.is_dir())
     if ALL_SETS in names:
-        names = [name for name in there if source_folders(Path(images, name), patterns)] or names
+        names = [name for name in there if source_folders(Path(images, name), reading)] or names
     sets = []
     for name in dict.fromkeys(set_name(text, images) for text in names):
         folder = Path(images, name)
         if not folder.is_dir():
             raise UserError(f'test set {name} is not in {images} (there: {", ".join(there) or "none"}): put its images '
                             f'into {folder / "ir"} and {folder / "vi"}, or give ir and vi{_where_to_get(name)}')
-        folders = source_folders(folder, patterns)
+        folders = source_folders(folder, reading)
         if not folders:
             raise UserError(f'test set {name}: names do not tell which images in {folder} are infrared and which '
                             f'visible, as ir/ and vi/ would; there: {what_is_below(folder)}. Give ir and vi')
@@ -119,63 +115,60 @@ def fuse_test_sets(fuser: Fuser, test_sets: List[TestSet], output, out, options:
         name = f'{test_set.name}_{fuser.model.name}' + ('_color' if options.color else '')
         folder = Path(out) if out is not None else Path(output, 'crossfuse_test', name)
         try:
-            pairing = pair_folders(test_set.ir, test_set.vi, options.patterns)
+            pairing = pair_folders(test_set.ir, test_set.vi, options.reading)
         except UserError as error:
             problems.append(str(error))
             continue
         print(f'{test_set.name}: {pairing.describe()}')
-        for doubt in value_doubts([pair.ir for pair in pairing.pairs], [pair.vi for pair in pairing.pairs],
-                                  options.ir_range):
+        for doubt in value_doubts(*pairing.files(), options.reading):
             print(doubt)
         try:
-            align, pairs = aligned_pairs(pairing.pairs, folder, options, problems)
+            reading, pairs = aligned_pairs(pairing.pairs, folder, options, problems)
         except UserError as error:
             problems.append(f'{test_set.name}: {error}')
             continue
-        by_first(note_sources, folder, test_set.ir, test_set.vi, options.patterns, options.resize, options.ir_range,
-                 {'model': fuser.model.name, 'color': options.color,
-                  **({'sequence': True} if options.sequence else {})}, align)
-        problems += fuse_pairs(fuser, pairs, folder, options, align)
+        noted = {'model': fuser.model.name, 'color': options.color, **({'sequence': True} if options.sequence else {})}
+        by_first(note_sources, folder, test_set.ir, test_set.vi, reading, noted)
+        problems += fuse_pairs(fuser, pairs, folder, options._replace(reading=reading))
     if problems and FIRST:
         print('\n  '.join([f'\nproblems ({len(problems)}):'] + problems), file=sys.stderr)
     return 1 if problems else 0
 
 
 def aligned_pairs(pairs: List[Pair], folder: Path, options: Options, problems: List[str]):
-    """How infrared images are moved: an Align, {infrared file's name: Align}, or None; and the pairs
-    left, the others among `problems`.
+    """How the pairs are read, with what moves infrared images; and the pairs left, the others among `problems`.
 
     Says so. Without `options.align` nothing is moved, and displaced images are doubted. What a
     folder of results has noted stays.
     """
     files = [(pair.ir, pair.vi) for pair in pairs]
     if not options.align:
-        for doubt in by_first(displacement_doubts, files, options.ir_range):
+        for doubt in by_first(displacement_doubts, files, options.reading):
             print(doubt)
-        return None, pairs
+        return options.reading, pairs
     noted = noted_sources(folder)
-    if noted and isinstance(noted.align, Align) and options.align != EACH:
-        print(f'infrared is {noted.align.text()}, as noted in {folder}')
-        return noted.align, pairs
+    if noted and isinstance(noted.reading.align, Align) and options.align != EACH:
+        print(f'infrared is {noted.reading.align.text()}, as noted in {folder}')
+        return replace(options.reading, align=noted.reading.align), pairs
     align, left_out = by_first(_found_align, files, options)
     problems += [f'{pair.name} left out: {left_out[pair.ir.name]}' for pair in pairs if pair.ir.name in left_out]
     align = read_align(align)
     print(align_text(align))
-    return align, [pair for pair in pairs if pair.ir.name not in left_out]
+    return replace(options.reading, align=align), [pair for pair in pairs if pair.ir.name not in left_out]
 
 
 def _found_align(files, options):
     """What moves infrared images, as JSON holds it, and {name of an infrared file: why it is left out}."""
-    align, left_out = find_align(files, options.align, options.ir_range)
-    noted = align.noted() if isinstance(align, Align) else {ir.name: one.noted() for (ir, _), one in align.items()}
+    align, left_out = find_align(files, options.align, options.reading)
+    noted = align.noted() if isinstance(align, Align) else {ir.name: one.noted() for ir, one in align.items()}
     return noted, {ir.name: why for (ir, _), why in left_out.items()}
 
 
-def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options, align=None) -> List[str]:
+def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options) -> List[str]:
     """Fuse pairs of files into `folder`, and return what went wrong, a line each; the other pairs are done anyway.
 
-    align: as from `aligned_pairs`. Several processes (tools/runtime/processes.py) share the pairs, and each returns
-    what went wrong in all. Reading, fusing and writing overlap.
+    Several processes (tools/runtime/processes.py) share the pairs, and each returns what went wrong in all.
+    Reading, fusing and writing overlap.
     Raises UserError if a result cannot be written.
     """
     files = {pair: result_files(pair, folder, options) for pair in pairs}
@@ -184,7 +177,7 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options, 
     problems, seconds, started = [], [], time.perf_counter()
 
     def fused_pairs():
-        reading = in_order(partial(_try_to_read, options=options, align=align), remaining, ahead=PAIRS_AHEAD)
+        reading = in_order(partial(_try_to_read, options=options), remaining, ahead=PAIRS_AHEAD)
         for pair, images, found in tqdm(reading, folder.name, len(remaining), unit='image', disable=not FIRST):
             problems.extend(found)
             if images is None:
@@ -209,11 +202,11 @@ def fuse_pairs(fuser: Fuser, pairs: List[Pair], folder: Path, options: Options, 
     if seconds:
         print(_summary(seconds, time.perf_counter() - started, folder))
     if options.sequence:
-        make_pictures(folder, {pair: files[pair]['out'] for pair in pairs},
-                      lambda pair: _read(pair.vi, options.color), options.overwrite)
+        pictures = {pair: files[pair]['out'] for pair in pairs}
+        make_pictures(folder, pictures, lambda pair: _read(options.color, pair.vi), options.overwrite)
     if options.contact_sheet and FIRST:
-        rows = [Row(pair.ir, pair.vi, files[pair]['out'], options.ir_range, align_for(align, pair.ir))
-                for pair in pairs if files[pair]['out'].exists()]
+        rows = [Row(pair.ir, pair.vi, files[pair]['out'], options.reading) for pair in pairs
+                if files[pair]['out'].exists()]
         for path in write_contact_sheets(folder / 'contact_sheet', rows):
             print(f'contact sheet: {path}')
     return problems
@@ -240,26 +233,21 @@ def result_files(pair: Pair, folder: Path, options: Options) -> Dict[str, Path]:
     return files
 
 
-def read_pair(pair: Pair, options: Options, align=None) -> Tuple[np.ndarray, np.ndarray, List[str]]:
-    """The infrared and visible image of a pair, and what is doubtful about them. UserError if they cannot be fused.
-
-    align: as from `aligned_pairs`.
-    """
-    ir, vi = _read(pair.ir, False, options.ir_range), _read(pair.vi, options.color)
-    if ir.shape[:2] != vi.shape[:2]:
-        if not options.resize:
-            raise UserError(f'{pair.ir} is {size_text(ir)}, {pair.vi} is {size_text(vi)} '
-                            '(--resize makes the infrared image fit the visible one)')
-        ir = fitted(ir, vi.shape)
+def read_pair(pair: Pair, options: Options) -> Tuple[np.ndarray, np.ndarray, List[str]]:
+    """The infrared and visible image of a pair, and what is doubtful about them. UserError if they cannot be fused."""
+    ir, vi = options.reading.infrared(pair.ir, partial(_read, False)), _read(options.color, pair.vi)
+    if ir.shape[:2] != vi.shape[:2] and not options.reading.resize:
+        raise UserError(f'{pair.ir} is {size_text(ir)}, {pair.vi} is {size_text(vi)} '
+                        '(--resize makes the infrared image fit the visible one)')
     doubts = [f'{path} is {"all black" if image.max() == 0 else "of a single value"}; fused nevertheless'
               for path, image in ((pair.ir, ir), (pair.vi, vi)) if is_constant(image)]
-    return aligned(ir, vi, align_for(align, pair.ir)), vi, doubts
+    return options.reading.moved(ir, vi, pair.ir), vi, doubts
 
 
-def _try_to_read(pair, options, align):
+def _try_to_read(pair, options):
     """The pair, its infrared and visible image or None, and what is doubtful or why they were left out."""
     try:
-        ir, vi, doubts = read_pair(pair, options, align)
+        ir, vi, doubts = read_pair(pair, options)
         return pair, (ir, vi), doubts
     except UserError as error:
         return pair, None, [_left_out(pair, error)]
@@ -278,7 +266,7 @@ def write_results(pictures: Dict[str, np.ndarray], files: Dict[str, Path], overw
             write_image(files[name], picture)
 
 
-def _read(path, color, value_range=None):
+def _read(color, path, value_range=None):
     """An image with its colour if `color`, else gray as the original reads it, but with all 16 bits where there are."""
     image = read_image(path, value_range)
     return image if color or image.dtype == np.uint16 and image.ndim == 2 else read_gray(path, value_range)

@@ -2,7 +2,7 @@
 
     from tools.fusing.fuser import load_fuser
     fuser = load_fuser()  # the newest run, else the weights that come with the repository; or load_fuser(FOLDER)
-    fused = fuser(ir, vis)
+    fused = fuser(ir, vi)
 """
 import ctypes
 import sys
@@ -44,24 +44,24 @@ def load_fuser(model=None, auto_ir=None, auto_vi=None, epoch=None, runs=RUNS, de
 
 
 class Fuser:
-    """Fuses an infrared and a visible image: `fused = fuser(ir, vis)`."""
+    """Fuses an infrared and a visible image: `fused = fuser(ir, vi)`."""
 
     def __init__(self, model: FusionModel, align=None):
         self.model, self.align = model, align
         return_memory()  # that reading the weights took
 
     def __call__(self, ir, vi):
-        """The fused image, uint8 of the shape of `vis`.
+        """The fused image, uint8 of the shape of `vi`.
 
-        ir, vis: H×W gray or H×W×3 RGB, of one height and width, at least 8×8; uint8, uint16, or float in 0…255.
-        Of colour images the luma is fused. If `vis` is in colour, so is the result, with the chroma of `vis`.
-        Raises UserError for arrays of another kind, if the weights give values that are not numbers, or where a pair is
-        to be aligned by itself and does not say surely how.
+        ir, vi: H×W gray or H×W×3 RGB, of one height and width, at least 8×8; uint8, uint16, or float in 0…255.
+        Of colour images the luma is fused. If `vi` is in colour, so is the result, with the chroma of `vi`.
+        Raises UserError for arrays of another kind, if the weights give values that are not numbers, or where a pair is to be aligned by
+        itself and does not say surely how.
         """
         return self.fuse(ir, vi).image
 
     def fuse(self, ir, vi) -> Fused:
-        """As `fuser(ir, vis)`, with CAM's maps beside the image, and what is doubtful about it."""
+        """As `fuser(ir, vi)`, with CAM's maps beside the image, and what is doubtful about it."""
         vi, *values = self._prepared(ir, vi)
         if all(map(is_constant, values)):
             # The network's normalisation would blow up rounding errors. Its training target is the brighter one.
@@ -84,12 +84,11 @@ class Fuser:
         return Fused(fused, maps, self._doubt(_stretched(fused, fused.min(), fused.max())))
 
     def attention(self, ir, vi):
-        """Where the cross-attention looks: {'ir': what infrared patches take from visible
-        ones, 'vi': the other way round}.
+        """Where the cross-attention looks: {'ir': what infrared patches take from visible ones, 'vi': the other way round}.
 
-        Each (windows, heads, 256, 256) float32, whose last axis sums to 1. A window has 256×256 pixels, a patch 16×16;
-        windows and patches are counted row by row, and the last ones may reach beyond the image. ir, vis: as for a
-        call, but computed whole. Raises UserError as a call does, and for a network without cross-attention.
+        Each (windows, heads, 256, 256) float32, whose last axis sums to 1. A window has 256×256 pixels, a patch 16×16; windows and
+        patches are counted row by row, and the last ones may reach beyond the image. ir, vi: as for a call, but computed whole.
+        Raises UserError as a call does, and for a network without cross-attention.
         """
         networks, (_, *values) = self.model.networks, self._prepared(ir, vi)
         cam = networks.fusion.cross_atten_block
@@ -102,8 +101,7 @@ class Fuser:
             return dict(zip(('ir', 'vi'), jt.fetch_sync(list(weights))))
 
     def _prepared(self, ir, vi):
-        """The visible image, and what is fused: the luma of the infrared one, moved, and of the
-        visible one, float32 in 0…255."""
+        """The visible image, and what is fused: the luma of the infrared one, moved, and of the visible one, float32 in 0…255."""
         ir, vi = _checked(ir, 'infrared'), _checked(vi, 'visible')
         if ir.shape[:2] != vi.shape[:2]:
             raise UserError(f'the infrared image is {size_text(ir)}, the visible one {size_text(vi)}: '
@@ -120,8 +118,7 @@ class Fuser:
         except (RuntimeError, MemoryError) as error:
             if not ran_out_of_memory(error):
                 raise
-            raise UserError(f'there is not enough memory for {size_text(vi)} pixels (--cuda false uses the memory of '
-                            'the CPU)') from error
+            raise UserError(f'there is not enough memory for {size_text(vi)} pixels (--cuda false uses the memory of the CPU)') from error
         finally:
             return_memory()
         fused = maps.pop('out')
@@ -142,8 +139,7 @@ class Fuser:
 
 
 def scaled(unscaled, vi, low, high):
-    """The picture, uint8 of the shape of `vis`, of a fused image that `Fuser.unscaled` gave: `low`
-    becomes black, `high` white."""
+    """The picture, uint8 of the shape of `vi`, of a fused image that `Fuser.unscaled` gave: `low` becomes black, `high` white."""
     return _as_picture(_stretched(unscaled, low, high), _checked(vi, 'visible'))
 
 
@@ -197,13 +193,13 @@ def _stretched(fused, low, high):
 
 
 def _as_picture(fused, vi):
-    """uint8 of fused values (H×W) in 0…255, with the chroma of `vis` if that is in colour."""
+    """uint8 of fused values (H×W) in 0…255, with the chroma of `vi` if that is in colour."""
     fused = fused.astype(np.uint8)  # truncated, as in the original
     return _with_chroma(fused, _to_8_bit_range(vi)) if vi.ndim == 3 else fused
 
 
 def _with_chroma(fused, vi):
-    """H×W×3 uint8 RGB with `fused` (H×W) as luma and the chroma of `vis` (H×W×3 float32, 0…255)."""
+    """H×W×3 uint8 RGB with `fused` (H×W) as luma and the chroma of `vi` (H×W×3 float32, 0…255)."""
     ycrcb = rgb_to_ycrcb(vi)
     ycrcb[:, :, 0] = fused
     return ycrcb_to_rgb(ycrcb).clip(0, LARGEST_VALUE).round().astype(np.uint8)

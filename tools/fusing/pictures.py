@@ -1,7 +1,7 @@
 """Pictures beside the fused images: contact sheets, and mosaics of feature maps."""
 from itertools import chain
 from pathlib import Path
-from typing import Any, List, NamedTuple, Optional
+from typing import List, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,8 +9,8 @@ from mpl_toolkits.axes_grid1 import ImageGrid
 
 from tools.base.figures import figure_style, fit_text, save_figure, warn_of_missing_glyphs
 from tools.base.files import printable
-from tools.data.alignment import Align, aligned
-from tools.data.images import fitted, read_gray, read_image
+from tools.data.images import read_image
+from tools.data.reading import AS_THEY_ARE, Reading
 
 MOSAIC = 8  # channels down and across
 DOTS_PER_INCH = 100  # of a contact sheet
@@ -24,8 +24,7 @@ class Row(NamedTuple):
     ir: Path
     vi: Path
     fused: Path
-    ir_range: Any = None  # by which the infrared image was read, as from `tools.data.value_range.parse_range`
-    align: Optional[Align] = None  # by which it was moved then
+    reading: Reading = AS_THEY_ARE
 
 
 def feature_mosaic(maps):
@@ -75,8 +74,5 @@ def _sheet(rows):
 
 def _images(row):
     """Infrared, visible and fused image of a row, of at most 8 bits."""
-    ir = read_gray(row.ir, row.ir_range) if row.ir_range else read_image(row.ir)
-    vi, fused = read_image(row.vi), read_image(row.fused)
-    if row.align:
-        ir = aligned(fitted(ir, vi.shape), vi, row.align)
-    return [(image >> 8).astype(np.uint8) if image.dtype == np.uint16 else image for image in (ir, vi, fused)]
+    images = row.reading.shown(row.ir, row.vi), read_image(row.vi), read_image(row.fused)
+    return [(image >> 8).astype(np.uint8) if image.dtype == np.uint16 else image for image in images]

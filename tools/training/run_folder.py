@@ -10,8 +10,7 @@ from pathlib import Path
 from tools.base.errors import UserError
 from tools.base.files import found_from, write_text
 from tools.base.settings import may_change, parse_settings, paths_in
-from tools.data.names import patterns_of
-from tools.data.value_range import parse_range
+from tools.data.reading import reading_of
 from tools.weights.names import STATE
 
 NEWEST = 'newest'
@@ -101,9 +100,11 @@ def changed_settings(settings, saved):
     """The names of settings that have other values than the saved ones, and may not; the same file is the
     same however it is spelled."""
     cls = type(settings)
+    # A setting that there was not yet had what is its default now.
+    saved = {**vars(cls()), **saved, 'resume': settings.resume}
     spelled = lambda name, value: _each(os.path.realpath, value) if name in paths_in(cls) else value
     return [name for name, value in vars(settings).items()
-            if name in saved and name not in may_change(cls) and spelled(name, value) != spelled(name, saved[name])]
+            if name not in may_change(cls) and spelled(name, value) != spelled(name, saved[name])]
 
 
 def _each(function, paths):
@@ -119,8 +120,7 @@ def _check(settings):
             if not Path(folder).is_dir():
                 moved = f'; if the images moved, give {name} beside resume' if settings.resume else ''
                 raise UserError(f'setting {name}: there is no folder {folder}{moved}')
-    patterns_of(settings.ir_name, settings.vi_name)
-    parse_range(settings.ir_range)
+    reading_of(settings)
     if settings.augment and getattr(settings, 'cache_features', None):
         raise UserError('cache_features and augment exclude each other: a cropped image has other features each time')
     if settings.tensorboard and importlib.util.find_spec('tensorboardX') is None:

@@ -1,9 +1,9 @@
-"""Metrics of image fusion: how good is the fused image F of an infrared image A (`ir`) and a visible image B (`vis`)?
+"""Metrics of image fusion: how good is the fused image F of an infrared image A (`ir`) and a visible image B (`vi`)?
 
 Every function takes H×W arrays of one size, of any real type, with values on the scale 0…255, and returns a float:
 
     from tools.evaluation.metrics.features import qabf
-    print(qabf(fused, ir, vis))
+    print(qabf(fused, ir, vi))
 
 It takes a tools.evaluation.metrics.image.Image for an array, too, which remembers what was computed of it. A new
 metric is a function in the file of its family and a line in the table METRICS or MORE_METRICS; it is then in all
@@ -24,7 +24,7 @@ HIGHER, LOWER, NEAR_0 = 'higher', 'lower', 'near 0'
 class Metric(NamedTuple):
     """A metric as a table shows it."""
     name: str
-    compute: Callable     # (fused, ir, vis) -> float, each H×W on the scale 0…255
+    compute: Callable     # (fused, ir, vi) -> float, each H×W on the scale 0…255
     better: str = HIGHER  # which values are: one of HIGHER, LOWER and NEAR_0
     kin: str = ''         # shared by metrics that all but repeat each other, which a mean rank counts as one
 
