@@ -17,8 +17,12 @@ def main():
 
 
 def fuse(settings, prefix, **options):
-    """Fuse what the settings name with the network that they name. Returns the exit code. options: of tools.fusing.folders.Options."""
-    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is said at once.
+    """Fuse what the settings name with the network that they name. Returns the exit code.
+
+    options: of tools.fusing.folders.Options.
+    """
+    # Here, since Jittor takes seconds to load, and minutes the first time: what is wrong with the settings is
+    # said at once.
     from tools.data.reading import reading_of
     from tools.fusing.folders import Options, find_test_sets, fuse_test_sets
     from tools.fusing.fuser import load_fuser

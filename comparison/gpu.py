@@ -2,8 +2,9 @@
 
     python -m comparison.gpu --original ../CrossFuse
 
-Each part is a few commands of this repository in processes of their own. Where one fails, the next part begins; where the minutes are
-over, the check ends. After each part README.md in `out` has all that is known, and what the part said is in a file beside it.
+Each part is a few commands of this repository in processes of their own. Where one fails, the next part begins; where
+the minutes are over, the check ends. After each part README.md in `out` has all that is known,
+and what the part said is in a file beside it.
 Imports nothing but Python's own, so that the part setup can begin with nothing.
 """
 import contextlib
@@ -110,7 +111,7 @@ def why_not(part, settings, deadline):
 
 
 def fresh_place(settings, work):
-    """The environment of the part setup: no toolkit on its PATH, a cache folder of its own for Jittor, and the CUDA of the packages."""
+    """The environment of the part setup: no toolkit on its PATH, a cache of its own for Jittor, the packages' CUDA."""
     folders = [folder for folder in os.environ.get('PATH', '').split(os.pathsep) if not Path(folder, 'nvcc').exists()]
     environment = {**os.environ, 'PATH': os.pathsep.join(folders), 'JITTOR_HOME': str(work / 'home')}
     for nvcc in work.glob('home/.cache/jittor/cuda/toolkit_*/bin/nvcc'):
@@ -125,17 +126,21 @@ def commands(part, settings, place, work):
     python, device = place.python, ('--cuda', str(settings.cuda).lower())
     database, images = work / 'scenes' / 'database', work / 'scenes' / 'images'
     scenes = [python, '-m', 'tools.scenes', '--folder', work / 'scenes', '--scenes', SCENES, '--test_pairs', TEST_PAIRS]
-    drawn = [] if (images / 'scenes_color' / 'vi' / f'{TEST_PAIRS:05d}.png').is_file() else [scenes]  # that one comes last
-    shipped = [f'--resume_model_auto_{modality}=results/models/auto_encoder_{modality}.safetensors' for modality in ('ir', 'vi')]
+    last = images / 'scenes_color' / 'vi' / f'{TEST_PAIRS:05d}.png'
+    drawn = [] if last.is_file() else [scenes]
+    shipped = [f'--resume_model_auto_{modality}=results/models/auto_encoder_{modality}.safetensors'
+               for modality in ('ir', 'vi')]
     stage_2 = ['train_conv_trans.py', *device, '--path', database, '--epochs', EPOCHS_2, *shipped,
                '--save_fusion_model', work / 'transfuse']
-    beside = [python, '-m', 'comparison', '--original', settings.original, *device, '--data', database, '--test', images / 'scenes_gray',
+    beside = [python, '-m', 'comparison', '--original', settings.original, *device, '--data', database,
+              '--test', images / 'scenes_gray',
               '--out', work / 'comparison', '--work', work / 'sides', '--parts']
     go_on = ['--resume'] if (work / 'sides' / 'seeds').is_dir() else []
     seeds = [SEEDS, '--steps', SEEDS_STEPS, '--batch_2', 2, '--deep_start', 0, *go_on]
     return {
         SETUP: lambda: [[sys.executable, '-m', 'venv', work / 'environment'],
-                        [python, '-m', 'pip', 'install', '--requirement', f'requirements{"-compare" * bool(settings.original)}.txt'],
+                        [python, '-m', 'pip', 'install', '--requirement',
+                         f'requirements{"-compare" * bool(settings.original)}.txt'],
                         [python, '-m', 'tools.runtime.wheels']],
         'compile': lambda: [[python, '-m', 'tools.fusing.warm_up']],
         'tests': lambda: [[python, '-m', 'pytest', 'tests/network', *(['--cuda'] if settings.cuda else [])]],
@@ -163,7 +168,8 @@ def run_part(part, those, place, out, deadline):
                 ended = TIME_OVER if code is TIME_OVER else f'failed: exit code {code}'
                 break
     lines = (out / f'{part}.log').read_text(encoding='utf-8', errors='replace').split('\n')
-    return Result(part, ended, time.monotonic() - started, next((line.strip() for line in reversed(lines) if line.strip()), ''))
+    last = next((line.strip() for line in reversed(lines) if line.strip()), '')
+    return Result(part, ended, time.monotonic() - started, last)
 
 
 def run(command, environment, log, deadline):
@@ -195,7 +201,8 @@ def end(process):
 
 def what_is_there(place):
     """The machine's CUDA as a table, or what keeps Jittor from working."""
-    return subprocess.run([place.python, '-m', 'tools.runtime.setup'], cwd=str(REPOSITORY), env=place.environment, stdout=subprocess.PIPE,
+    return subprocess.run([place.python, '-m', 'tools.runtime.setup'], cwd=str(REPOSITORY), env=place.environment,
+                          stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, universal_newlines=True, errors='replace').stdout
 
 

@@ -74,7 +74,8 @@ def known_mistakes():
         Definition('AG', 'mean strength of the Sobel gradient', of_fused(ei)),
         Definition('MSE', 'sum over both sources', _times(2, mse)),
         Definition('MSE', 'its root, on 0…255', lambda *images: mse(*images) ** 0.5 * PEAK),
-        Definition('PSNR', 'mean of one for each source', lambda fused, ir, vi: (psnr(fused, ir, ir) + psnr(fused, vi, vi)) / 2),
+        Definition('PSNR', 'mean of one for each source',
+                   lambda fused, ir, vi: (psnr(fused, ir, ir) + psnr(fused, vi, vi)) / 2),
         Definition('Nabf', 'of the visible image against the others', lambda fused, ir, vi: nabf(vi, fused, ir)),
     ]
     for metric, compute in (('SD', sd), ('AG', ag)):
@@ -134,7 +135,7 @@ def explain_image(paths, metric, reading):
 
 
 def explain(question, folders, pairing, workers=0, reading=AS_THEY_ARE):
-    """Try every definition and handling on the images of some methods, the means over whose images are compared -> Answer.
+    """Try every definition and handling on the images of some methods, whose means are compared -> Answer.
 
     The arguments are those of tools.evaluation.scoring.score_methods. Raises UserError as that
     does, and if there is nothing left.

@@ -31,8 +31,10 @@ def write_page(path, scores, tests, methods, pairing, tasks):
     scores, tests: from tools.evaluation. methods: their names. tasks: from tools.evaluation.scoring.match_methods.
     """
     names = ['infrared', 'visible', *methods]
-    paths = [[pair.ir, pair.vi, *((tasks.get((method, pair.name)) or [None])[0] for method in methods)] for pair in pairing.pairs]
-    encoded = lambda row, quality: [_data_url(row[0], quality, scores, row[1]), *(_data_url(one, quality) for one in row[1:])]
+    paths = [[pair.ir, pair.vi, *((tasks.get((method, pair.name)) or [None])[0] for method in methods)]
+             for pair in pairing.pairs]
+    encoded = lambda row, quality: [_data_url(row[0], quality, scores, row[1]),
+                                    *(_data_url(one, quality) for one in row[1:])]
     quality, size = _fitting(paths, encoded)
     print(f'{path}: {len(paths)} scenes of {len(names)} images, about {size / 1e6:.1f} MB (WebP, quality {quality})')
     if size > MAX_BYTES:

@@ -89,9 +89,11 @@ def score_methods(folders: Dict[str, Path], pairing, protocol, metrics, channels
                   reading=AS_THEY_ARE):
     """Score the fused images in some folders, one per method, against their sources -> Scores.
 
-    folders: a method's name -> its folder. pairing: from `tools.data.pairing.pair_folders`. metrics: from `select_metrics`.
+    folders: a method's name -> its folder. pairing: from `tools.data.pairing.pair_folders`. metrics: from
+    `select_metrics`.
     workers: processes, 0 for one per core that may be used. reading: how the pairs were read when they were fused.
-    What cannot be scored is left out and named in Scores.problems: files, and methods whose folder holds no image of any pair or two
+    What cannot be scored is left out and named in Scores.problems: files, and methods whose folder holds no image of
+    any pair or two
     of one.
     Raises UserError if no method is left.
     """
@@ -141,7 +143,7 @@ def match_methods(folders, pairing):
 
 
 def score_scene(paths, protocol, metrics, channels, reading=AS_THEY_ARE):
-    """Score the fused images of one scene -> for each (one value per metric, NaN where there is none; what went wrong, as texts).
+    """Score the fused images of one scene -> for each (one value per metric or NaN; what went wrong, as texts).
 
     paths: of the fused images, the infrared and the visible image. metrics: their names, as `metrics_of` the protocol
     has them. What a metric computes of the sources alone is shared by all methods, and freed before the next metric.
@@ -325,7 +327,8 @@ def _prepare_worker():
 
 
 def _keep_freed_memory():
-    """The process's own, for the next array: first use of memory that the system hands out anew takes metrics half of their time.
+    """The process's own, for the next array: first use of memory that the system hands out anew takes
+    metrics half of their time.
 
     glibc alone is told so, where it is the C library.
     """

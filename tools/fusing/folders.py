@@ -46,7 +46,8 @@ class Options(NamedTuple):
     prefix: of the fused files' names. reading: how pairs are read. color: keep the visible images' colour; otherwise
     both are read as gray. overwrite: replace results that exist.
     features: write feature pictures, too. contact_sheet: write infrared | visible | fused as one picture.
-    align: move infrared images, 'folder', 'affine' or 'each' (tools/data/displacement.py). sequence: frames of a video, with one range.
+    align: move infrared images, 'folder', 'affine' or 'each' (tools/data/displacement.py). sequence: frames of a video,
+    with one range.
     """
     prefix: str
     reading: Reading = AS_THEY_ARE

@@ -55,8 +55,8 @@ class Fuser:
 
         ir, vi: H×W gray or H×W×3 RGB, of one height and width, at least 8×8; uint8, uint16, or float in 0…255.
         Of colour images the luma is fused. If `vi` is in colour, so is the result, with the chroma of `vi`.
-        Raises UserError for arrays of another kind, if the weights give values that are not numbers, or where a pair is to be aligned by
-        itself and does not say surely how.
+        Raises UserError for arrays of another kind, if the weights give values that are not numbers, or where a pair
+        is to be aligned by itself and does not say surely how.
         """
         return self.fuse(ir, vi).image
 
@@ -84,10 +84,11 @@ class Fuser:
         return Fused(fused, maps, self._doubt(_stretched(fused, fused.min(), fused.max())))
 
     def attention(self, ir, vi):
-        """Where the cross-attention looks: {'ir': what infrared patches take from visible ones, 'vi': the other way round}.
+        """Where the cross-attention looks: {'ir': what infrared patches take from visible ones, 'vi': vice versa}.
 
-        Each (windows, heads, 256, 256) float32, whose last axis sums to 1. A window has 256×256 pixels, a patch 16×16; windows and
-        patches are counted row by row, and the last ones may reach beyond the image. ir, vi: as for a call, but computed whole.
+        Each (windows, heads, 256, 256) float32, whose last axis sums to 1. A window has 256×256 pixels, a patch 16×16;
+        windows and patches are counted row by row, and the last ones may reach beyond the image. ir, vi: as for a
+        call, but computed whole.
         Raises UserError as a call does, and for a network without cross-attention.
         """
         networks, (_, *values) = self.model.networks, self._prepared(ir, vi)
@@ -101,7 +102,10 @@ class Fuser:
             return dict(zip(('ir', 'vi'), jt.fetch_sync(list(weights))))
 
     def _prepared(self, ir, vi):
-        """The visible image, and what is fused: the luma of the infrared one, moved, and of the visible one, float32 in 0…255."""
+        """The visible image, and what is fused: the luma of the infrared one, moved, and of the visible one.
+
+        float32 in 0…255.
+        """
         ir, vi = _checked(ir, 'infrared'), _checked(vi, 'visible')
         if ir.shape[:2] != vi.shape[:2]:
             raise UserError(f'the infrared image is {size_text(ir)}, the visible one {size_text(vi)}: '
@@ -118,7 +122,8 @@ class Fuser:
         except (RuntimeError, MemoryError) as error:
             if not ran_out_of_memory(error):
                 raise
-            raise UserError(f'there is not enough memory for {size_text(vi)} pixels (--cuda false uses the memory of the CPU)') from error
+            raise UserError(f'there is not enough memory for {size_text(vi)} pixels '
+                            '(--cuda false uses the memory of the CPU)') from error
         finally:
             return_memory()
         fused = maps.pop('out')
@@ -139,7 +144,7 @@ class Fuser:
 
 
 def scaled(unscaled, vi, low, high):
-    """The picture, uint8 of the shape of `vi`, of a fused image that `Fuser.unscaled` gave: `low` becomes black, `high` white."""
+    """The picture, uint8 of the shape of `vi`, from `Fuser.unscaled`: `low` becomes black, `high` white."""
     return _as_picture(_stretched(unscaled, low, high), _checked(vi, 'visible'))
 
 
