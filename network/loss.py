@@ -1,7 +1,8 @@
 """The losses of both stages (original: network/loss.py, pytorch_msssim/__init__.py).
 
 A new term: an entry in `autoencoder_losses` or `fusion_losses`, its weight among their arguments, and a setting of the
-same name in args_auto.py or args_trans.py. Log, CSV and curves take the names that are there.
+same name with part='losses' in args_auto.py or args_trans.py. Log, CSV and curves take the names that are there. Means
+are taken by `total_mean`, which is exact, and the same in several processes.
 """
 import numpy as np
 

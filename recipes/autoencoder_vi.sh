@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
 # Stage 1 of the weights in results/models, from the root of the repository: bash recipes/autoencoder_vi.sh
 . "$(dirname "$0")/training_part.sh"
-exec python train_autoencoder.py --type_flag vi --path "${TRAINING_PART[@]}" --epochs 1 --seed 2024 "$@"
+exec python train_autoencoder.py --type_flag vi --path "${TRAINING_PART[@]}" --epochs 2 --seed 2024 "$@"

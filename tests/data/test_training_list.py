@@ -22,6 +22,7 @@ from tools.data.test_images import (
     known_test_images,
     perceptual_hash,
     warning_of,
+    warnings_of,
 )
 from tools.data.training_list import SOURCES, check_list, divide, entry_of, make_list, read_list, write_list
 
@@ -260,6 +261,14 @@ def test_warning_is_one_line():
     entries = [known_entry('MSRS')] * 2 + [known_entry('TNO'), other_entry(1)]
     assert warning_of(entries) == ("warning: 2 of these pairs are MSRS's test images, 1 TNO's test images: "
                                    'do not report MSRS, TNO with these weights')
+
+
+def test_a_test_split_among_the_training_images_is_said():
+    at = lambda folder, seed: {**other_entry(seed), **{modality: f'LLVIP/{modality}/{folder}/{seed}.jpg' for modality in MODALITIES}}
+    train = [at('train', seed) for seed in range(3)]
+    assert warnings_of(train) == [] == warnings_of([{**train[0], 'infrared': 'a/test.jpg', 'visible': ''}])
+    line, = warnings_of(train + [at('test', 3)])
+    assert line.startswith('warning: 1 of these pairs lie in folders named test: give the folders to train on alone')
 
 
 def test_perceptual_hash_survives_size_and_jpeg_and_tells_pictures_apart():

@@ -11,15 +11,18 @@ HEAD = 'folder,metric,method,printed,source\n'
 @pytest.fixture
 def results(tmp_path):
     (tmp_path / 'TNO').mkdir()
-    (tmp_path / 'TNO/summary.csv').write_text('method,protocol,EN mean,EN std\nother,cddfuse,9,1\nours,cddfuse,7.0,1\n')
-    (tmp_path / 'printed.csv').write_text(HEAD + 'TNO,EN,CDDFuse,5.6,its README\n')
+    # A metric that the toolbox defines as we do has its plain name.
+    (tmp_path / 'TNO/summary.csv').write_text('method,protocol,EN (cddfuse) mean,EN (cddfuse) std,SF mean\n'
+                                              'other,cddfuse,9,1,1\nours,cddfuse,7.0,1,12\n')
+    (tmp_path / 'printed.csv').write_text(HEAD + 'TNO,EN,CDDFuse,5.6,its README\nTNO,SF,CDDFuse,12,its README\n')
     return tmp_path
 
 
 def test_difference_is_ours_from_the_printed(results, monkeypatch, capsys):
     monkeypatch.setattr('sys.argv', ['printed', str(results)])
     main()
-    row, = pd.read_csv(results / 'delta.csv').to_dict('records')
+    row, plain = pd.read_csv(results / 'delta.csv').to_dict('records')
+    assert (plain['metric'], plain['ours'], plain['difference %']) == ('SF', 12, 0)
     assert row == {'set': 'TNO', 'protocol': 'cddfuse', 'metric': 'EN', 'ours': 7.0, 'printed': 5.6, 'method': 'CDDFuse',
                    'source': 'its README', 'difference %': pytest.approx(25)}
     assert '| TNO | cddfuse | EN | 7 | 5.6 | CDDFuse | its README | +25.0 |' in capsys.readouterr().out

@@ -12,6 +12,7 @@ from training_runs import STEPS, ctrl_c_in, interrupted, rows, tiny_run
 
 import args_auto
 import tools.data.test_images
+from tools.base.errors import UserError
 from tools.base.script import run_script
 from tools.curves.reading import read_runs
 from tools.data.images import read_image
@@ -62,6 +63,16 @@ def test_list_of_the_images_is_written_beside_the_training(tmp_path, items, caps
     tiny_run(tmp_path / 'run', items, path=[str(tmp_path)], epochs=3)
     assert read_list(tmp_path / 'run' / 'training_list.tsv') == listed
     assert_end(threads() - before)
+
+
+def test_a_run_does_not_go_on_with_other_losses(tmp_path, items):
+    interrupted(tmp_path / 'run', items, ctrl_c_in(3))
+    path = tmp_path / 'run' / 'losses.csv'
+    before = path.read_text().replace('ssim_loss', 'mean_loss')
+    path.write_text(before)
+    with pytest.raises(UserError, match='losses.csv has other losses, step,epoch,lr,recon_loss,mean_loss.*start a new'):
+        tiny_run(tmp_path / 'run', items)
+    assert path.read_text() == before
 
 
 def test_what_stands_in_the_folder(tmp_path, items, whole):

@@ -16,7 +16,7 @@ from tools.base.script import run_script
 from tools.base.settings import parse_settings, setting
 from tools.base.wording import some
 from tools.data.rebuilding import rebuild
-from tools.data.test_images import warning_of
+from tools.data.test_images import warnings_of
 from tools.data.training_list import PART, PARTS, check_list, divide, folder_of, make_list, read_list, write_list
 
 
@@ -37,7 +37,7 @@ def main():
         print(report)
         write_list(settings.list, entries)
         print(f'{len(entries)} lines: {settings.list}; their paths start from {folder_of(settings.path)}')
-        print(warning_of(entries) or 'none of the known test images is among them')
+        print('\n'.join(warnings_of(entries)) or 'none of the known test images is among them')
         return 0
     entries = read_list(settings.list)
     if settings.action == 'divide':

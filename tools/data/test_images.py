@@ -19,6 +19,7 @@ SMALL, LOW = 32, 8  # pixels of the small image; frequencies of it that the perc
 # Bits that may differ. Resizing, another format and JPEG's loss change 0 to 4; the nearest training pair of the shipped list is further
 # away than either. Of one modality alone, dark or flat images of other scenes come near, so it has to be nearer.
 ALIKE_PAIR, ALIKE_SINGLE = 8, 2
+TEST_FOLDER = 'test'  # of data sets that come in parts, as LLVIP/infrared/test
 
 
 def perceptual_hash(image):
@@ -71,16 +72,27 @@ def find_test_images(entries):
     return found
 
 
+def warnings_of(entries):
+    """What speaks against training on some images, a line each. entries: of a list, as from tools.data.training_list.entry_of."""
+    in_test = sum(any(TEST_FOLDER in Path(entry[modality]).parts[:-1] for modality in MODALITIES) for entry in entries)
+    of_folders = (f'warning: {in_test} of these {_kind(entries)} lie in folders named {TEST_FOLDER}: give the folders to train on '
+                  'alone, or do not report their set with these weights') if in_test else ''
+    return [line for line in (warning_of(entries), of_folders) if line]
+
+
 def warning_of(entries):
     """One line that says which test sets some training images are of; '' if of none. entries: as for `find_test_images`."""
     found = find_test_images(entries)
     counts = {name: sum(name in sets for sets in found) for name in sorted(set().union(*found))}
     if not counts:
         return ''
-    kind = 'pairs' if all(entries[0][f'sha256 {modality}'] for modality in MODALITIES) else 'images'
-    which = ', '.join(f'{count} {"of these " + kind + " are " if not place else ""}{name}\'s test images'
+    which = ', '.join(f'{count} {"of these " + _kind(entries) + " are " if not place else ""}{name}\'s test images'
                       for place, (name, count) in enumerate(counts.items()))
     return f'warning: {which}: do not report {", ".join(counts)} with these weights'
+
+
+def _kind(entries):
+    return 'pairs' if all(entries[0][f'sha256 {modality}'] for modality in MODALITIES) else 'images'
 
 
 def _signs(text):

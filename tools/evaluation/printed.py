@@ -37,10 +37,13 @@ def compare_with_printed(folder):
             raise UserError(f'{path} has no row {OURS}: score our images with --names {OURS}')
         ours = summary.set_index('method').loc[OURS]
         for one in numbers.itertuples():
-            if f'{one.metric} mean' not in ours:
+            # A toolbox's own definition is named after it.
+            means = [ours[column] for column in (f'{one.metric} ({ours["protocol"]}) mean', f'{one.metric} mean')
+                     if column in ours]
+            if not means:
                 raise UserError(f'{path} has no {one.metric}, which {Path(folder, PRINTED)} compares: score with '
                                 '--metrics all')
-            mean = float(ours[f'{one.metric} mean'])
+            mean = float(means[0])
             rows.append([name, ours['protocol'], one.metric, mean, one.printed, one.method, one.source,
                          100 * (mean / one.printed - 1)])
     return pd.DataFrame(rows, columns=['set', 'protocol', 'metric', 'ours', 'printed', 'method', 'source',

@@ -161,8 +161,8 @@ def sd_of_bytes(fused, ir, vi):
 
 
 def vif_of_bytes(fused, ir, vi):
-    """In the first scale products of two gray levels are cut at 255, so that it falls out but where
-    the picture is nearly black."""
+    """In the first scale products of two gray levels are cut at 255, so that it falls out but where the picture is
+    nearly black."""
     fused, ir, vi = images(smallest=41, fused=fused, ir=ir, vi=vi)
     return information_fidelity(fused, ir, ceiling=PEAK) + information_fidelity(fused, vi, ceiling=PEAK)
 
@@ -355,5 +355,5 @@ def base_name(metric):
 
 
 def how_it_differs(metric):
-    """One line on what makes a metric of a protocol other than ours of that name."""
-    return inspect.getdoc(metric.compute).splitlines()[0]
+    """What makes a metric of a protocol other than ours of that name, in one line."""
+    return ' '.join(inspect.getdoc(metric.compute).split('\n\n')[0].split())

@@ -73,7 +73,12 @@ class LossLog:
         self.seconds, self.images = self.seconds + elapsed, self.images + images
         rate = images / elapsed
         head = ','.join(['step', 'epoch', 'lr', *self.names, 'images_per_second']) + '\n'
-        rows = '' if self.csv_path.stat().st_size else head
+        with open(self.csv_path, encoding='utf-8') as file:
+            began_with = file.readline()
+        if began_with not in ('', head):
+            raise UserError(f'{self.csv_path} has other losses, {began_with.strip()}: a run goes on with the losses '
+                            'that it began with; start a new one')
+        rows = '' if began_with else head
         for step, losses in enumerate(values, epoch * self.steps + first + 1):
             rows += f'{step},{epoch + 1},{lr:g},{",".join(f"{loss:.9g}" for loss in losses)},{rate:.4g}\n'
             if self.writer:

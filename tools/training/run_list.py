@@ -5,7 +5,7 @@ from _thread import start_new_thread  # not threading.Thread: see tools/base/thr
 from queue import SimpleQueue
 
 from tools.base.errors import UserError
-from tools.data.test_images import warning_of
+from tools.data.test_images import warnings_of
 from tools.data.training_list import entry_of, write_list
 
 RUN_LIST = 'training_list.tsv'  # in a run's folder
@@ -33,7 +33,7 @@ class RunList:
                 with contextlib.suppress(UserError):
                     entries.append(entry_of(item, self.folder, self.modality))
             write_list(self.path, entries)
-            self.lines = list(filter(None, [warning_of(entries)]))
+            self.lines = warnings_of(entries)
         except BaseException as error:
             self.error = error
         finally:

@@ -2,8 +2,8 @@
 
     python -m tools.weights.ship models/transfuse/fuse_20261122_101500 results/models --deep_shares bounded
 
-Values are stored as float16, those that fusing does not read are left out, and SHA256SUMS is written beside the files
-(`sha256sum --check SHA256SUMS`). To see what float16 changes, fuse with both and compare:
+Weights are stored as float16, vectors as float32, what fusing does not read is left out, and SHA256SUMS is written
+beside the files (`sha256sum --check SHA256SUMS`). To see what float16 changes, fuse with both and compare:
 `python evaluate_fusion_results.py --fused DIR --check-against DIR`.
 """
 import hashlib
@@ -85,8 +85,10 @@ def _write_small(path, out, kind, options=None, pattern=None, **metadata):
     left_out = dispensable(network)
     for name, taken in (pattern or {}).items():
         weights.arrays[name] -= taken
+    # Vectors, which hardly take room, stay float32: the variances of batch norms may be beyond float16.
+    smaller = lambda array: array.astype(np.float16 if array.ndim > 1 else np.float32)
     with np.errstate(over='ignore'):  # it is looked for below
-        arrays = {name: array.astype(np.float16) for name, array in weights.arrays.items() if name not in left_out}
+        arrays = {name: smaller(array) for name, array in weights.arrays.items() if name not in left_out}
     bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if bad:
         raise UserError(f'{path} cannot be stored as float16: {bad[0]} has values beyond its range, or that are not '

@@ -38,18 +38,17 @@ def feature_mutual_information(fused, ir, vi, feature):
     bounds of Fréchet) that gives their Pearson correlation. A pair of equal windows has the value 1, a pair of windows without entropy 0.
     Source: M. Haghighat, M. A. Razian, Fast-FMI: non-reference image fusion metric, AICT 2014.
     """
-    sources = [source.once(_all_windows, feature) for source in (ir, vi)]
-    maps = [image.once(_feature_map, feature) for image in (fused, ir, vi)]
-    height, width = maps[0].shape
+    of_fused, sources = _feature_map(fused.pixels, feature), [source.once(_with_windows, feature) for source in (ir, vi)]
+    height, width = of_fused.shape
     values = np.empty((2, (height - WINDOW + 1) * width), np.float32)
-    size, starts = _chunks(maps[0].shape)
-    memory = _Memory(size, sources[0][0].ends.dtype)
-    for start, q, *of_sources in zip(starts, _read_windows(maps[0], kept=False), *sources):
+    size, starts = _chunks(of_fused.shape)
+    memory = _Memory(size, sources[0][1][0].ends.dtype)
+    for start, q, *of_sources in zip(starts, _read_windows(of_fused, kept=False), *(windows for _, windows in sources)):
         for p, of_source in zip(of_sources, values):
             of_source[start:start + size] = _information(p, q, memory)
     total = 0.0
-    for source, of_source in zip(maps[1:], values):
-        equal = cv2.erode((source == maps[0]).astype(np.uint8), np.ones((WINDOW, WINDOW)))[1:-1, 1:-1]
+    for (source, _), of_source in zip(sources, values):
+        equal = cv2.erode((source == of_fused).astype(np.uint8), np.ones((WINDOW, WINDOW)))[1:-1, 1:-1]
         total += np.where(equal, 1, of_source.reshape(-1, width)[:, :1 - WINDOW]).mean(dtype=np.float64) / 2
     return max(float(total), 0.0)  # below 0 by rounding only
 
@@ -58,8 +57,10 @@ def _feature_map(pixels, feature):
     return np.ascontiguousarray(feature(pixels), dtype=np.float64)
 
 
-def _all_windows(pixels, feature):
-    return list(_read_windows(_feature_map(pixels, feature), kept=True))
+def _with_windows(pixels, feature):
+    """The feature map, and the Windows of all its chunks."""
+    of_pixels = _feature_map(pixels, feature)
+    return of_pixels, list(_read_windows(of_pixels, kept=True))
 
 
 def _chunks(shape):
