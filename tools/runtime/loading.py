@@ -95,7 +95,7 @@ def use_device(cuda):
     """Compute on the GPU if `cuda` and there is a usable one, else on the CPU. Returns 'cuda' or 'cpu'."""
     usable = bool(jt.has_cuda)
     if cuda and not usable:
-        warnings.warn(f'cuda = True, but there is no usable GPU ({CUDA.reason}): computing on the CPU', stacklevel=2)
+        warnings.warn(f'there is no usable GPU ({CUDA.reason}): computing on the CPU', stacklevel=2)
     jt.flags.use_cuda = int(cuda and usable)
     return 'cuda' if jt.flags.use_cuda else 'cpu'
 
