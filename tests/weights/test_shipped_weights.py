@@ -59,6 +59,15 @@ def test_shipped_files_become_whole_ones_for_pytorch(tmp_path):
     assert np.array_equal(fuser(*pair), load_fuser(tmp_path / 'shipped')(*pair))
 
 
+def test_variances_beyond_float16_are_kept(tmp_path):
+    run, name = write_run(tmp_path / 'fuse_20261122_101500'), 'decoder_fusion.conv1.conv2d.1.running_var'
+    arrays, metadata = load_weights(run / 'fusetrans_epoch_3.safetensors')
+    arrays[name][0] = 1.5e6  # as signed shares make it
+    save_weights(run / 'fusetrans_epoch_3.safetensors', arrays, metadata)
+    ship(run, tmp_path / 'shipped')
+    assert np.array_equal(load_weights(tmp_path / 'shipped' / 'fusetrans_epoch_3.safetensors').arrays[name], arrays[name])
+
+
 def test_shares_other_than_the_training_s_can_be_noted(tmp_path):
     run = write_run(tmp_path / 'fuse_20261122_101500')
     ship(run, tmp_path / 'shipped', deep_shares='bounded')
